@@ -1,0 +1,11 @@
+//! The wire vocabulary of OpenKruise: what travels between users, controllers and the API server.
+//!
+//! Types, keys, defaulting, CRDs. No behaviour beyond that.
+
+pub mod keys;
+pub mod raw;
+pub mod shared;
+pub mod statefulset;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! The Advanced StatefulSet; v1beta1 is the storage version.
+
+pub mod v1alpha1;
+pub mod v1beta1;

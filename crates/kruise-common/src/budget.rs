@@ -1,0 +1,46 @@
+//! From an int-or-percent to a number of pods, and a budget that says when it is spent.
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+/// Why an int-or-percent cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{value:?} is neither a number nor a percentage such as \"10%\"")]
+pub struct InvalidAmount {
+    /// The value as written.
+    pub value: String,
+}
+
+/// `amount` of `total`: percentages round down with integer arithmetic, and the result is at least 1
+/// (F-11, F-21, RU-4).
+pub fn at_least_one(amount: &IntOrString, total: i32) -> Result<usize, InvalidAmount> {
+    let count = match amount {
+        IntOrString::Int(count) => i64::from(*count),
+        IntOrString::String(text) => percent(text)? * i64::from(total.max(0)) / 100,
+    };
+    Ok(usize::try_from(count).unwrap_or(0).max(1))
+}
+
+fn percent(text: &str) -> Result<i64, InvalidAmount> {
+    let invalid = || InvalidAmount { value: text.to_owned() };
+    let digits = text.strip_suffix('%').ok_or_else(invalid)?;
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(invalid());
+    }
+    digits.parse::<u32>().map(i64::from).map_err(|_| invalid())
+}
+
+/// How many more pods may become unavailable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Unavailable pods, those made so in this turn included.
+    pub unavailable: usize,
+    /// How many may be unavailable.
+    pub allowed: usize,
+}
+
+impl Budget {
+    /// Whether nobody else may become unavailable.
+    pub fn spent(&self) -> bool {
+        self.unavailable >= self.allowed
+    }
+}

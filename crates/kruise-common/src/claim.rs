@@ -1,0 +1,86 @@
+//! The record of a PersistentVolumeClaim.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
+
+use crate::intern::Interner;
+use crate::kind::{CLAIM, Kind};
+use crate::meta::{Meta, lean_meta};
+use crate::table::{Record, Wire};
+
+/// A claim as far as controllers look at it. Quantities stay as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Metadata.
+    pub meta: Meta,
+    /// Requested storage.
+    pub request: Option<Box<str>>,
+    /// Storage that is really there.
+    pub capacity: Option<Box<str>>,
+    /// Storage class.
+    pub class: Option<Arc<str>>,
+    /// Access modes in stored order.
+    pub access_modes: Box<[Arc<str>]>,
+}
+
+impl Record for Claim {
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+}
+
+/// A claim as it comes from the API server, read only as far as [`Claim`] needs it.
+#[derive(kube::Resource, Clone, Debug, Serialize, Deserialize)]
+#[resource(inherit = PersistentVolumeClaim)]
+pub struct WireClaim {
+    /// Metadata without managedFields.
+    #[serde(deserialize_with = "lean_meta", default)]
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    spec: WireSpec,
+    #[serde(default)]
+    status: WireStatus,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireSpec {
+    access_modes: Option<Vec<String>>,
+    storage_class_name: Option<String>,
+    resources: Option<WireResources>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct WireResources {
+    requests: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct WireStatus {
+    capacity: Option<BTreeMap<String, String>>,
+}
+
+impl Wire for WireClaim {
+    type Record = Claim;
+    const KIND: &'static Kind = &CLAIM;
+
+    fn into_record(self, interner: &Interner) -> Option<Claim> {
+        let storage = |amounts: Option<BTreeMap<String, String>>| {
+            amounts.and_then(|mut amounts| amounts.remove("storage")).map(String::into_boxed_str)
+        };
+        let modes = self.spec.access_modes.into_iter().flatten();
+        Some(Claim {
+            meta: Meta::new(&self.metadata, interner),
+            request: storage(self.spec.resources.unwrap_or_default().requests),
+            capacity: storage(self.status.capacity),
+            class: self.spec.storage_class_name.map(|class| interner.get(&class)),
+            access_modes: modes.map(|mode| interner.get(&mode)).collect(),
+        })
+    }
+}

@@ -1,0 +1,27 @@
+//! What at least two kruise controllers share. Each file is named by the noun it owns.
+//!
+//! Without the `runtime` feature everything here is pure: no async, no client, no clock.
+//! With it comes the shell ([`runtime`]): caches fed by watches, the crank, the only writer.
+
+pub mod budget;
+pub mod claim;
+pub mod gates;
+pub mod history;
+pub mod intern;
+pub mod key;
+pub mod kind;
+pub mod meta;
+pub mod ordering;
+pub mod plan;
+pub mod pod;
+pub mod quantity;
+pub mod reconciler;
+pub mod revision;
+#[cfg(feature = "runtime")]
+pub mod runtime;
+pub mod selector;
+pub mod table;
+pub mod write;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! In which order pods are touched.
+
+pub mod priority;

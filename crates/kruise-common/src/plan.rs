@@ -1,0 +1,126 @@
+//! What a turn decided and what became of it: steps, holds, notes, outcomes.
+
+use std::fmt::{Debug, Display};
+
+use jiff::Timestamp;
+
+use crate::write::WriteError;
+
+/// The decision of one turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan<A, H> {
+    /// What to do, in order. A failed step ends the plan.
+    pub steps: Vec<Step<A>>,
+    /// Why the rest waits.
+    pub holds: Vec<H>,
+    /// Kubernetes Events that do not belong to a single action.
+    pub notes: Vec<Note>,
+}
+
+impl<A, H> Default for Plan<A, H> {
+    fn default() -> Self {
+        Self { steps: Vec::new(), holds: Vec::new(), notes: Vec::new() }
+    }
+}
+
+impl<A, H> Plan<A, H> {
+    /// Appends actions that go out one after another; nothing if there are none.
+    pub fn in_order(&mut self, actions: Vec<A>) {
+        if !actions.is_empty() {
+            self.steps.push(Step::InOrder(actions));
+        }
+    }
+
+    /// Appends independent actions; nothing if there are none.
+    pub fn burst(&mut self, actions: Vec<A>) {
+        if !actions.is_empty() {
+            self.steps.push(Step::Burst(actions));
+        }
+    }
+
+    /// All actions in order.
+    pub fn actions(&self) -> impl Iterator<Item = &A> {
+        self.steps.iter().flat_map(|step| match step {
+            Step::InOrder(actions) | Step::Burst(actions) => actions,
+        })
+    }
+}
+
+/// Actions that belong together.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step<A> {
+    /// One after another; the first failure ends the plan.
+    InOrder(Vec<A>),
+    /// Independent of each other, sent in slow-start batches; a failure lets the others in flight finish.
+    Burst(Vec<A>),
+}
+
+/// Why nothing more is done: the typed answer for log, event, metric, condition and requeue.
+pub trait Hold: Display + Debug + Clone + PartialEq + Send + Sync + 'static {
+    /// The name of the reason: metric label and runbook entry.
+    fn reason(&self) -> &'static str;
+    /// When waiting may be over without any event.
+    fn until(&self) -> Option<Timestamp>;
+}
+
+/// A Kubernetes Event to record on the reconciled object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Whether it warns.
+    pub warning: bool,
+    /// Reason, a constant of `kruise_api::keys`.
+    pub reason: &'static str,
+    /// Text for people.
+    pub message: String,
+}
+
+impl Note {
+    /// A Normal event.
+    pub fn normal(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { warning: false, reason, message: message.into() }
+    }
+
+    /// A Warning event.
+    pub fn warning(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { warning: true, reason, message: message.into() }
+    }
+}
+
+/// What became of one action.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// All its writes were done.
+    Done,
+    /// A write failed; those after it were not sent.
+    Failed(WriteError),
+    /// An earlier failure ended the plan before it.
+    NotAttempted,
+}
+
+/// What really happened: the only thing status may count work from. Made by whoever executes plans.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied<A> {
+    /// Every action of the plan with its outcome, in plan order.
+    pub outcomes: Vec<(A, Outcome)>,
+}
+
+impl<A> Default for Applied<A> {
+    fn default() -> Self {
+        Self { outcomes: Vec::new() }
+    }
+}
+
+impl<A> Applied<A> {
+    /// Actions that were done.
+    pub fn done(&self) -> impl Iterator<Item = &A> {
+        self.outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Done).map(|(a, _)| a)
+    }
+
+    /// Actions that failed, with the error.
+    pub fn failed(&self) -> impl Iterator<Item = (&A, &WriteError)> {
+        self.outcomes.iter().filter_map(|(action, outcome)| match outcome {
+            Outcome::Failed(error) => Some((action, error)),
+            Outcome::Done | Outcome::NotAttempted => None,
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! What a controller is: four stages. The crank (`runtime/run.rs`) and the simulated cluster
+//! (`testing/drive.rs`) turn them; a controller implements nothing else of the plumbing.
+//!
+//! # Flow
+//! `observe` reads caches → `plan` decides → `apply` says which calls a decision means → the crank
+//! sends them → `status` reports what is and what was done.
+//!
+//! # Guarantees asked of an implementation
+//! `plan`, `apply`, `event` and `status` have no `self`: everything they know is in their arguments,
+//! so the same snapshot and time give the same result. A plan never depends on the reply to its own writes.
+
+use std::fmt::{Debug, Display};
+
+use jiff::Timestamp;
+
+use crate::key::ObjectKey;
+use crate::kind::Kind;
+use crate::plan::{Applied, Hold, Note, Outcome, Plan};
+use crate::write::Write;
+
+/// A controller of one kind.
+pub trait Reconciler: Send + Sync + 'static {
+    /// Controller name: log field, metric label and event source.
+    const NAME: &'static str;
+    /// The kind it reconciles.
+    const KIND: &'static Kind;
+    /// Everything a decision may depend on.
+    type Snapshot: Send + Sync;
+    /// One thing to do; its `Display` is the line in logs and transcripts.
+    type Action: Display + Debug + Clone + PartialEq + Send + Sync;
+    /// Why something is not done.
+    type Hold: Hold;
+
+    /// What the caches say of the object; `None` if it is gone.
+    fn observe(&self, key: &ObjectKey) -> Option<Self::Snapshot>;
+
+    /// UID of the observed object, for events.
+    fn uid(snapshot: &Self::Snapshot) -> &str;
+
+    /// Decides.
+    fn plan(snapshot: &Self::Snapshot, now: Timestamp) -> Plan<Self::Action, Self::Hold>;
+
+    /// The calls that an action means, in order; the first failure ends the action.
+    fn apply(snapshot: &Self::Snapshot, action: &Self::Action, now: Timestamp) -> Vec<Write>;
+
+    /// The Kubernetes Events about an action that was attempted.
+    fn event(snapshot: &Self::Snapshot, action: &Self::Action, outcome: &Outcome) -> Vec<Note>;
+
+    /// The status write, or `None` if the stored status is right.
+    fn status(
+        snapshot: &Self::Snapshot,
+        plan: &Plan<Self::Action, Self::Hold>,
+        applied: &Applied<Self::Action>,
+        now: Timestamp,
+    ) -> Option<Write>;
+}

@@ -1,0 +1,65 @@
+//! The record of a ControllerRevision: a stored template, by name and number.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kruise_api::keys;
+use kruise_api::raw::RawJson;
+use serde::{Deserialize, Serialize};
+
+use crate::intern::Interner;
+use crate::kind::{CONTROLLER_REVISION, Kind};
+use crate::meta::{Meta, lean_meta};
+use crate::table::{Record, Wire};
+
+/// A ControllerRevision as far as controllers look at it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Revision {
+    /// Metadata.
+    pub meta: Meta,
+    /// The number that orders revisions.
+    pub revision: i64,
+    /// The stored bytes, exactly as the API server keeps them (the hash is over these bytes).
+    pub data: RawJson,
+}
+
+impl Record for Revision {
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+}
+
+impl Revision {
+    /// Name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.meta.key.name
+    }
+}
+
+/// A ControllerRevision as it comes from the API server.
+#[derive(kube::Resource, Clone, Debug, Serialize, Deserialize)]
+#[resource(inherit = ControllerRevision)]
+pub struct WireRevision {
+    /// Metadata without managedFields.
+    #[serde(deserialize_with = "lean_meta", default)]
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    revision: i64,
+    #[serde(default)]
+    data: Option<RawJson>,
+}
+
+impl Wire for WireRevision {
+    type Record = Revision;
+    const KIND: &'static Kind = &CONTROLLER_REVISION;
+
+    /// Revisions of other workload kinds are not kept: they outnumber ours and carry whole templates.
+    fn into_record(self, interner: &Interner) -> Option<Revision> {
+        let meta = Meta::new(&self.metadata, interner);
+        if meta.controller().is_some_and(|owner| *owner.group != *keys::GROUP) {
+            return None;
+        }
+        Some(Revision { meta, revision: self.revision, data: self.data.unwrap_or_default() })
+    }
+}

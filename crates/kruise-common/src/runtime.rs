@@ -1,0 +1,15 @@
+//! The shell: everything below may await. Controllers implement [`crate::reconciler`]; nothing else does plumbing.
+
+pub mod admin;
+pub mod args;
+pub mod backoff;
+pub mod leader;
+pub mod limiter;
+pub mod metrics;
+pub mod process;
+pub mod queue;
+pub mod recorder;
+pub mod run;
+pub mod telemetry;
+pub mod watch;
+pub mod writer;

@@ -1,0 +1,114 @@
+//! How many writes may be under way at once: no fixed rate, but a window that halves when the API
+//! server asks for less (429, 503) and grows again by one per window of successes (reliability C.3).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+/// The window of all writes of this process.
+#[derive(Debug)]
+pub struct Limiter {
+    state: Mutex<State>,
+    freed: Notify,
+    most: f64,
+}
+
+#[derive(Debug)]
+struct State {
+    window: f64,
+    in_flight: usize,
+    /// Until then nothing is sent (Retry-After).
+    paused_until: Option<Instant>,
+    /// Start of the last halving: replies to requests sent before it do not halve again.
+    halved_at: Option<Instant>,
+}
+
+/// One write under way; ends when dropped.
+#[derive(Debug)]
+pub struct Slot<'a> {
+    limiter: &'a Limiter,
+    started: Instant,
+}
+
+impl Limiter {
+    /// A window of at most `most` writes.
+    pub fn new(most: u32) -> Self {
+        let most = f64::from(most.max(1));
+        let state = State { window: most, in_flight: 0, paused_until: None, halved_at: None };
+        Self { state: Mutex::new(state), freed: Notify::new(), most }
+    }
+
+    /// Waits until one more write may be sent.
+    pub async fn enter(&self) -> Slot<'_> {
+        loop {
+            let freed = self.freed.notified();
+            let pause = {
+                let mut state = self.lock();
+                let now = now();
+                let pause = state.paused_until.filter(|until| *until > now);
+                #[expect(clippy::cast_precision_loss, reason = "in flight is at most the window")]
+                let fits = (state.in_flight as f64) < state.window.floor().max(1.0);
+                if pause.is_none() && fits {
+                    state.in_flight += 1;
+                    return Slot { limiter: self, started: now };
+                }
+                pause
+            };
+            match pause {
+                Some(until) => sleep_until(until).await,
+                None => freed.await,
+            }
+        }
+    }
+
+    /// The window in force.
+    pub fn window(&self) -> f64 {
+        self.lock().window
+    }
+
+    /// Writes under way.
+    pub fn in_flight(&self) -> usize {
+        self.lock().in_flight
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot<'_> {
+    /// The server took the write: the window may grow.
+    pub fn succeeded(&self) {
+        let mut state = self.limiter.lock();
+        state.window = (state.window + 1.0 / state.window.max(1.0)).min(self.limiter.most);
+    }
+
+    /// The server asks for less: the window halves, once per round trip, and all wait for `retry_after` if it is given.
+    pub fn throttled(&self, retry_after: Option<Duration>) {
+        let mut state = self.limiter.lock();
+        if state.halved_at.is_none_or(|at| self.started >= at) {
+            state.window = (state.window / 2.0).max(1.0);
+            state.halved_at = Some(now());
+        }
+        if let Some(wait) = retry_after {
+            let until = now() + wait.min(Duration::from_secs(30));
+            state.paused_until = state.paused_until.max(Some(until));
+        }
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        let mut state = self.limiter.lock();
+        state.in_flight = state.in_flight.saturating_sub(1);
+        drop(state);
+        self.limiter.freed.notify_one();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the limiter measures round trips; nothing is decided by this clock")]
+fn now() -> Instant {
+    Instant::now()
+}

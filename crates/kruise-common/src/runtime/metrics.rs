@@ -1,0 +1,258 @@
+//! Metrics every controller has. Names that OpenKruise dashboards know keep their name and labels
+//! (platform §7.2); our own start with `kruise_`. No label ever carries an object's name.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
+};
+
+/// The metric families of one controller process.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    controller: &'static str,
+    reconcile_total: IntCounterVec,
+    reconcile_errors: IntCounterVec,
+    reconcile_seconds: HistogramVec,
+    queue_depth: IntGaugeVec,
+    queue_seconds: HistogramVec,
+    writes_total: IntCounterVec,
+    write_seconds: HistogramVec,
+    write_window: Gauge,
+    holds: GaugeVec,
+    cache_objects: IntGaugeVec,
+    watch_errors: IntCounterVec,
+    unresolved_writes: IntCounter,
+    leader: IntGaugeVec,
+    conflict: IntGauge,
+    events_dropped: IntCounter,
+}
+
+/// How a turn ended; the values of `result` in `controller_runtime_reconcile_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnResult {
+    /// Nothing is left to do.
+    Success,
+    /// A write failed; the object gets another turn.
+    Error,
+    /// Another turn is due at a known time.
+    RequeueAfter,
+}
+
+impl TurnResult {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Error => "error",
+            Self::RequeueAfter => "requeue_after",
+        }
+    }
+}
+
+impl Metrics {
+    /// The families of `controller`, registered.
+    pub fn new(controller: &'static str) -> Result<Self, prometheus::Error> {
+        let seconds = |name: &str, help: &str, labels: &[&str]| {
+            let buckets = prometheus::exponential_buckets(0.0005, 2.0, 17)?;
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels)
+        };
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            IntCounterVec::new(Opts::new(name, help), labels)
+        };
+        let metrics = Self {
+            registry: Registry::new(),
+            controller,
+            reconcile_total: counter(
+                "controller_runtime_reconcile_total",
+                "Turns by controller and result.",
+                &["controller", "result"],
+            )?,
+            reconcile_errors: counter(
+                "controller_runtime_reconcile_errors_total",
+                "Turns in which a write failed.",
+                &["controller"],
+            )?,
+            reconcile_seconds: seconds(
+                "controller_runtime_reconcile_time_seconds",
+                "Duration of a turn.",
+                &["controller"],
+            )?,
+            queue_depth: IntGaugeVec::new(
+                Opts::new("workqueue_depth", "Objects that wait for a turn."),
+                &["name", "controller"],
+            )?,
+            queue_seconds: seconds(
+                "workqueue_queue_duration_seconds",
+                "How long objects waited for a turn.",
+                &["name", "controller"],
+            )?,
+            writes_total: counter(
+                "kruise_writes_total",
+                "Writes sent, by verb, resource (with subresource) and outcome.",
+                &["verb", "resource", "outcome"],
+            )?,
+            write_seconds: seconds(
+                "kruise_write_duration_seconds",
+                "Duration of writes as seen by the controller.",
+                &["verb", "resource"],
+            )?,
+            write_window: Gauge::new(
+                "kruise_write_window",
+                "How many writes may be under way at once.",
+            )?,
+            holds: GaugeVec::new(
+                Opts::new("kruise_holds", "Objects that wait, by reason (see the runbook)."),
+                &["controller", "reason"],
+            )?,
+            cache_objects: IntGaugeVec::new(
+                Opts::new("kruise_cache_objects", "Objects in the cache."),
+                &["resource"],
+            )?,
+            watch_errors: counter(
+                "kruise_watch_errors_total",
+                "Failed or broken watches.",
+                &["resource"],
+            )?,
+            unresolved_writes: IntCounter::new(
+                "kruise_unresolved_writes_total",
+                "Writes without an answer that were looked up live.",
+            )?,
+            leader: IntGaugeVec::new(
+                Opts::new("leader_election_master_status", "1 while this replica leads."),
+                &["name"],
+            )?,
+            conflict: IntGauge::new(
+                "kruise_conflict",
+                "1 while an OpenKruise manager holds its Lease, so that this controller stands by.",
+            )?,
+            events_dropped: IntCounter::new(
+                "kruise_events_dropped_total",
+                "Kubernetes Events not posted because too many came at once.",
+            )?,
+        };
+        metrics.register()?;
+        Ok(metrics)
+    }
+
+    /// Takes the struct apart, so that a family that is not registered does not compile.
+    fn register(&self) -> Result<(), prometheus::Error> {
+        let Self {
+            registry,
+            controller: _,
+            reconcile_total,
+            reconcile_errors,
+            reconcile_seconds,
+            queue_depth,
+            queue_seconds,
+            writes_total,
+            write_seconds,
+            write_window,
+            holds,
+            cache_objects,
+            watch_errors,
+            unresolved_writes,
+            leader,
+            conflict,
+            events_dropped,
+        } = self.clone();
+        let families: Vec<Box<dyn Collector>> = vec![
+            Box::new(reconcile_total),
+            Box::new(reconcile_errors),
+            Box::new(reconcile_seconds),
+            Box::new(queue_depth),
+            Box::new(queue_seconds),
+            Box::new(writes_total),
+            Box::new(write_seconds),
+            Box::new(write_window),
+            Box::new(holds),
+            Box::new(cache_objects),
+            Box::new(watch_errors),
+            Box::new(unresolved_writes),
+            Box::new(leader),
+            Box::new(conflict),
+            Box::new(events_dropped),
+            Box::new(ProcessCollector::for_self()),
+        ];
+        families.into_iter().try_for_each(|family| registry.register(family))
+    }
+
+    /// A turn ended.
+    pub fn turn(&self, result: TurnResult, took: Duration, waited: Duration) {
+        let controller = self.controller;
+        self.reconcile_total.with_label_values(&[controller, result.as_str()]).inc();
+        if result == TurnResult::Error {
+            self.reconcile_errors.with_label_values(&[controller]).inc();
+        }
+        self.reconcile_seconds.with_label_values(&[controller]).observe(took.as_secs_f64());
+        self.queue_seconds
+            .with_label_values(&[controller, controller])
+            .observe(waited.as_secs_f64());
+    }
+
+    /// Turns that have ended.
+    pub fn turns(&self) -> u64 {
+        let results = [TurnResult::Success, TurnResult::Error, TurnResult::RequeueAfter];
+        let count = |result: TurnResult| {
+            self.reconcile_total.with_label_values(&[self.controller, result.as_str()]).get()
+        };
+        results.into_iter().map(count).sum()
+    }
+
+    /// How many objects wait for a turn.
+    pub fn queue(&self, depth: usize) {
+        let depth = i64::try_from(depth).unwrap_or(i64::MAX);
+        self.queue_depth.with_label_values(&[self.controller, self.controller]).set(depth);
+    }
+
+    /// A write was answered, or not.
+    pub fn write(&self, verb: &str, resource: &str, outcome: &str, took: Duration, window: f64) {
+        self.writes_total.with_label_values(&[verb, resource, outcome]).inc();
+        self.write_seconds.with_label_values(&[verb, resource]).observe(took.as_secs_f64());
+        self.write_window.set(window);
+    }
+
+    /// One object more (`by` 1) or less (`by` -1) waits for `reason`.
+    pub fn hold(&self, reason: &str, by: f64) {
+        self.holds.with_label_values(&[self.controller, reason]).add(by);
+    }
+
+    /// Size of a cache.
+    pub fn cache(&self, resource: &str, objects: usize) {
+        let objects = i64::try_from(objects).unwrap_or(i64::MAX);
+        self.cache_objects.with_label_values(&[resource]).set(objects);
+    }
+
+    /// A watch failed or broke.
+    pub fn watch_error(&self, resource: &str) {
+        self.watch_errors.with_label_values(&[resource]).inc();
+    }
+
+    /// A write without an answer was looked up live.
+    pub fn unresolved_write(&self) {
+        self.unresolved_writes.inc();
+    }
+
+    /// Whether this replica leads under the Lease `name`.
+    pub fn leads(&self, name: &str, leads: bool) {
+        self.leader.with_label_values(&[name]).set(i64::from(leads));
+    }
+
+    /// Whether a foreign manager keeps us from acting.
+    pub fn conflicts(&self, conflicts: bool) {
+        self.conflict.set(i64::from(conflicts));
+    }
+
+    /// An Event was not posted.
+    pub fn event_dropped(&self) {
+        self.events_dropped.inc();
+    }
+
+    /// The text that Prometheus scrapes.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}

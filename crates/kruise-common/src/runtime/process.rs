@@ -1,0 +1,352 @@
+//! Puts a controller process together: client, caches, leadership, crank, admin server, shutdown.
+//!
+//! # Flow
+//! connect → serve /metrics → fill the caches (every replica, leading or not) → campaign → work.
+//! SIGTERM: stop taking turns, let writes end, release the Lease, exit 0. A lost Lease ends the process at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use kube::client::ClientBuilder;
+use kube::core::NamespaceResourceScope;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::admin::{self, Health};
+use super::args::RuntimeArgs;
+use super::backoff::Backoff;
+use super::leader::{self, ForeignLease, LeaderConfig, Leadership};
+use super::metrics::Metrics;
+use super::queue::Queue;
+use super::recorder::recorder;
+use super::run::Crank;
+use super::telemetry;
+use super::watch::{Cache, Mapper};
+use super::writer::{Sink, Writer, WriterConfig};
+use crate::intern::Interner;
+use crate::key::ObjectKey;
+use crate::reconciler::Reconciler;
+use crate::table::{Table, Wire};
+
+/// Why a controller process cannot start or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The log.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::TelemetryError),
+    /// The kubeconfig file.
+    #[error("kubeconfig: {0}")]
+    Kubeconfig(#[from] kube::config::KubeconfigError),
+    /// No cluster is configured.
+    #[error("no cluster: {0}")]
+    Config(#[from] kube::config::InferConfigError),
+    /// The client.
+    #[error("client: {0}")]
+    Client(#[from] kube::Error),
+    /// The metrics.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The admin server or the signals.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A flag.
+    #[error("--{flag}: {problem}")]
+    Flag {
+        /// Name of the flag.
+        flag: &'static str,
+        /// What is wrong with its value.
+        problem: String,
+    },
+    /// The Lease was lost: another replica may lead, so this one must not go on.
+    #[error("leadership was lost")]
+    LostLeadership,
+}
+
+/// A process that is being put together.
+pub struct Process {
+    args: RuntimeArgs,
+    name: &'static str,
+    client: Client,
+    interner: Arc<Interner>,
+    queue: Arc<Queue>,
+    metrics: Metrics,
+    stop: CancellationToken,
+    sinks: HashMap<&'static str, Arc<dyn Sink>>,
+    watches: Vec<BoxFuture<'static, ()>>,
+    synced: Vec<BoxFuture<'static, ()>>,
+}
+
+impl Process {
+    /// Connects; `name` is the binary's name (Lease, user agent), `controller` the metric label.
+    pub async fn new(
+        args: RuntimeArgs,
+        name: &'static str,
+        controller: &'static str,
+    ) -> Result<Self, ProcessError> {
+        telemetry::init(&args.log, args.logging_format)?;
+        // Somebody else may have installed one in this process; either is fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = connect(&args, name).await?;
+        Ok(Self {
+            args,
+            name,
+            client,
+            interner: Arc::default(),
+            queue: Arc::default(),
+            metrics: Metrics::new(controller)?,
+            stop: CancellationToken::new(),
+            sinks: HashMap::new(),
+            watches: Vec::new(),
+            synced: Vec::new(),
+        })
+    }
+
+    /// Watches a kind; `mapper` says which objects of the controller a change concerns.
+    pub fn watch<W>(&mut self, mapper: Mapper<W::Record>) -> Arc<Table<W::Record>>
+    where
+        W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
+    {
+        let cache: Arc<Cache<W>> =
+            Cache::new(self.interner.clone(), self.queue.clone(), self.metrics.clone(), mapper);
+        self.sinks.insert(W::KIND.plural, cache.clone());
+        let namespace = self.args.namespace.clone();
+        let run = cache.clone().run(self.client.clone(), namespace, self.stop.clone());
+        self.watches.push(Box::pin(run));
+        let waiting = cache.clone();
+        self.synced.push(Box::pin(async move { waiting.synced().await }));
+        cache.table.clone()
+    }
+
+    /// Runs `reconciler` until a signal; `keys` lists all objects, for the first turn of a new leader.
+    pub async fn run<R: Reconciler>(
+        mut self,
+        reconciler: R,
+        keys: impl Fn() -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Result<(), ProcessError> {
+        let health = Arc::new(Health::default());
+        let admin = admin::serve(
+            self.args.metrics_addr,
+            self.metrics.clone(),
+            health.clone(),
+            self.stop.clone(),
+        );
+        let address = admin.await.map_err(|source| io("admin server", source))?;
+        tracing::info!(name = self.name, %address, "serving /metrics, /healthz, /readyz");
+
+        let mut tasks = JoinSet::new();
+        for watch in std::mem::take(&mut self.watches) {
+            tasks.spawn(watch);
+        }
+        let lost = CancellationToken::new();
+        let campaign = CancellationToken::new();
+        let leadership = self.campaign(&lost, &campaign, &mut tasks)?;
+        let (recorder, poster) =
+            recorder(self.client.clone(), R::NAME, leadership.clone(), self.metrics.clone());
+        tasks.spawn(poster.run(self.stop.clone()));
+        let crank = Arc::new(self.crank(reconciler, leadership.clone(), recorder));
+
+        let synced = std::mem::take(&mut self.synced);
+        let ready = health.clone();
+        let workers = self.args.workers.max(1);
+        let start = async move {
+            futures::future::join_all(synced).await;
+            ready.set_ready(true);
+            tracing::info!("caches are complete");
+        };
+        let lead = lead(leadership, self.metrics.clone(), self.lease_name(), self.queue.clone(), keys);
+        let working = crank.clone();
+        tasks.spawn(async move {
+            start.await;
+            let work = (0..workers).map(|_| working.work());
+            tokio::join!(lead, futures::future::join_all(work));
+        });
+        tasks.spawn(watch_progress(health, self.queue.clone(), crank.metrics.clone(), self.stop.clone()));
+        self.until_ended(&lost, &campaign, tasks).await
+    }
+
+    fn crank<R: Reconciler>(
+        &mut self,
+        reconciler: R,
+        leadership: Leadership,
+        recorder: super::recorder::Recorder,
+    ) -> Crank<R> {
+        let limits = WriterConfig {
+            in_flight: self.args.max_writes_in_flight,
+            timeout: self.args.request_timeout,
+        };
+        let sinks = std::mem::take(&mut self.sinks);
+        let writer = Writer::new(
+            self.client.clone(),
+            leadership.clone(),
+            self.metrics.clone(),
+            limits,
+            sinks,
+        );
+        Crank {
+            reconciler,
+            queue: self.queue.clone(),
+            writer: Arc::new(writer),
+            recorder,
+            leadership,
+            metrics: self.metrics.clone(),
+            backoff: Backoff {
+                base: self.args.rate_limiter_base_delay,
+                max: self.args.rate_limiter_max_delay,
+            },
+            memory: Mutex::default(),
+        }
+    }
+
+    fn lease_name(&self) -> String {
+        let id = &self.args.leader_election_id;
+        if id.is_empty() { self.name.to_owned() } else { id.clone() }
+    }
+
+    /// Starts the campaign; the handle leads as long as the Lease is ours.
+    fn campaign(
+        &self,
+        lost: &CancellationToken,
+        campaign: &CancellationToken,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<Leadership, ProcessError> {
+        if !self.args.enable_leader_election {
+            return Ok(leader::disabled());
+        }
+        let foreign = &self.args.openkruise_lease;
+        let (namespace, name) = foreign.split_once('/').ok_or_else(|| ProcessError::Flag {
+            flag: "openkruise-lease",
+            problem: format!("{foreign:?} is not of the form namespace/name"),
+        })?;
+        let host = hostname();
+        let config = LeaderConfig {
+            namespace: self.args.leader_election_namespace.clone(),
+            name: self.lease_name(),
+            identity: format!("{host}_{}", uuid::Uuid::new_v4()),
+            lease_duration: self.args.leader_election_lease_duration,
+            renew_deadline: self.args.leader_election_renew_deadline,
+            retry_period: self.args.leader_election_retry_period,
+            conflict: Some(ForeignLease { namespace: namespace.to_owned(), name: name.to_owned() }),
+            allow_coexistence: self.args.allow_coexistence,
+        };
+        let (leadership, run) =
+            leader::campaign(self.client.clone(), config, campaign.clone(), lost.clone());
+        tasks.spawn(run);
+        Ok(leadership)
+    }
+
+    /// Waits for a signal or the loss of leadership, then ends everything in order.
+    async fn until_ended(
+        self,
+        lost: &CancellationToken,
+        campaign: &CancellationToken,
+        mut tasks: JoinSet<()>,
+    ) -> Result<(), ProcessError> {
+        let mut term =
+            signal(SignalKind::terminate()).map_err(|source| io("SIGTERM handler", source))?;
+        let mut interrupt =
+            signal(SignalKind::interrupt()).map_err(|source| io("SIGINT handler", source))?;
+        tokio::select! {
+            () = lost.cancelled() => return Err(ProcessError::LostLeadership),
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: finishing writes, releasing the Lease");
+        self.queue.close();
+        campaign.cancel();
+        self.stop.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(8), async {
+            while tasks.join_next().await.is_some() {}
+        });
+        if ended.await.is_err() {
+            tracing::warn!("some tasks did not end in time");
+        }
+        Ok(())
+    }
+}
+
+/// Asks for a turn of every object whenever this replica starts to lead.
+async fn lead(
+    leadership: Leadership,
+    metrics: Metrics,
+    lease: String,
+    queue: Arc<Queue>,
+    keys: impl Fn() -> Vec<ObjectKey>,
+) {
+    let mut changes = leadership.changed();
+    loop {
+        let leads = *changes.borrow_and_update();
+        metrics.leads(&lease, leads);
+        metrics.conflicts(leadership.standby_reason().is_some());
+        if leads {
+            tracing::info!(%lease, "leading");
+            for key in keys() {
+                queue.add(key);
+            }
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells the probe that the process is alive: a turn ended, or nothing waits for one.
+async fn watch_progress(
+    health: Arc<Health>,
+    queue: Arc<Queue>,
+    metrics: Metrics,
+    stop: CancellationToken,
+) {
+    let mut every = tokio::time::interval(Duration::from_secs(5));
+    let mut turns = metrics.turns();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = every.tick() => {}
+        }
+        let now = metrics.turns();
+        if now != turns || (queue.depth() == 0 && queue.running() == 0) {
+            health.progressed();
+        }
+        turns = now;
+    }
+}
+
+async fn connect(args: &RuntimeArgs, name: &'static str) -> Result<Client, ProcessError> {
+    let mut config = match &args.kubeconfig {
+        Some(path) => {
+            let options = KubeConfigOptions::default();
+            Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?
+        }
+        None => Config::infer().await?,
+    };
+    // The queue retries, with the object's own backoff and a fresh decision; a retry below it would repeat an old one.
+    config.default_retry = false;
+    let agent = http::HeaderValue::from_static(name);
+    config.headers.push((http::header::USER_AGENT, agent));
+    let client = ClientBuilder::try_from(config)?
+        // Bounds the time to the head of a response, so a dead connection cannot hold a watch for ever.
+        .with_layer(&tower::timeout::TimeoutLayer::new(args.request_timeout))
+        .build();
+    Ok(client)
+}
+
+fn io(what: &'static str, source: std::io::Error) -> ProcessError {
+    ProcessError::Io { what, source }
+}
+
+/// The name of this host, as part of the Lease's holder.
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
+}

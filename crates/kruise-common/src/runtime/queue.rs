@@ -1,0 +1,162 @@
+//! The work queue: one turn per object at a time, requests that arrive meanwhile merge, timers keep
+//! the earliest point. Timers are recomputed from objects after every turn, so none can be lost for good.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::key::ObjectKey;
+
+/// A queue of objects that want a turn.
+#[derive(Debug, Default)]
+pub struct Queue {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ready: VecDeque<(ObjectKey, Instant)>,
+    waiting: HashSet<ObjectKey>,
+    running: HashSet<ObjectKey>,
+    /// Asked for again while running.
+    again: HashSet<ObjectKey>,
+    timers: BTreeSet<(Instant, ObjectKey)>,
+    timer_of: HashMap<ObjectKey, Instant>,
+    closed: bool,
+}
+
+/// A turn that was taken from the queue.
+#[derive(Debug)]
+pub struct Turn {
+    /// The object.
+    pub key: ObjectKey,
+    /// How long it waited.
+    pub waited: Duration,
+}
+
+impl Queue {
+    /// Asks for a turn now.
+    pub fn add(&self, key: ObjectKey) {
+        let now = now();
+        let mut state = self.lock();
+        state.push(key, now);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Asks for a turn after `delay`; an earlier request for the same object wins.
+    pub fn add_after(&self, key: ObjectKey, delay: Duration) {
+        let at = now() + delay;
+        let mut state = self.lock();
+        if state.timer_of.get(&key).is_some_and(|known| *known <= at) {
+            return;
+        }
+        if let Some(later) = state.timer_of.insert(key.clone(), at) {
+            state.timers.remove(&(later, key.clone()));
+        }
+        state.timers.insert((at, key));
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next object; `None` once the queue is closed.
+    pub async fn next(&self) -> Option<Turn> {
+        loop {
+            let changed = self.changed.notified();
+            let timer = {
+                let mut state = self.lock();
+                if state.closed {
+                    return None;
+                }
+                state.fire_timers(now());
+                if let Some(turn) = state.pop() {
+                    if !state.ready.is_empty() {
+                        self.changed.notify_one();
+                    }
+                    return Some(turn);
+                }
+                state.timers.first().map(|(at, _)| *at)
+            };
+            match timer {
+                Some(at) => tokio::select! {
+                    () = changed => {}
+                    () = sleep_until(at) => {}
+                },
+                None => changed.await,
+            }
+        }
+    }
+
+    /// Ends a turn: the object may be taken again.
+    pub fn done(&self, key: &ObjectKey) {
+        let now = now();
+        let mut state = self.lock();
+        state.running.remove(key);
+        if state.again.remove(key) {
+            state.push(key.clone(), now);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// How many objects wait for a turn.
+    pub fn depth(&self) -> usize {
+        self.lock().ready.len()
+    }
+
+    /// How many turns are running.
+    pub fn running(&self) -> usize {
+        self.lock().running.len()
+    }
+
+    /// How many objects have a timer.
+    pub fn timers(&self) -> usize {
+        self.lock().timers.len()
+    }
+
+    /// Nobody gets a turn any more.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_waiters();
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn push(&mut self, key: ObjectKey, now: Instant) {
+        if self.running.contains(&key) {
+            self.again.insert(key);
+        } else if self.waiting.insert(key.clone()) {
+            self.ready.push_back((key, now));
+        }
+    }
+
+    fn fire_timers(&mut self, now: Instant) {
+        while self.timers.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, key)) = self.timers.pop_first() {
+                self.timer_of.remove(&key);
+                self.push(key, now);
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<Turn> {
+        let (key, since) = self.ready.pop_front()?;
+        self.waiting.remove(&key);
+        self.running.insert(key.clone());
+        Some(Turn { key, waited: now().saturating_duration_since(since) })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the queue owns its timers; nothing is decided by this clock")]
+fn now() -> Instant {
+    Instant::now()
+}

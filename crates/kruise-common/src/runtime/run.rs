@@ -1,0 +1,329 @@
+//! The crank: queue → observe → plan → apply → status → requeue. The only copy.
+//!
+//! # Guarantees
+//! One turn per object at a time. A turn that failed gets another after a backoff that belongs to
+//! the object. Every hold becomes log, metric and, if it knows its end, a timer. At most one status
+//! write per object and second.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::stream::{FuturesUnordered, StreamExt};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::leader::Leadership;
+use super::metrics::{Metrics, TurnResult};
+use super::queue::{Queue, Turn};
+use super::recorder::Recorder;
+use super::writer::Writer;
+use crate::key::ObjectKey;
+use crate::plan::{Applied, Hold, Outcome, Plan, Step};
+use crate::reconciler::Reconciler;
+use crate::write::{Category, WriteError};
+
+/// Most actions of one burst under way at once.
+const BURST: usize = 64;
+/// Least time between two status writes of one object.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// Turns the crank for one controller.
+pub struct Crank<R: Reconciler> {
+    /// The controller.
+    pub reconciler: R,
+    /// Who wants a turn.
+    pub queue: Arc<Queue>,
+    /// Where writes leave.
+    pub writer: Arc<Writer>,
+    /// Where Events leave.
+    pub recorder: Recorder,
+    /// Whether to act.
+    pub leadership: Leadership,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Delay after failures.
+    pub backoff: Backoff,
+    /// What is remembered of objects between turns: nothing that cannot be rebuilt.
+    pub memory: Mutex<HashMap<ObjectKey, Memory>>,
+}
+
+/// What the crank remembers of one object.
+#[derive(Debug, Default)]
+pub struct Memory {
+    failures: u32,
+    status_written: Option<Instant>,
+    holds: Vec<&'static str>,
+    held: String,
+}
+
+/// What is left after a turn.
+enum After {
+    Nothing,
+    At(Duration),
+    Failed(Option<Duration>),
+}
+
+impl<R: Reconciler> Crank<R> {
+    /// Works until the queue is closed.
+    pub async fn work(&self) {
+        while let Some(turn) = self.queue.next().await {
+            self.metrics.queue(self.queue.depth());
+            self.turn(&turn).await;
+            self.queue.done(&turn.key);
+        }
+    }
+
+    async fn turn(&self, turn: &Turn) {
+        if !self.leadership.is_leader() {
+            // A standby keeps its caches warm; becoming leader asks for a turn of every object.
+            return;
+        }
+        let started = instant();
+        let after = self.reconcile(&turn.key).await;
+        let result = match after {
+            After::Nothing => {
+                self.remember(&turn.key, |memory| memory.failures = 0);
+                TurnResult::Success
+            }
+            After::At(delay) => {
+                self.remember(&turn.key, |memory| memory.failures = 0);
+                self.queue.add_after(turn.key.clone(), delay);
+                TurnResult::RequeueAfter
+            }
+            After::Failed(at_least) => {
+                let failures = self.remember(&turn.key, |memory| {
+                    memory.failures += 1;
+                    memory.failures
+                });
+                let delay = self.backoff.delay(failures, rand::random());
+                self.queue.add_after(turn.key.clone(), delay.max(at_least.unwrap_or_default()));
+                TurnResult::Error
+            }
+        };
+        self.metrics.turn(result, instant() - started, turn.waited);
+    }
+
+    async fn reconcile(&self, key: &ObjectKey) -> After {
+        if let Err(error) = self.writer.resolve(key).await {
+            tracing::warn!(controller = R::NAME, object = %key, %error, "cannot look up an unanswered write");
+            return After::Failed(None);
+        }
+        let Some(snapshot) = self.reconciler.observe(key) else {
+            self.forget(key);
+            return After::Nothing;
+        };
+        let now = now();
+        let plan = R::plan(&snapshot, now);
+        self.explain(key, &snapshot, &plan);
+        let applied = self.execute(key, &snapshot, &plan, now).await;
+        self.tell(key, &snapshot, &applied);
+        let failure = applied.failed().next().map(|(_, error)| error.clone());
+        let status = self.status(key, &snapshot, &plan, &applied).await;
+        match failure.or(status.as_ref().err().cloned()) {
+            Some(error) => {
+                let wait = error.retry_after.map(|s| Duration::from_secs(u64::from(s)));
+                After::Failed(wait)
+            }
+            None => due(&plan, now, status.unwrap_or_default()),
+        }
+    }
+
+    /// Logs and counts the plan.
+    fn explain(&self, key: &ObjectKey, snapshot: &R::Snapshot, plan: &Plan<R::Action, R::Hold>) {
+        let held = plan.holds.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let mut reasons: Vec<&'static str> = plan.holds.iter().map(Hold::reason).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        self.remember(key, |memory| {
+            for gone in memory.holds.iter().filter(|reason| !reasons.contains(reason)) {
+                self.metrics.hold(gone, -1.0);
+            }
+            for new in reasons.iter().filter(|reason| !memory.holds.contains(reason)) {
+                self.metrics.hold(new, 1.0);
+            }
+            memory.holds = reasons;
+            if memory.held != held {
+                tracing::info!(controller = R::NAME, object = %key, holds = %held, "waiting");
+                memory.held.clone_from(&held);
+            }
+        });
+        for action in plan.actions() {
+            tracing::debug!(controller = R::NAME, object = %key, %action, "planned");
+        }
+        for note in &plan.notes {
+            self.recorder.record(R::KIND, key, R::uid(snapshot), note.clone());
+        }
+    }
+
+    async fn execute(
+        &self,
+        key: &ObjectKey,
+        snapshot: &R::Snapshot,
+        plan: &Plan<R::Action, R::Hold>,
+        now: Timestamp,
+    ) -> Applied<R::Action> {
+        let mut applied = Applied::default();
+        let mut failed = false;
+        for step in &plan.steps {
+            let (actions, width) = match step {
+                Step::InOrder(actions) => (actions, 1),
+                Step::Burst(actions) => (actions, BURST),
+            };
+            let outcomes = if failed {
+                actions.iter().map(|action| (action.clone(), Outcome::NotAttempted)).collect()
+            } else {
+                self.burst(key, snapshot, actions, width, now).await
+            };
+            failed |= outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Done);
+            applied.outcomes.extend(outcomes);
+        }
+        applied
+    }
+
+    /// Slow start: one action first, then twice as many with each round of successes, `most` at most.
+    /// After a failure nothing new is started.
+    async fn burst(
+        &self,
+        key: &ObjectKey,
+        snapshot: &R::Snapshot,
+        actions: &[R::Action],
+        most: usize,
+        now: Timestamp,
+    ) -> Vec<(R::Action, Outcome)> {
+        let mut outcomes: Vec<_> =
+            actions.iter().map(|action| (action.clone(), Outcome::NotAttempted)).collect();
+        let mut running = FuturesUnordered::new();
+        let mut next = 0;
+        let mut width = 1;
+        let mut failed = false;
+        loop {
+            while !failed && running.len() < width {
+                let Some(action) = actions.get(next) else { break };
+                let index = next;
+                let done = self.perform(key, snapshot, action, now);
+                running.push(done.map(move |outcome| (index, outcome)).boxed());
+                next += 1;
+            }
+            let Some((index, outcome)) = running.next().await else { return outcomes };
+            failed |= outcome != Outcome::Done;
+            width = (width + 1).min(most);
+            if let Some(slot) = outcomes.get_mut(index) {
+                slot.1 = outcome;
+            }
+        }
+    }
+
+    /// The writes of one action, in order; the first failure ends it.
+    async fn perform(
+        &self,
+        key: &ObjectKey,
+        snapshot: &R::Snapshot,
+        action: &R::Action,
+        now: Timestamp,
+    ) -> Outcome {
+        for write in R::apply(snapshot, action, now) {
+            match self.writer.send(key, &write).await {
+                Ok(()) => {
+                    tracing::debug!(controller = R::NAME, object = %key, %write, "written");
+                }
+                Err(error) => {
+                    self.complain(key, &write.to_string(), &error);
+                    return Outcome::Failed(error);
+                }
+            }
+        }
+        Outcome::Done
+    }
+
+    fn complain(&self, key: &ObjectKey, write: &str, error: &WriteError) {
+        let category = error.category.as_str();
+        match error.category {
+            // Someone was faster: the next turn sees the newer state.
+            Category::Conflict | Category::AlreadyExists | Category::NotFound => {
+                tracing::debug!(controller = R::NAME, object = %key, write, category, %error, "write refused");
+            }
+            _ => {
+                tracing::warn!(controller = R::NAME, object = %key, write, category, %error, "write failed");
+            }
+        }
+    }
+
+    fn tell(&self, key: &ObjectKey, snapshot: &R::Snapshot, applied: &Applied<R::Action>) {
+        for (action, outcome) in &applied.outcomes {
+            for note in R::event(snapshot, action, outcome) {
+                self.recorder.record(R::KIND, key, R::uid(snapshot), note);
+            }
+        }
+    }
+
+    /// Writes the status if it changed and the last write is a second ago; otherwise says how long to wait.
+    async fn status(
+        &self,
+        key: &ObjectKey,
+        snapshot: &R::Snapshot,
+        plan: &Plan<R::Action, R::Hold>,
+        applied: &Applied<R::Action>,
+    ) -> Result<Option<Duration>, WriteError> {
+        let Some(write) = R::status(snapshot, plan, applied, now()) else { return Ok(None) };
+        let last = self.remember(key, |memory| memory.status_written);
+        if let Some(left) = last.and_then(|last| STATUS_EVERY.checked_sub(instant() - last))
+            && !left.is_zero()
+        {
+            return Ok(Some(left));
+        }
+        self.remember(key, |memory| memory.status_written = Some(instant()));
+        match self.writer.send(key, &write).await {
+            Ok(()) => Ok(None),
+            // Deleted meanwhile.
+            Err(error) if error.category == Category::NotFound => Ok(None),
+            Err(error) => {
+                self.complain(key, &write.to_string(), &error);
+                Err(error)
+            }
+        }
+    }
+
+    fn remember<T>(&self, key: &ObjectKey, change: impl FnOnce(&mut Memory) -> T) -> T {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = memory.get_mut(key) {
+            return change(known);
+        }
+        change(memory.entry(key.clone()).or_default())
+    }
+
+    fn forget(&self, key: &ObjectKey) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gone) = memory.remove(key) {
+            for reason in gone.holds {
+                self.metrics.hold(reason, -1.0);
+            }
+        }
+    }
+}
+
+/// When the object is due again: the earliest end of a hold, or when its status may be written.
+fn due<A, H: Hold>(plan: &Plan<A, H>, now: Timestamp, status: Option<Duration>) -> After {
+    let until = plan.holds.iter().filter_map(Hold::until).min();
+    let hold = until.map(|until| {
+        // A little later than asked: the point itself must be past, whatever the clock's grain.
+        let wait = until.duration_since(now);
+        Duration::try_from(wait).unwrap_or_default() + Duration::from_millis(5)
+    });
+    match hold.into_iter().chain(status).min() {
+        Some(delay) => After::At(delay),
+        None => After::Nothing,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the crank reads the time once per turn and hands it down")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures turns and spaces status writes")]
+fn instant() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,178 @@
+#![expect(clippy::disallowed_methods, reason = "waits before it opens a broken watch again")]
+//! Keeps the table of one kind like the API server's, and tells which objects a change concerns.
+//!
+//! # Guarantees
+//! Lists are consistent reads (never from a lagging cache), paged. A broken watch backs off alone and
+//! without end. Whatever vanished while it was down is found when it is back (mark and sweep).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::{StreamExt, pin_mut};
+use kube::core::NamespaceResourceScope;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::metrics::Metrics;
+use super::queue::Queue;
+use super::writer::Sink;
+use crate::intern::Interner;
+use crate::key::ObjectKey;
+use crate::meta::Meta;
+use crate::table::{Change, Record, Table, Wire};
+
+/// Objects per list page: bounds the memory of a relist.
+const PAGE: u32 = 250;
+
+/// Which objects a change concerns; pure.
+pub type Mapper<R> = fn(&Change<R>) -> Vec<ObjectKey>;
+
+/// A cache of one kind and the requests for turns that its changes cause.
+pub struct Cache<W: Wire> {
+    /// The rows.
+    pub table: Arc<Table<W::Record>>,
+    interner: Arc<Interner>,
+    mapper: Mapper<W::Record>,
+    queue: Arc<Queue>,
+    metrics: Metrics,
+    synced: watch::Sender<bool>,
+    broken: AtomicBool,
+}
+
+impl<W: Wire> Cache<W> {
+    /// An empty cache.
+    pub fn new(
+        interner: Arc<Interner>,
+        queue: Arc<Queue>,
+        metrics: Metrics,
+        mapper: Mapper<W::Record>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            table: Arc::default(),
+            interner,
+            mapper,
+            queue,
+            metrics,
+            synced: watch::Sender::new(false),
+            broken: AtomicBool::new(false),
+        })
+    }
+
+    /// Watches until `stop`.
+    pub async fn run(self: Arc<Self>, client: Client, namespace: String, stop: CancellationToken)
+    where
+        W: kube::Resource<Scope = NamespaceResourceScope>,
+    {
+        let api: Api<W> =
+            if namespace.is_empty() { Api::all(client) } else { Api::namespaced(client, &namespace) };
+        let config = watcher::Config::default().page_size(PAGE);
+        let events = watcher(api, config);
+        pin_mut!(events);
+        let backoff = Backoff { base: Duration::from_millis(200), max: Duration::from_secs(15) };
+        let mut failures = 0;
+        loop {
+            let event = tokio::select! {
+                () = stop.cancelled() => return,
+                event = events.next() => event,
+            };
+            match event {
+                Some(Ok(event)) => {
+                    if !matches!(event, Event::Init) {
+                        failures = 0;
+                    }
+                    self.take(event);
+                }
+                Some(Err(error)) => {
+                    failures += 1;
+                    self.broken.store(true, Ordering::Relaxed);
+                    self.metrics.watch_error(W::KIND.plural);
+                    tracing::warn!(resource = W::KIND.plural, failures, %error, "watch failed");
+                    let delay = backoff.delay(failures, rand::random());
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(delay) => {}
+                    }
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// Waits until the first list is complete.
+    pub async fn synced(&self) {
+        let mut synced = self.synced.subscribe();
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = synced.wait_for(|synced| *synced).await;
+    }
+
+    /// Whether the watch is up: false while it is being opened again after an error.
+    pub fn healthy(&self) -> bool {
+        !self.broken.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, event: Event<W>) {
+        match event {
+            Event::Init => self.table.begin_sync(),
+            Event::InitApply(object) | Event::Apply(object) => self.upsert(object),
+            Event::InitDone => {
+                for change in self.table.end_sync() {
+                    self.concern(&change);
+                }
+                self.synced.send_replace(true);
+                self.broken.store(false, Ordering::Relaxed);
+            }
+            Event::Delete(object) => {
+                let meta = Meta::new(object.meta(), &self.interner);
+                if let Some(change) = self.table.remove(&meta) {
+                    self.concern(&change);
+                }
+            }
+        }
+        self.metrics.cache(W::KIND.plural, self.table.len());
+    }
+
+    fn upsert(&self, object: W) {
+        let meta = Meta::new(object.meta(), &self.interner);
+        let change = match object.into_record(&self.interner) {
+            Some(row) => self.table.apply(row),
+            None => self.table.remove(&meta),
+        };
+        if let Some(change) = change {
+            self.concern(&change);
+        }
+    }
+
+    fn concern(&self, change: &Change<W::Record>) {
+        for key in (self.mapper)(change) {
+            self.queue.add(key);
+        }
+    }
+}
+
+impl<W: Wire> Sink for Cache<W> {
+    fn stored(&self, body: &[u8]) {
+        match serde_json::from_slice::<W>(body) {
+            Ok(object) => self.upsert(object),
+            Err(error) => {
+                tracing::warn!(resource = W::KIND.plural, %error, "reply to a write cannot be read");
+            }
+        }
+    }
+
+    fn removed(&self, key: &ObjectKey, uid: Option<&str>) {
+        let change = match uid {
+            Some(uid) => self.table.forget(key, uid),
+            None => self
+                .table
+                .get(key)
+                .and_then(|row| self.table.forget(key, &row.meta().uid)),
+        };
+        if let Some(change) = change {
+            self.concern(&change);
+        }
+    }
+}

@@ -1,0 +1,315 @@
+#![expect(clippy::disallowed_methods, reason = "this is the file through which all writes leave")]
+//! The only file that sends a controller's writes: leadership, guard, precondition, time-out, window, metrics.
+//!
+//! # Guarantees
+//! Nothing is sent without leadership at that moment. The reply goes into the cache before the
+//! caller sees it, so the next turn of the owner knows its own write. A write without an answer is
+//! remembered and looked up live before the owner's next turn ([`Writer::resolve`]): bounded, never a silent stall.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{Method, header};
+use kube::Client;
+use kube::core::Status;
+use serde_json::json;
+use tokio::time::{Instant, timeout};
+
+use super::leader::Leadership;
+use super::limiter::Limiter;
+use super::metrics::Metrics;
+use crate::key::ObjectKey;
+use crate::kind::Kind;
+use crate::write::{Category, Guard, Patch, Request, Write, WriteError};
+
+/// Where replies go: the cache of a kind.
+pub trait Sink: Send + Sync {
+    /// An object as the server returned it.
+    fn stored(&self, body: &[u8]);
+    /// An object that the server has removed, or that was looked up and is not there.
+    fn removed(&self, key: &ObjectKey, uid: Option<&str>);
+}
+
+/// Sends writes.
+pub struct Writer {
+    client: Client,
+    leadership: Leadership,
+    limiter: Limiter,
+    metrics: Metrics,
+    sinks: HashMap<&'static str, Arc<dyn Sink>>,
+    /// Targets of writes without an answer, by owner.
+    unresolved: Mutex<HashMap<ObjectKey, HashSet<Target>>>,
+    timeout: Duration,
+}
+
+type Target = (&'static Kind, ObjectKey);
+
+/// How a write is limited.
+#[derive(Clone, Copy, Debug)]
+pub struct WriterConfig {
+    /// Most writes under way at once.
+    pub in_flight: u32,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+impl Writer {
+    /// A writer that feeds `sinks` (by plural of the kind).
+    pub fn new(
+        client: Client,
+        leadership: Leadership,
+        metrics: Metrics,
+        config: WriterConfig,
+        sinks: HashMap<&'static str, Arc<dyn Sink>>,
+    ) -> Self {
+        let limiter = Limiter::new(config.in_flight);
+        let unresolved = Mutex::default();
+        Self { client, leadership, limiter, metrics, sinks, unresolved, timeout: config.timeout }
+    }
+
+    /// Sends `write` on behalf of `owner`.
+    pub async fn send(&self, owner: &ObjectKey, write: &Write) -> Result<(), WriteError> {
+        if let Some(guard) = &write.guard {
+            self.check(guard).await?;
+        }
+        let slot = self.limiter.enter().await;
+        let not_leader = || WriteError::new(Category::NotLeader, "this replica does not lead");
+        let _leading = self.leadership.enter().ok_or_else(not_leader)?;
+        let started = Instant::now();
+        let result = self.request(build(write)?).await;
+        let resource = resource(write);
+        let outcome = result.as_ref().map_or_else(|error| error.category.as_str(), |_| "ok");
+        self.metrics.write(
+            write.verb(),
+            &resource,
+            outcome,
+            started.elapsed(),
+            self.limiter.window(),
+        );
+        match result {
+            Ok(body) => {
+                slot.succeeded();
+                self.store(write, &body);
+                Ok(())
+            }
+            Err(error) => {
+                if matches!(error.category, Category::Throttled) {
+                    let wait = error.retry_after.map(|s| Duration::from_secs(u64::from(s)));
+                    slot.throttled(wait);
+                }
+                self.settle(owner, write, error)
+            }
+        }
+    }
+
+    /// Looks up the targets of `owner`'s writes that got no answer. Until that has worked the owner must not act.
+    pub async fn resolve(&self, owner: &ObjectKey) -> Result<(), WriteError> {
+        let pending: Vec<Target> = {
+            let unresolved = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
+            unresolved.get(owner).into_iter().flatten().cloned().collect()
+        };
+        for target in pending {
+            self.look_up(target.0, &target.1).await?;
+            self.metrics.unresolved_write();
+            let mut unresolved = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(targets) = unresolved.get_mut(owner) {
+                targets.remove(&target);
+                if targets.is_empty() {
+                    unresolved.remove(owner);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads an object live into its cache.
+    async fn look_up(&self, kind: &'static Kind, key: &ObjectKey) -> Result<(), WriteError> {
+        let Some(sink) = self.sinks.get(kind.plural) else { return Ok(()) };
+        match self.get(kind, key).await {
+            Ok(body) => sink.stored(&body),
+            Err(error) if error.category == Category::NotFound => sink.removed(key, None),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The live read of a guard.
+    async fn check(&self, guard: &Guard) -> Result<(), WriteError> {
+        #[derive(serde::Deserialize)]
+        struct Seen {
+            metadata: kube::core::ObjectMeta,
+        }
+        let gone = |why: &str| {
+            let name = &guard.key;
+            WriteError::new(Category::Guard, format!("{} {name} {why}", guard.kind.kind))
+        };
+        let body = match self.get(guard.kind, &guard.key).await {
+            Err(error) if error.category == Category::NotFound => return Err(gone("is gone")),
+            other => other?,
+        };
+        let seen: Seen = serde_json::from_slice(&body).map_err(|_| gone("cannot be read"))?;
+        if seen.metadata.uid.as_deref() != Some(&*guard.uid) {
+            return Err(gone("is gone: another object has its name"));
+        }
+        if seen.metadata.deletion_timestamp.is_some() {
+            return Err(gone("is being deleted"));
+        }
+        Ok(())
+    }
+
+    async fn get(&self, kind: &Kind, key: &ObjectKey) -> Result<Vec<u8>, WriteError> {
+        let path = format!("{}/{}", kind.path(&key.namespace), key.name);
+        let request = http::Request::builder().method(Method::GET).uri(path).body(Vec::new());
+        self.request(request.map_err(malformed)?).await
+    }
+
+    async fn request(&self, request: http::Request<Vec<u8>>) -> Result<Vec<u8>, WriteError> {
+        match timeout(self.timeout, self.client.request_text(request)).await {
+            Err(_) => {
+                let waited = self.timeout.as_secs();
+                let text = format!("no answer from the API server within {waited} s");
+                Err(WriteError::new(Category::Unknown, text))
+            }
+            Ok(Ok(body)) => Ok(body.into_bytes()),
+            Ok(Err(kube::Error::Api(status))) => Err(classify(&status)),
+            Ok(Err(error)) => Err(WriteError::new(Category::Unknown, error.to_string())),
+        }
+    }
+
+    /// The reply goes into the cache.
+    fn store(&self, write: &Write, body: &[u8]) {
+        let Some(sink) = self.sinks.get(write.kind.plural) else { return };
+        match &write.request {
+            Request::Create { .. } | Request::Patch { .. } => sink.stored(body),
+            // A deletion with a grace period returns the object with its deletionTimestamp;
+            // one that is complete returns the object or a Status without.
+            Request::Delete { uid } => {
+                if still_there(body) {
+                    sink.stored(body);
+                } else {
+                    sink.removed(&write.key, Some(uid));
+                }
+            }
+        }
+    }
+
+    /// What a failed write means for the caches; some failures are what we wanted.
+    fn settle(
+        &self,
+        owner: &ObjectKey,
+        write: &Write,
+        error: WriteError,
+    ) -> Result<(), WriteError> {
+        match (error.category, &write.request) {
+            (Category::NotFound, Request::Delete { uid }) => {
+                if let Some(sink) = self.sinks.get(write.kind.plural) {
+                    sink.removed(&write.key, Some(uid));
+                }
+                Ok(())
+            }
+            (
+                Category::Unknown
+                | Category::Server
+                | Category::AlreadyExists
+                | Category::Conflict
+                | Category::NotFound,
+                _,
+            ) => {
+                let mut unresolved = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
+                let target = (write.kind, write.key.clone());
+                unresolved.entry(owner.clone()).or_default().insert(target);
+                Err(error)
+            }
+            _ => Err(error),
+        }
+    }
+}
+
+fn resource(write: &Write) -> String {
+    match write.subresource() {
+        "" => write.kind.plural.to_owned(),
+        subresource => format!("{}/{subresource}", write.kind.plural),
+    }
+}
+
+fn malformed(error: impl std::fmt::Display) -> WriteError {
+    WriteError::new(Category::Invalid, format!("the request cannot be built: {error}"))
+}
+
+/// The HTTP request of a write.
+fn build(write: &Write) -> Result<http::Request<Vec<u8>>, WriteError> {
+    let collection = write.kind.path(&write.key.namespace);
+    let object = format!("{collection}/{}", write.key.name);
+    let (method, path, content, body) = match &write.request {
+        Request::Create { body } => {
+            (Method::POST, collection, "application/json", serde_json::to_vec(body))
+        }
+        Request::Patch { subresource, patch } => {
+            let path = subresource.map_or(object.clone(), |sub| format!("{object}/{sub}"));
+            let (content, body) = match patch {
+                Patch::Json(body) => ("application/json-patch+json", body),
+                Patch::Strategic(body) => ("application/strategic-merge-patch+json", body),
+            };
+            (Method::PATCH, path, content, serde_json::to_vec(body))
+        }
+        Request::Delete { uid } => {
+            let options = json!({
+                "kind": "DeleteOptions",
+                "apiVersion": "v1",
+                "preconditions": { "uid": &**uid },
+            });
+            (Method::DELETE, object, "application/json", serde_json::to_vec(&options))
+        }
+    };
+    let body = body.map_err(malformed)?;
+    let request = http::Request::builder().method(method).uri(path);
+    request.header(header::CONTENT_TYPE, content).body(body).map_err(malformed)
+}
+
+/// Whether the reply to a DELETE shows an object that still has to terminate.
+fn still_there(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Reply {
+        kind: Option<String>,
+        metadata: Option<Meta>,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Meta {
+        deletion_timestamp: Option<serde::de::IgnoredAny>,
+        deletion_grace_period_seconds: Option<i64>,
+        finalizers: Option<Vec<serde::de::IgnoredAny>>,
+    }
+    let Ok(reply) = serde_json::from_slice::<Reply>(body) else { return false };
+    let Some(meta) = reply.metadata.filter(|_| reply.kind.as_deref() != Some("Status")) else {
+        return false;
+    };
+    let waits = meta.deletion_grace_period_seconds.is_some_and(|seconds| seconds > 0)
+        || meta.finalizers.is_some_and(|finalizers| !finalizers.is_empty());
+    meta.deletion_timestamp.is_some() && waits
+}
+
+/// The category of an error answer. A JSON Patch whose `test` fails and a changed UID answer 422
+/// (verified against a 1.34 API server): both mean that the object is not the one that was seen.
+fn classify(status: &Status) -> WriteError {
+    let details = status.details.as_ref();
+    let about_uid = details
+        .into_iter()
+        .flat_map(|details| &details.causes)
+        .any(|cause| cause.field == "metadata.uid");
+    let names_object = details.is_some_and(|details| !details.name.is_empty());
+    let category = match (status.code, status.reason.as_str()) {
+        (_, "AlreadyExists") => Category::AlreadyExists,
+        (409, _) => Category::Conflict,
+        (422, _) if about_uid || !names_object => Category::Conflict,
+        (400 | 405 | 406 | 413 | 415 | 422, _) => Category::Invalid,
+        (401 | 403, _) => Category::Forbidden,
+        (404, _) => Category::NotFound,
+        (429 | 503, _) => Category::Throttled,
+        (500.., _) => Category::Server,
+        _ => Category::Unknown,
+    };
+    let retry_after = details.map(|details| details.retry_after_seconds).filter(|s| *s > 0);
+    WriteError { category, message: status.message.clone(), retry_after }
+}

@@ -1,0 +1,214 @@
+//! Our own store of watched objects: ordered rows, an index by owner, and no missed deletion.
+//!
+//! A relist is mark and sweep ([`Table::begin_sync`], [`Table::end_sync`]): memory does not double,
+//! and what vanished during a gap comes out as a change, which no watch event ever says.
+//! Replies to our own writes go straight in ([`Table::apply`]), so a controller never plans on a
+//! state older than its own last write; events that are older than a row are ignored.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::intern::Interner;
+use crate::key::ObjectKey;
+use crate::kind::Kind;
+use crate::meta::Meta;
+
+/// One cached object: what a controller keeps of it.
+pub trait Record: Send + Sync + 'static {
+    /// Its metadata.
+    fn meta(&self) -> &Meta;
+}
+
+/// The slim form in which a kind is read off the wire.
+pub trait Wire:
+    kube::Resource<DynamicType = ()>
+    + serde::de::DeserializeOwned
+    + Clone
+    + std::fmt::Debug
+    + Send
+    + Sync
+    + 'static
+{
+    /// What is kept of it.
+    type Record: Record;
+    /// Its kind.
+    const KIND: &'static Kind;
+    /// The record of this object; `None` if it is of no interest and need not be kept.
+    fn into_record(self, interner: &Interner) -> Option<Self::Record>;
+}
+
+/// A row that came, changed or went.
+#[derive(Debug)]
+pub struct Change<R> {
+    /// The row before.
+    pub old: Option<Arc<R>>,
+    /// The row now.
+    pub new: Option<Arc<R>>,
+}
+
+/// Rows of one kind.
+#[derive(Debug)]
+pub struct Table<R> {
+    rows: RwLock<Rows<R>>,
+}
+
+#[derive(Debug)]
+struct Rows<R> {
+    by_key: BTreeMap<ObjectKey, Arc<R>>,
+    by_owner: HashMap<Arc<str>, BTreeSet<ObjectKey>, ahash::RandomState>,
+    /// UIDs that we deleted: an event still on its way must not bring them back.
+    gone: HashSet<Arc<str>, ahash::RandomState>,
+    /// Keys seen since [`Table::begin_sync`].
+    seen: Option<HashSet<ObjectKey, ahash::RandomState>>,
+}
+
+impl<R> Default for Table<R> {
+    fn default() -> Self {
+        Self {
+            rows: RwLock::new(Rows {
+                by_key: BTreeMap::new(),
+                by_owner: HashMap::default(),
+                gone: HashSet::default(),
+                seen: None,
+            }),
+        }
+    }
+}
+
+impl<R: Record> Table<R> {
+    /// The row of `key`.
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<R>> {
+        self.read().by_key.get(key).cloned()
+    }
+
+    /// Rows controlled by the object with this UID, in key order.
+    pub fn owned_by(&self, uid: &str) -> Vec<Arc<R>> {
+        let rows = self.read();
+        let keys = rows.by_owner.get(uid).into_iter().flatten();
+        keys.filter_map(|key| rows.by_key.get(key).cloned()).collect()
+    }
+
+    /// Rows of a namespace whose name starts with `prefix`, in key order.
+    pub fn with_prefix(&self, namespace: &Arc<str>, prefix: &str) -> Vec<Arc<R>> {
+        let from = ObjectKey { namespace: namespace.clone(), name: Arc::from(prefix) };
+        let rows = self.read();
+        let range = rows.by_key.range(from..);
+        range
+            .take_while(|(key, _)| key.namespace == *namespace && key.name.starts_with(prefix))
+            .map(|(_, row)| row.clone())
+            .collect()
+    }
+
+    /// All keys in order.
+    pub fn keys(&self) -> Vec<ObjectKey> {
+        self.read().by_key.keys().cloned().collect()
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.read().by_key.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes in a row from an event or from the reply to a write; `None` if nothing is new.
+    pub fn apply(&self, row: R) -> Option<Change<R>> {
+        let mut rows = self.write();
+        let key = row.meta().key.clone();
+        if let Some(seen) = &mut rows.seen {
+            seen.insert(key.clone());
+        }
+        if rows.gone.contains(&row.meta().uid) {
+            return None;
+        }
+        let old = rows.by_key.get(&key).cloned();
+        if old.as_ref().is_some_and(|old| !is_newer(old.meta(), row.meta())) {
+            return None;
+        }
+        let row = Arc::new(row);
+        rows.unindex(&key, old.as_deref());
+        rows.index(&key, &row);
+        rows.by_key.insert(key, row.clone());
+        Some(Change { old, new: Some(row) })
+    }
+
+    /// Removes the row of `meta` unless its place was taken by a later object.
+    pub fn remove(&self, meta: &Meta) -> Option<Change<R>> {
+        let mut rows = self.write();
+        rows.gone.remove(&meta.uid);
+        let old = rows.by_key.get(&meta.key)?;
+        if old.meta().uid != meta.uid && !is_newer(old.meta(), meta) {
+            return None;
+        }
+        rows.take(&meta.key)
+    }
+
+    /// Removes a row that we know the server removed, before its event arrives.
+    pub fn forget(&self, key: &ObjectKey, uid: &str) -> Option<Change<R>> {
+        let mut rows = self.write();
+        if rows.by_key.get(key).is_none_or(|row| *row.meta().uid != *uid) {
+            return None;
+        }
+        rows.gone.insert(Arc::from(uid));
+        rows.take(key)
+    }
+
+    /// A relist starts: from now on every row that is applied counts as seen.
+    pub fn begin_sync(&self) {
+        self.write().seen = Some(HashSet::default());
+    }
+
+    /// A relist is complete: rows that were not seen are gone.
+    pub fn end_sync(&self) -> Vec<Change<R>> {
+        let mut rows = self.write();
+        rows.gone.clear();
+        let Some(seen) = rows.seen.take() else { return Vec::new() };
+        let vanished: Vec<ObjectKey> =
+            rows.by_key.keys().filter(|key| !seen.contains(*key)).cloned().collect();
+        vanished.iter().filter_map(|key| rows.take(key)).collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Rows<R>> {
+        self.rows.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Rows<R>> {
+        self.rows.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R: Record> Rows<R> {
+    fn take(&mut self, key: &ObjectKey) -> Option<Change<R>> {
+        let old = self.by_key.remove(key)?;
+        self.unindex(key, Some(&old));
+        Some(Change { old: Some(old), new: None })
+    }
+
+    fn index(&mut self, key: &ObjectKey, row: &R) {
+        if let Some(owner) = row.meta().controller() {
+            self.by_owner.entry(owner.uid.clone()).or_default().insert(key.clone());
+        }
+    }
+
+    fn unindex(&mut self, key: &ObjectKey, row: Option<&R>) {
+        let Some(owner) = row.and_then(|row| row.meta().controller()) else { return };
+        if let Some(keys) = self.by_owner.get_mut(&owner.uid) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_owner.remove(&owner.uid);
+            }
+        }
+    }
+}
+
+/// Whether `new` is a later state than `old`. Versions of one kind are ordered numbers in practice
+/// (documented since Kubernetes 1.35); where they are not numbers, every event is taken.
+fn is_newer(old: &Meta, new: &Meta) -> bool {
+    match (old.version(), new.version()) {
+        (Some(old), Some(new)) => new > old,
+        _ => old.resource_version != new.resource_version || old.uid != new.uid,
+    }
+}

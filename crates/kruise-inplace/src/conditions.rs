@@ -1,0 +1,99 @@
+//! Pod conditions that kruise writes, as they go on the wire (§3.4, §12).
+
+use jiff::Timestamp;
+use kruise_api::keys;
+use kruise_api::shared::inplace::rfc3339;
+use kruise_api::shared::readiness::{Blocker, blockers, message};
+use kruise_common::pod::Pod;
+use serde_json::{Value, json};
+
+/// `InPlaceUpdateReady` or `KruisePodReady` true.
+pub(crate) fn gate_true(kind: &str, now: Timestamp) -> Value {
+    json!({
+        "type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": rfc3339(now),
+    })
+}
+
+/// `InPlaceUpdateReady` false: the pod leaves traffic before a container is killed.
+pub(crate) fn gate_false(now: Timestamp) -> Value {
+    json!({
+        "type": keys::INPLACE_UPDATE_READY,
+        "status": "False",
+        "reason": keys::START_INPLACE_UPDATE,
+        "lastProbeTime": null,
+        "lastTransitionTime": rfc3339(now),
+    })
+}
+
+/// `KruisePodReady` with this list of blockers: true when the list is empty.
+pub(crate) fn pod_ready(list: Vec<Blocker>, now: Timestamp) -> Value {
+    let status = if list.is_empty() { "True" } else { "False" };
+    json!({
+        "type": keys::KRUISE_POD_READY,
+        "status": status,
+        "message": message(list),
+        "lastProbeTime": null,
+        "lastTransitionTime": rfc3339(now),
+    })
+}
+
+/// `Ready` false, exactly as the kubelet will compute it once it sees the gate (§12.2): endpoints must go before the
+/// container does, not at the kubelet's next sync. `None` if the pod is not ready anyway.
+pub(crate) fn ready_false(pod: &Pod, falling: &str, now: Timestamp) -> Option<Value> {
+    let is_true = |kind: &str| pod.condition(kind).is_some_and(|condition| condition.status);
+    if !is_true("Ready") || !is_true("ContainersReady") {
+        return None;
+    }
+    let texts = pod.gates.iter().filter_map(|gate| {
+        let known = pod.condition(gate).is_some() || **gate == *falling;
+        match (known, is_true(gate) && **gate != *falling) {
+            (false, _) => Some(format!(
+                "corresponding condition of pod readiness gate {gate:?} does not exist."
+            )),
+            (true, false) => Some(format!(
+                "the status of pod readiness gate {gate:?} is not \"True\", but False"
+            )),
+            (true, true) => None,
+        }
+    });
+    let message = texts.collect::<Vec<_>>().join(", ");
+    (!message.is_empty()).then(|| {
+        json!({
+            "type": "Ready",
+            "status": "False",
+            "reason": keys::READINESS_GATES_NOT_READY,
+            "message": message,
+            "lastProbeTime": null,
+            "lastTransitionTime": rfc3339(now),
+        })
+    })
+}
+
+/// Who keeps the pod out of traffic.
+pub(crate) fn blocked_by(pod: &Pod) -> Vec<Blocker> {
+    let condition = pod.condition(keys::KRUISE_POD_READY);
+    blockers(condition.and_then(|condition| condition.message.as_deref()))
+}
+
+/// The condition that adds a lifecycle blocker, if the pod has the gate and the key is not there yet.
+pub(crate) fn block(pod: &Pod, key: &str, now: Timestamp) -> Option<Value> {
+    let mut list = blocked_by(pod);
+    let blocker = Blocker::lifecycle(key);
+    let down = pod.condition(keys::KRUISE_POD_READY).is_some_and(|condition| !condition.status);
+    if !pod.gated_by(keys::KRUISE_POD_READY) || (down && list.contains(&blocker)) {
+        return None;
+    }
+    list.push(blocker);
+    Some(pod_ready(list, now))
+}
+
+/// The condition that removes a lifecycle blocker, if it is there (W6).
+pub(crate) fn unblock(pod: &Pod, key: &str, now: Timestamp) -> Option<Value> {
+    let mut list = blocked_by(pod);
+    let blocker = Blocker::lifecycle(key);
+    if !pod.gated_by(keys::KRUISE_POD_READY) || !list.contains(&blocker) {
+        return None;
+    }
+    list.retain(|known| *known != blocker);
+    Some(pod_ready(list, now))
+}

@@ -1,0 +1,258 @@
+//! Two revisions → what to change in place, or the reason why that is impossible (§4).
+//!
+//! Revision is compared with revision, never with the live pod. Containers are matched by index, so a renamed,
+//! added, removed or reordered container is no in-place change. Absent, null and Go's empty forms are the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use kruise_api::raw::RawJson;
+use kruise_common::history::{encode, template_of};
+use serde_json::{Map, Value};
+
+/// What differs between two revisions, all of it changeable in place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Change {
+    /// New images by container.
+    pub images: BTreeMap<String, String>,
+    /// Changed template metadata.
+    pub metadata: MetadataChange,
+    /// Containers whose env reads a changed label or annotation: they must be restarted by the node daemon.
+    pub env_readers: BTreeSet<String>,
+}
+
+/// Changed template metadata; `None` removes a key.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MetadataChange {
+    /// Labels.
+    pub labels: BTreeMap<String, Option<String>>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, Option<String>>,
+    /// Finalizers that came.
+    pub finalizers_added: Vec<String>,
+    /// Finalizers that went.
+    pub finalizers_removed: Vec<String>,
+}
+
+/// Which changes are allowed in place.
+#[derive(Clone, Copy, Debug)]
+pub struct DiffOptions {
+    /// Metadata that env reads may change; the daemon restarts the readers.
+    pub env_from_metadata: bool,
+}
+
+/// Why a change cannot be applied in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotInPlace {
+    /// A part of the template that a running pod cannot change.
+    Changed {
+        /// Path inside the template.
+        path: String,
+    },
+    /// Revision data that cannot be read.
+    Unreadable {
+        /// Why.
+        problem: String,
+    },
+    /// Env reads changed metadata, but no daemon reports from the pod's node that could restart the readers (W5).
+    NoDaemon {
+        /// The containers.
+        containers: String,
+    },
+    /// The pod lacks what the update needs.
+    Pod {
+        /// What.
+        problem: String,
+    },
+}
+
+impl fmt::Display for NotInPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed { path } => write!(f, "{path} changed"),
+            Self::Unreadable { problem } => write!(f, "revision data cannot be read: {problem}"),
+            Self::NoDaemon { containers } => write!(
+                f,
+                "env of {containers} reads changed metadata, and no kruise-daemon reports on this node"
+            ),
+            Self::Pod { problem } => f.write_str(problem),
+        }
+    }
+}
+
+impl std::error::Error for NotInPlace {}
+
+impl Change {
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether no container is touched: one write, nobody is drained (§22.1).
+    pub fn is_metadata_only(&self) -> bool {
+        self.images.is_empty() && self.env_readers.is_empty()
+    }
+}
+
+/// Compares the data of two ControllerRevisions.
+pub fn diff(old: &RawJson, new: &RawJson, options: &DiffOptions) -> Result<Change, NotInPlace> {
+    let (mut old, mut new) = (template(old)?, template(new)?);
+    let metadata = metadata_change(&take(&mut old, "metadata"), &take(&mut new, "metadata"))?;
+    let (mut old, mut new) = (take(&mut old, "spec"), take(&mut new, "spec"));
+    let (old_list, new_list) = (take_list(&mut old), take_list(&mut new));
+    if let Some(path) = first_difference(&old, &new, "spec") {
+        return Err(NotInPlace::Changed { path });
+    }
+    if old_list.len() != new_list.len() {
+        return Err(NotInPlace::Changed { path: "spec.containers".to_owned() });
+    }
+    let mut change = Change { metadata, ..Change::default() };
+    for (index, (old, new)) in old_list.into_iter().zip(&new_list).enumerate() {
+        let path = format!("spec.containers[{index}]");
+        compare_container(&mut change, old, new, &path)?;
+    }
+    if options.env_from_metadata {
+        for container in &new_list {
+            note_env_reader(&mut change, container);
+        }
+    }
+    Ok(change)
+}
+
+/// The template in one canonical form, whoever wrote the data.
+fn template(data: &RawJson) -> Result<Map<String, Value>, NotInPlace> {
+    let unreadable = |problem: String| NotInPlace::Unreadable { problem };
+    let template = template_of(data.get()).map_err(|error| unreadable(error.to_string()))?;
+    let encoded = encode(template.get()).map_err(|error| unreadable(error.to_string()))?;
+    let mut data: Value =
+        serde_json::from_str(&encoded).map_err(|error| unreadable(error.to_string()))?;
+    match data.pointer_mut("/spec/template").map(Value::take) {
+        Some(Value::Object(template)) => Ok(template),
+        _ => Err(unreadable("has no object spec.template".to_owned())),
+    }
+}
+
+fn take(map: &mut Map<String, Value>, member: &str) -> Map<String, Value> {
+    match map.remove(member) {
+        Some(Value::Object(object)) => object,
+        _ => Map::new(),
+    }
+}
+
+fn take_list(spec: &mut Map<String, Value>) -> Vec<Value> {
+    match spec.remove("containers") {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
+    }
+}
+
+/// Path of the first member in which two objects differ.
+fn first_difference(a: &Map<String, Value>, b: &Map<String, Value>, path: &str) -> Option<String> {
+    let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    keys.into_iter().find(|key| a.get(*key) != b.get(*key)).map(|key| format!("{path}.{key}"))
+}
+
+fn compare_container(
+    change: &mut Change,
+    mut old: Value,
+    new: &Value,
+    path: &str,
+) -> Result<(), NotInPlace> {
+    let image = |container: &Value| container.get("image").and_then(Value::as_str).map(str::to_owned);
+    let name = new.get("name").and_then(Value::as_str).unwrap_or_default();
+    let (before, after) = (image(&old), image(new));
+    if before != after {
+        // An image that appears or disappears is no replacement of one by another.
+        let (Some(_), Some(after)) = (before, after) else {
+            return Err(NotInPlace::Changed { path: format!("{path}.image") });
+        };
+        if let (Some(old), Some(image)) = (old.as_object_mut(), new.get("image")) {
+            old.insert("image".to_owned(), image.clone());
+        }
+        change.images.insert(name.to_owned(), after);
+    }
+    match (&old, new) {
+        (Value::Object(old), Value::Object(new)) => match first_difference(old, new, path) {
+            Some(path) => Err(NotInPlace::Changed { path }),
+            None => Ok(()),
+        },
+        _ if old == *new => Ok(()),
+        _ => Err(NotInPlace::Changed { path: path.to_owned() }),
+    }
+}
+
+/// Labels, annotations and finalizers may change; any other template metadata never reaches a pod.
+fn metadata_change(
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
+) -> Result<MetadataChange, NotInPlace> {
+    let rest = |meta: &Map<String, Value>| {
+        let mut meta = meta.clone();
+        for known in ["labels", "annotations", "finalizers", "creationTimestamp"] {
+            meta.remove(known);
+        }
+        meta
+    };
+    if let Some(path) = first_difference(&rest(old), &rest(new), "metadata") {
+        return Err(NotInPlace::Changed { path });
+    }
+    let (before, after) = (finalizers(old), finalizers(new));
+    Ok(MetadataChange {
+        labels: pairs_change(old, new, "labels"),
+        annotations: pairs_change(old, new, "annotations"),
+        finalizers_added: after.iter().filter(|f| !before.contains(f)).cloned().collect(),
+        finalizers_removed: before.iter().filter(|f| !after.contains(f)).cloned().collect(),
+    })
+}
+
+fn finalizers(meta: &Map<String, Value>) -> Vec<String> {
+    let list = meta.get("finalizers").and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn pairs_change(
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
+    member: &str,
+) -> BTreeMap<String, Option<String>> {
+    let pairs = |meta: &Map<String, Value>| -> BTreeMap<String, String> {
+        let map = meta.get(member).and_then(Value::as_object);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        map.into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect()
+    };
+    let (old, new) = (pairs(old), pairs(new));
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    keys.into_iter()
+        .filter(|key| old.get(*key) != new.get(*key))
+        .map(|key| (key.clone(), new.get(key).cloned()))
+        .collect()
+}
+
+/// Notes the container if its env reads a label or annotation that was added or changed; a removed key restarts nobody (§4.1).
+fn note_env_reader(change: &mut Change, container: &Value) {
+    let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+    let env = container.get("env").and_then(Value::as_array);
+    let reads_changed = |entry: &Value| {
+        let excluded = ["SIDECARSET_VERSION", "SIDECARSET_VERSION_ALT"];
+        let env_name = entry.get("name").and_then(Value::as_str).unwrap_or_default();
+        let path = entry.pointer("/valueFrom/fieldRef/fieldPath").and_then(Value::as_str);
+        let Some((map, key)) = path.and_then(subscript).filter(|_| !excluded.contains(&env_name))
+        else {
+            return false;
+        };
+        let changed = match map {
+            "metadata.labels" => &change.metadata.labels,
+            "metadata.annotations" => &change.metadata.annotations,
+            _ => return false,
+        };
+        changed.get(key).is_some_and(Option::is_some)
+    };
+    if env.into_iter().flatten().any(reads_changed) {
+        change.env_readers.insert(name.to_owned());
+    }
+}
+
+/// `path['key']` in its two parts.
+fn subscript(path: &str) -> Option<(&str, &str)> {
+    path.strip_suffix("']")?.split_once("['").filter(|(map, _)| !map.is_empty())
+}

@@ -1,0 +1,231 @@
+//! The state machine of lifecycle hooks (§13): where a pod stands, and what may be done to it.
+//!
+//! ```text
+//!  created ─► PreparingNormal ─(all preNormal markers)─► Normal ◄────────────(all inPlaceUpdate markers)─┐
+//!                                                          │                                             │
+//!                         update wanted, markers on it     ▼        markers gone          finished       │
+//!                                                  PreparingUpdate ──────────► Updating ───────────► Updated
+//!                                                          ▲                     (no hook: ──► Normal)   │
+//!                                                          └──────────(newer update wanted)──────────────┘
+//!  any ─(to be deleted, preDelete markers on it)─► PreparingDelete ─(markers gone)─► deleted
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use kruise_api::keys;
+use kruise_api::raw::RawJson;
+use kruise_api::shared::inplace::rfc3339;
+use kruise_api::shared::readiness::{PRE_DELETE, PRE_UPDATE};
+use kruise_api::statefulset::v1beta1::{Lifecycle, LifecycleHook};
+use kruise_common::kind::POD;
+use kruise_common::pod::Pod;
+use kruise_common::write::Write;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::conditions;
+use crate::progress::Missing;
+
+/// A hook that holds a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookPending {
+    /// Name of the hook.
+    pub hook: &'static str,
+    /// Markers that hold it.
+    pub markers: String,
+}
+
+impl fmt::Display for HookPending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.hook, self.markers)
+    }
+}
+
+/// May the pod be updated now?
+#[derive(Clone, Debug, PartialEq)]
+pub enum UpdateGate {
+    /// Yes.
+    Proceed,
+    /// A hook holds it, and knows.
+    Wait(HookPending),
+    /// A hook holds it and is to be told with these writes.
+    Mark(Vec<Write>),
+    /// Not in this state.
+    NotAllowed(Missing),
+}
+
+/// May the pod be deleted now?
+#[derive(Clone, Debug, PartialEq)]
+pub enum DeleteGate {
+    /// Yes.
+    Delete,
+    /// A hook holds it, and knows.
+    Wait(HookPending),
+    /// A hook holds it and is to be told with these writes.
+    Mark(Vec<Write>),
+}
+
+/// The lifecycle state of a pod, empty if it has none.
+pub fn state(pod: &Pod) -> &str {
+    pod.meta.labels.get(keys::LIFECYCLE_STATE).unwrap_or_default()
+}
+
+/// The time of a state change as it is written.
+pub fn timestamp(now: Timestamp) -> String {
+    rfc3339(now)
+}
+
+/// Markers of `hook` that are on the pod (P-11: any of them holds it).
+fn markers_on(hook: &LifecycleHook, pod: &Pod) -> Vec<String> {
+    let labels = hook.labels_handler.iter();
+    let labels = labels.filter(|(k, v)| pod.meta.labels.get(k) == Some(v.as_str()));
+    let finalizers = hook.finalizers_handler.iter();
+    let finalizers = finalizers.filter(|f| pod.meta.finalizers.iter().any(|on| **on == ***f));
+    labels.map(|(k, v)| format!("label {k}={v}")).chain(finalizers.map(|f| format!("finalizer {f}"))).collect()
+}
+
+/// Whether every marker of `hook` is on the pod (P-12).
+pub(crate) fn all_on(hook: &LifecycleHook, pod: &Pod) -> bool {
+    markers_on(hook, pod).len() == hook.labels_handler.len() + hook.finalizers_handler.len()
+}
+
+fn holding(hook: Option<&LifecycleHook>, name: &'static str, pod: &Pod) -> Option<HookPending> {
+    let markers = markers_on(hook?, pod);
+    (!markers.is_empty()).then(|| HookPending { hook: name, markers: markers.join(", ") })
+}
+
+/// May the pod be updated in place now (13.3)?
+pub fn before_update(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -> UpdateGate {
+    let hook = lifecycle.and_then(|lifecycle| lifecycle.in_place_update.as_ref());
+    let pending = holding(hook, "inPlaceUpdate", pod);
+    match state(pod) {
+        "" | "PreparingNormal" | "Normal" => match (pending, hook) {
+            (Some(_), Some(hook)) => UpdateGate::Mark(prepare_update(pod, hook, false, now)),
+            _ => UpdateGate::Proceed,
+        },
+        "PreparingUpdate" => pending.map_or(UpdateGate::Proceed, UpdateGate::Wait),
+        "Updating" => UpdateGate::Proceed,
+        "Updated" => match hook {
+            Some(hook) => UpdateGate::Mark(prepare_update(pod, hook, true, now)),
+            None => UpdateGate::Proceed,
+        },
+        other => UpdateGate::NotAllowed(Missing::Lifecycle { state: other.to_owned() }),
+    }
+}
+
+/// May the pod be deleted now (M-30)?
+pub fn before_delete(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -> DeleteGate {
+    let hook = lifecycle.and_then(|lifecycle| lifecycle.pre_delete.as_ref());
+    let (Some(pending), Some(hook)) = (holding(hook, "preDelete", pod), hook) else {
+        return DeleteGate::Delete;
+    };
+    if state(pod) == "PreparingDelete" {
+        return DeleteGate::Wait(pending);
+    }
+    let condition =
+        hook.mark_pod_not_ready.then(|| conditions::block(pod, PRE_DELETE, now)).flatten();
+    DeleteGate::Mark(vec![enter(pod, "PreparingDelete", condition, Map::new(), now)])
+}
+
+/// `PreparingUpdate`; with `handler` the hook's markers are put back in the same write, so that it can hold again.
+fn prepare_update(pod: &Pod, hook: &LifecycleHook, handler: bool, now: Timestamp) -> Vec<Write> {
+    let condition =
+        hook.mark_pod_not_ready.then(|| conditions::block(pod, PRE_UPDATE, now)).flatten();
+    let mut extra = Map::new();
+    if handler {
+        extra.insert("labels".to_owned(), json!(hook.labels_handler));
+        // An empty list would say nothing; finalizers merge by value (W13).
+        if !hook.finalizers_handler.is_empty() {
+            extra.insert("finalizers".to_owned(), json!(hook.finalizers_handler));
+        }
+    }
+    vec![enter(pod, "PreparingUpdate", condition, extra, now)]
+}
+
+/// The write that enters a state; a condition rides along on the status subresource (§22.1).
+fn enter(
+    pod: &Pod,
+    state: &str,
+    condition: Option<Value>,
+    mut metadata: Map<String, Value>,
+    now: Timestamp,
+) -> Write {
+    let labels = metadata.entry("labels").or_insert_with(|| json!({}));
+    if let Some(labels) = labels.as_object_mut() {
+        labels.insert(keys::LIFECYCLE_STATE.to_owned(), json!(state));
+    }
+    metadata.insert("annotations".to_owned(), json!({ keys::LIFECYCLE_TIMESTAMP: timestamp(now) }));
+    let Some(condition) = condition else {
+        return Write::strategic(&POD, &pod.meta, json!({ "metadata": metadata }));
+    };
+    let mut list = vec![condition];
+    list.extend(conditions::ready_false(pod, keys::KRUISE_POD_READY, now));
+    let body = json!({ "metadata": metadata, "status": { "conditions": list } });
+    Write::strategic_status(&POD, &pod.meta, body)
+}
+
+/// The state of a new pod (M-11b): `PreparingNormal` until every marker of the `preNormal` hook is on it.
+pub fn initial_state(lifecycle: Option<&Lifecycle>, template: &RawJson) -> &'static str {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Template {
+        metadata: Option<Marked>,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Marked {
+        labels: Option<BTreeMap<String, String>>,
+        finalizers: Option<Vec<String>>,
+    }
+    let Some(hook) = lifecycle.and_then(|lifecycle| lifecycle.pre_normal.as_ref()) else {
+        return "Normal";
+    };
+    let marked = template.parse::<Template>().unwrap_or_default().metadata.unwrap_or_default();
+    let (labels, finalizers) =
+        (marked.labels.unwrap_or_default(), marked.finalizers.unwrap_or_default());
+    let labelled = hook.labels_handler.iter().all(|(k, v)| labels.get(k) == Some(v));
+    let held = hook.finalizers_handler.iter().all(|finalizer| finalizers.contains(finalizer));
+    if labelled && held { "Normal" } else { "PreparingNormal" }
+}
+
+/// The state that follows the pod's present one without anybody's doing, if any (L-9).
+pub(crate) fn next(
+    pod: &Pod,
+    lifecycle: Option<&Lifecycle>,
+    update_revision: &str,
+    complete: bool,
+) -> Option<&'static str> {
+    let hook = lifecycle.and_then(|lifecycle| lifecycle.in_place_update.as_ref());
+    let finished = match hook {
+        Some(hook) if !all_on(hook, pod) => "Updated",
+        _ => "Normal",
+    };
+    match state(pod) {
+        "PreparingNormal" => {
+            let hook = lifecycle.and_then(|lifecycle| lifecycle.pre_normal.as_ref());
+            hook.is_none_or(|hook| all_on(hook, pod)).then_some("Normal")
+        }
+        // The user went back to the pod's own revision while it waited: nothing is to be updated any more.
+        "PreparingUpdate" if pod.revision() == Some(update_revision) => Some(finished),
+        "Updating" if complete => Some(finished),
+        "Updated" if finished == "Normal" => Some("Normal"),
+        _ => None,
+    }
+}
+
+/// Why a pod stays in a state that a hook must end.
+pub(crate) fn waits(pod: &Pod, lifecycle: Option<&Lifecycle>) -> Option<HookPending> {
+    let (hook, name) = match state(pod) {
+        "PreparingNormal" => (lifecycle?.pre_normal.as_ref()?, "preNormal"),
+        "Updated" => (lifecycle?.in_place_update.as_ref()?, "inPlaceUpdate"),
+        _ => return None,
+    };
+    let labels = hook.labels_handler.iter().map(|(k, v)| format!("label {k}={v}"));
+    let wanted = labels.chain(hook.finalizers_handler.iter().map(|f| format!("finalizer {f}")));
+    let on = markers_on(hook, pod);
+    let missing: Vec<String> = wanted.filter(|marker| !on.contains(marker)).collect();
+    let markers = format!("waits for {}", missing.join(", "));
+    (!missing.is_empty()).then_some(HookPending { hook: name, markers })
+}

@@ -1,0 +1,289 @@
+//! Upkeep of one pod: end of a grace period, next batch, gates back to true, lifecycle states (§7, §8, §9, §12, §13).
+//!
+//! One call per pod and turn, at most one write. Nothing is written that is there already.
+
+use jiff::{SignedDuration, Timestamp};
+use kruise_api::keys;
+use kruise_api::shared::inplace::{GraceState, UpdateState, rfc3339};
+use kruise_api::shared::readiness::PRE_UPDATE;
+use kruise_api::statefulset::v1beta1::Lifecycle;
+use kruise_common::kind::POD;
+use kruise_common::pod::Pod;
+use kruise_common::write::{Operations, Write};
+use serde_json::{Value, json};
+
+use crate::begin::{drop_grace, next_batch, read_metadata_patch, store};
+use crate::conditions;
+use crate::lifecycle::{self, HookPending};
+use crate::metadata;
+use crate::progress::{Missing, containers, has_next};
+use crate::state::{grace_state, update_state};
+
+/// What the upkeep of a pod depends on beside the pod.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The workload's hooks.
+    pub lifecycle: Option<&'a Lifecycle>,
+    /// Name of the update revision.
+    pub update_revision: &'a str,
+}
+
+/// The upkeep that is due.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Refresh {
+    /// The writes, none or one.
+    pub writes: Vec<Write>,
+    /// What they do, in words.
+    pub what: String,
+    /// What the pod waits for.
+    pub waiting: Option<Waiting>,
+}
+
+/// What a pod waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// The end of the grace period.
+    Grace {
+        /// When it ends.
+        until: Timestamp,
+    },
+    /// The rest of its in-place update.
+    Incomplete(Missing),
+    /// A hook.
+    Hook(HookPending),
+}
+
+impl Refresh {
+    fn write(what: impl Into<String>, write: Write) -> Self {
+        Self { writes: vec![write], what: what.into(), waiting: None }
+    }
+
+    fn wait(waiting: Waiting) -> Self {
+        Self { waiting: Some(waiting), ..Self::default() }
+    }
+}
+
+/// The upkeep of `pod` at `now`.
+pub fn refresh(pod: &Pod, context: &Context<'_>, now: Timestamp) -> Refresh {
+    let (grace, state) = match (grace_state(pod), update_state(pod)) {
+        (Ok(grace), Ok(state)) => (grace, state),
+        (Err(error), _) | (_, Err(error)) => {
+            let missing = Missing::Corrupt { key: error.key, problem: error.problem };
+            return Refresh::wait(Waiting::Incomplete(missing));
+        }
+    };
+    if let Some(grace) = grace {
+        return finish_grace(pod, &grace, state, now);
+    }
+    if let Some(state) = &state {
+        if let Some(missing) = containers(pod, state) {
+            return Refresh::wait(Waiting::Incomplete(missing));
+        }
+        if has_next(state) {
+            return advance(pod, state, now);
+        }
+    }
+    settle(pod, context, state.as_ref(), now)
+}
+
+/// §8: the image changes when the grace period has run out; a second is added because the stored time has whole
+/// seconds, so that it is never shortened (W20).
+fn finish_grace(
+    pod: &Pod,
+    grace: &GraceState,
+    state: Option<UpdateState>,
+    now: Timestamp,
+) -> Refresh {
+    let corrupt = |key, problem: String| {
+        Refresh::wait(Waiting::Incomplete(Missing::Corrupt { key, problem }))
+    };
+    let operations = grace_tests(pod);
+    if pod.revision() != Some(&grace.revision) {
+        // Another revision is wanted by now: the update starts over.
+        let write = Write::json(&POD, &pod.meta, drop_grace(pod, operations));
+        return Refresh::write("drop a grace period for another revision", write);
+    }
+    let Some(mut state) = state else {
+        let problem = "is missing although a grace period runs".to_owned();
+        return corrupt(keys::INPLACE_UPDATE_STATE, problem);
+    };
+    let Ok(began) = state.update_timestamp.parse::<Timestamp>() else {
+        return corrupt(keys::INPLACE_UPDATE_STATE, "has no readable updateTimestamp".to_owned());
+    };
+    let length = SignedDuration::from_secs(i64::from(grace.grace_seconds) + 1);
+    let until = began.checked_add(length).unwrap_or(now);
+    if now < until {
+        return Refresh::wait(Waiting::Grace { until });
+    }
+    let change = match read_metadata_patch(&grace.meta_data_patch) {
+        Ok(change) => change,
+        Err(problem) => return corrupt(keys::INPLACE_UPDATE_GRACE, problem),
+    };
+    let images = grace.container_images.clone();
+    let images = images.into_iter().filter(|(name, image)| {
+        pod.container(name).is_some_and(|(_, container)| *container.image != **image)
+    });
+    let operations = metadata::apply(pod, operations, &change);
+    let operations = next_batch(pod, operations, &mut state, images.collect(), now);
+    let operations = drop_grace(pod, store(operations, &state));
+    Refresh::write("end of the grace period: new image", Write::json(&POD, &pod.meta, operations))
+}
+
+/// Tests that the grace annotation and the revision label are those that were read.
+fn grace_tests(pod: &Pod) -> Operations {
+    let keys = [keys::INPLACE_UPDATE_GRACE, keys::INPLACE_UPDATE_GRACE_LEGACY];
+    let mut operations = Operations::default();
+    for key in keys {
+        if let Some(text) = pod.annotations.get(key) {
+            operations = operations.test(&["metadata", "annotations", key], text);
+        }
+    }
+    match pod.revision() {
+        Some(name) => {
+            operations.test(&["metadata", "labels", keys::CONTROLLER_REVISION_HASH], name)
+        }
+        None => operations,
+    }
+}
+
+/// §9: the next batch, once the containers of the last one are ready.
+fn advance(pod: &Pod, state: &UpdateState, now: Timestamp) -> Refresh {
+    let required = state.pre_check_before_next.clone().unwrap_or_default();
+    let unready = required
+        .containers_required_ready
+        .iter()
+        .find(|name| !pod.status(name).is_some_and(|(_, status)| status.ready));
+    if unready.is_some() || state.next_container_images.is_empty() {
+        return Refresh::wait(Waiting::Incomplete(Missing::NextBatch));
+    }
+    let mut next = state.clone();
+    let images = std::mem::take(&mut next.next_container_images);
+    let operations = next_batch(pod, state_test(pod), &mut next, images, now);
+    let write = Write::json(&POD, &pod.meta, store(operations, &next));
+    Refresh::write("next batch of containers", write)
+}
+
+/// A test that the state annotation is the one that was read.
+fn state_test(pod: &Pod) -> Operations {
+    let keys = [keys::INPLACE_UPDATE_STATE, keys::INPLACE_UPDATE_STATE_LEGACY];
+    let found = keys.into_iter().find_map(|key| Some((key, pod.annotations.get(key)?)));
+    match found {
+        Some((key, text)) => {
+            Operations::default().test(&["metadata", "annotations", key], text)
+        }
+        None => Operations::default(),
+    }
+}
+
+/// Nothing is under way: gates true, lifecycle one state further, if that is not so already.
+fn settle(
+    pod: &Pod,
+    context: &Context<'_>,
+    state: Option<&UpdateState>,
+    now: Timestamp,
+) -> Refresh {
+    let next = lifecycle::next(pod, context.lifecycle, context.update_revision, true);
+    let mut list = Vec::new();
+    let gate = keys::INPLACE_UPDATE_READY;
+    let down = !pod.condition(gate).is_some_and(|condition| condition.status);
+    if pod.gated_by(gate) && down {
+        list.push(conditions::gate_true(gate, now));
+    }
+    let pod_ready = keys::KRUISE_POD_READY;
+    if pod.gated_by(pod_ready) && pod.condition(pod_ready).is_none() {
+        list.push(conditions::gate_true(pod_ready, now));
+    } else if matches!(next, Some("Updated" | "Normal")) {
+        list.extend(conditions::unblock(pod, PRE_UPDATE, now));
+    }
+    let waiting = lifecycle::waits(pod, context.lifecycle).map(Waiting::Hook);
+    if list.is_empty() && next.is_none() {
+        return Refresh { waiting, ..Refresh::default() };
+    }
+    let what = match next {
+        Some(next) => format!("{} → {next}", lifecycle::state(pod)),
+        None => "gates true".to_owned(),
+    };
+    let write = match state {
+        // A first True needs no evidence, and there is no list yet whose index a patch could name.
+        None => merge(pod, &list, next, now),
+        Some(state) => verified(pod, state, list, next, now),
+    };
+    Refresh::write(what, write)
+}
+
+/// Conditions and state by strategic merge: conditions merge by type.
+fn merge(pod: &Pod, list: &[Value], next: Option<&str>, now: Timestamp) -> Write {
+    let mut body = json!({});
+    if let Some(next) = next {
+        body = json!({ "metadata": {
+            "labels": { keys::LIFECYCLE_STATE: next },
+            "annotations": { keys::LIFECYCLE_TIMESTAMP: rfc3339(now) },
+        }});
+    }
+    if list.is_empty() {
+        return Write::strategic(&POD, &pod.meta, body);
+    }
+    if let Some(body) = body.as_object_mut() {
+        body.insert("status".to_owned(), json!({ "conditions": list }));
+    }
+    Write::strategic_status(&POD, &pod.meta, body)
+}
+
+/// ③: bound to exactly what was verified: the state annotation, every updated container's image and container ID. A
+/// second update that began meanwhile, or a container that died, makes it fail instead of marking the pod ready.
+fn verified(
+    pod: &Pod,
+    state: &UpdateState,
+    list: Vec<Value>,
+    next: Option<&str>,
+    now: Timestamp,
+) -> Write {
+    let mut operations = state_test(pod);
+    for name in state.last_container_statuses.iter().flatten().map(|(name, _)| name) {
+        if let Some((index, container)) = pod.container(name) {
+            let index = index.to_string();
+            operations = operations
+                .test(&["spec", "containers", &index, "name"], name.as_str())
+                .test(&["spec", "containers", &index, "image"], &*container.image);
+        }
+        if let Some((index, status)) = pod.status(name) {
+            let index = index.to_string();
+            let path = ["status", "containerStatuses", &index, "containerID"];
+            operations = operations.test(&path, &*status.container_id);
+        }
+    }
+    let on_status = !list.is_empty();
+    for condition in list {
+        operations = put_condition(pod, operations, condition);
+    }
+    if let Some(next) = next {
+        let path = ["metadata", "labels", keys::LIFECYCLE_STATE];
+        operations = metadata::with_annotations(pod, operations.test(&path, lifecycle::state(pod)))
+            .replace(&path, next)
+            .add(&["metadata", "annotations", keys::LIFECYCLE_TIMESTAMP], rfc3339(now));
+    }
+    if on_status {
+        Write::json_status(&POD, &pod.meta, operations)
+    } else {
+        Write::json(&POD, &pod.meta, operations)
+    }
+}
+
+/// Replaces the condition of this type where it was seen, or appends it.
+fn put_condition(pod: &Pod, operations: Operations, condition: Value) -> Operations {
+    let kind = condition.get("type").and_then(Value::as_str).unwrap_or_default();
+    let at = pod.conditions.iter().position(|known| *known.kind == *kind);
+    match at {
+        Some(at) => {
+            let at = at.to_string();
+            let path = ["status", "conditions", &at];
+            operations
+                .test(&["status", "conditions", &at, "type"], kind)
+                .replace(&path, condition)
+        }
+        None if pod.conditions.is_empty() => {
+            operations.add(&["status", "conditions"], json!([condition]))
+        }
+        None => operations.add(&["status", "conditions", "-"], condition),
+    }
+}

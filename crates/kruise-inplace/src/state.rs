@@ -1,0 +1,31 @@
+//! The annotations of an in-place update as they are on a pod, read with their legacy keys.
+
+use kruise_api::keys;
+use kruise_api::shared::inplace::{GraceState, UpdateState};
+use kruise_common::pod::Pod;
+
+/// An annotation that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Corrupt {
+    pub key: &'static str,
+    pub problem: String,
+}
+
+pub(crate) fn update_state(pod: &Pod) -> Result<Option<UpdateState>, Corrupt> {
+    read(pod, keys::INPLACE_UPDATE_STATE, keys::INPLACE_UPDATE_STATE_LEGACY)
+}
+
+pub(crate) fn grace_state(pod: &Pod) -> Result<Option<GraceState>, Corrupt> {
+    read(pod, keys::INPLACE_UPDATE_GRACE, keys::INPLACE_UPDATE_GRACE_LEGACY)
+}
+
+fn read<T: serde::de::DeserializeOwned>(
+    pod: &Pod,
+    key: &'static str,
+    legacy: &'static str,
+) -> Result<Option<T>, Corrupt> {
+    let text = pod.annotations.get(key).or_else(|| pod.annotations.get(legacy));
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let corrupt = |error: serde_json::Error| Corrupt { key, problem: error.to_string() };
+    serde_json::from_str(text).map(Some).map_err(corrupt)
+}

@@ -1,0 +1,125 @@
+//! Which calls an action means: one arm per [`Action`].
+
+use jiff::Timestamp;
+use kruise_common::kind::{CONTROLLER_REVISION, POD, STATEFUL_SET};
+use kruise_common::meta::Meta;
+use kruise_common::pod::Pod;
+use kruise_common::write::{Guard, Operations, Write};
+use kruise_inplace::lifecycle::{initial_state, timestamp};
+use serde_json::{Value, json};
+
+use crate::plan::action::Action;
+use crate::pod;
+use crate::revision::{Revisions, controller_reference};
+use crate::snapshot::{Settings, Snapshot};
+
+/// The calls of `action`, in order. Without valid settings there are no actions, hence no calls.
+pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write> {
+    let Ok(settings) = &snapshot.settings else { return Vec::new() };
+    let one = |write: Option<Write>| write.into_iter().collect();
+    match action {
+        Action::CreateRevision(new) => vec![new.create(snapshot, settings)],
+        Action::RaiseRevision { name, number } => one(on_revision(snapshot, name, |meta| {
+            let operations = Operations::default()
+                .test(&["metadata", "resourceVersion"], &*meta.resource_version)
+                .replace(&["revision"], *number);
+            Write::json(&CONTROLLER_REVISION, meta, operations)
+        })),
+        Action::AdoptRevision { name } => one(on_revision(snapshot, name, |meta| {
+            adopt(&CONTROLLER_REVISION, meta, snapshot)
+        })),
+        Action::DeleteRevision { name } => one(on_revision(snapshot, name, |meta| {
+            Write::delete(&CONTROLLER_REVISION, meta)
+        })),
+        Action::AdoptPod { name } => {
+            let pod = snapshot.orphans.iter().find(|pod| *pod.meta.key.name == **name);
+            one(pod.map(|pod| adopt(&POD, &pod.meta, snapshot)))
+        }
+        Action::ReleasePod { name } => {
+            let pod = snapshot.strangers.iter().find(|pod| *pod.meta.key.name == **name);
+            one(pod.map(|pod| release(pod, snapshot)))
+        }
+        Action::CreatePod { ordinal, revision } => {
+            create_pod(snapshot, settings, *ordinal, revision, now)
+        }
+        Action::CreateClaims { ordinal } => create_claims(snapshot, settings, *ordinal),
+        Action::RepairIdentity { ordinal } => {
+            let pod = snapshot.pods.get(ordinal);
+            one(pod.map(|pod| pod::repair_identity(pod, *ordinal, &snapshot.gates)))
+        }
+        Action::RetainClaims { ordinal, condemned } => {
+            retain_claims(snapshot, settings, *ordinal, *condemned)
+        }
+        Action::DeletePod { ordinal, .. } => {
+            one(snapshot.pods.get(ordinal).map(|pod| Write::delete(&POD, &pod.meta)))
+        }
+        Action::Refresh { writes, .. }
+        | Action::UpdateInPlace { writes, .. }
+        | Action::Announce { writes, .. } => writes.clone(),
+    }
+}
+
+fn on_revision(snapshot: &Snapshot, name: &str, write: impl FnOnce(&Meta) -> Write) -> Option<Write> {
+    snapshot.revision(name).map(|revision| write(&revision.meta))
+}
+
+/// Adds our controller reference; the set must still be alive, read live right before (E-19, R-20).
+fn adopt(kind: &'static kruise_common::kind::Kind, meta: &Meta, snapshot: &Snapshot) -> Write {
+    let set = &snapshot.set.meta;
+    let change = json!({ "metadata": { "ownerReferences": [controller_reference(set)] } });
+    let guard = Guard { kind: &STATEFUL_SET, key: set.key.clone(), uid: set.uid.clone() };
+    Write::strategic(kind, meta, change).guarded_by(guard)
+}
+
+/// Takes our reference away (E-18); the list merges by UID.
+fn release(pod: &Pod, snapshot: &Snapshot) -> Write {
+    let uid = &*snapshot.set.meta.uid;
+    let directive: Value = json!([{ "$patch": "delete", "uid": uid }]);
+    Write::strategic(&POD, &pod.meta, json!({ "metadata": { "ownerReferences": directive } }))
+}
+
+/// Missing claims first: any failure there keeps the pod from being created (PV-3).
+fn create_pod(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    ordinal: i32,
+    revision: &str,
+    now: Timestamp,
+) -> Vec<Write> {
+    let Ok(revisions) = Revisions::choose(snapshot, settings) else { return Vec::new() };
+    let template = revisions.by_name(revision);
+    let state = initial_state(settings.lifecycle.as_ref(), &template.template);
+    let time = timestamp(now);
+    let mut writes = create_claims(snapshot, settings, ordinal);
+    writes.push(pod::create(snapshot, settings, ordinal, template, (state, &time)));
+    writes
+}
+
+fn create_claims(snapshot: &Snapshot, settings: &Settings, ordinal: i32) -> Vec<Write> {
+    let Ok(spec) = &snapshot.set.spec else { return Vec::new() };
+    let set = snapshot.set.name();
+    let names = settings.claims.iter().map(|claim| (claim, claim.claim_name(set, ordinal)));
+    names
+        .filter(|(_, name)| !snapshot.claims.contains_key(name.as_str()))
+        .map(|(claim, name)| claim.create(snapshot.set.meta.key.sibling(name), spec))
+        .collect()
+}
+
+fn retain_claims(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    ordinal: i32,
+    condemned: bool,
+) -> Vec<Write> {
+    let Some(pod) = snapshot.pods.get(&ordinal) else { return Vec::new() };
+    let set = &snapshot.set.meta;
+    let names =
+        settings.claims.iter().map(|claim| claim.claim_name(snapshot.set.name(), ordinal));
+    let claims = names.filter_map(|name| snapshot.claims.get(name.as_str()));
+    claims
+        .filter(|claim| !claim.meta.terminating())
+        .filter_map(|claim| {
+            crate::claims::retain(claim, set, pod, settings.retention, condemned)
+        })
+        .collect()
+}

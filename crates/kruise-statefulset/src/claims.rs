@@ -1,0 +1,213 @@
+//! What a claim of the set must be: name, content, owner references, size compared with its template.
+//!
+//! When claims are created or changed is decided under `plan/`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kruise_api::raw::RawJson;
+use kruise_api::statefulset::v1beta1::StatefulSetSpec;
+use kruise_common::claim::Claim;
+use kruise_common::key::ObjectKey;
+use kruise_common::kind::{CLAIM, STATEFUL_SET};
+use kruise_common::meta::Meta;
+use kruise_common::pod::Pod;
+use kruise_common::quantity::Quantity;
+use kruise_common::write::{Operations, Write};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::snapshot::Retention;
+
+/// A claim template: its name and the parts that are compared; the rest passes through raw.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClaimTemplate {
+    /// Name; also the name of the pod's volume.
+    pub name: String,
+    raw: RawJson,
+    class: Option<String>,
+    access_modes: Vec<String>,
+    request: Option<String>,
+}
+
+/// How an existing claim stands to its template (17.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// Same class and access modes, and at least the template's size requested (RS-2).
+    pub compatible: bool,
+    /// Same class and access modes, and what it requests has arrived (RS-3).
+    pub ready: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Template {
+    metadata: Metadata,
+    spec: Spec,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Metadata {
+    name: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    access_modes: Option<Vec<String>>,
+    storage_class_name: Option<String>,
+    resources: Option<Resources>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Resources {
+    requests: Option<BTreeMap<String, Value>>,
+}
+
+impl ClaimTemplate {
+    /// Reads a template; the error names what is wrong with it.
+    pub fn new(raw: &RawJson) -> Result<Self, String> {
+        let template: Template =
+            raw.parse().map_err(|error| format!("is not a claim template: {error}"))?;
+        if template.metadata.name.is_empty() {
+            return Err("metadata.name: must not be empty".to_owned());
+        }
+        let requests = template.spec.resources.unwrap_or_default().requests.unwrap_or_default();
+        let request = requests.get("storage").map(|amount| match amount {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        Ok(Self {
+            name: template.metadata.name,
+            raw: raw.clone(),
+            class: template.spec.storage_class_name,
+            access_modes: template.spec.access_modes.unwrap_or_default(),
+            request,
+        })
+    }
+
+    /// Name of the claim of an ordinal (I-7).
+    pub fn claim_name(&self, set: &str, ordinal: i32) -> String {
+        format!("{}-{set}-{ordinal}", self.name)
+    }
+
+    /// The POST that creates the claim `key` (PV-2): the template as it is, with the selector's labels on top.
+    pub fn create(&self, key: ObjectKey, spec: &StatefulSetSpec) -> Write {
+        let mut body: Value = self.raw.parse().unwrap_or_default();
+        if let Some(claim) = body.as_object_mut() {
+            claim.insert("apiVersion".into(), json!("v1"));
+            claim.insert("kind".into(), json!("PersistentVolumeClaim"));
+            // The API server sets the status of a new claim.
+            claim.remove("status");
+            let meta = claim.entry("metadata").or_insert_with(|| json!({}));
+            if let Some(meta) = meta.as_object_mut() {
+                let labels = meta.entry("labels").or_insert(Value::Null);
+                if labels.is_null() {
+                    *labels = json!({});
+                }
+                if let Some(labels) = labels.as_object_mut() {
+                    for (label, value) in spec.selector.match_labels.iter().flatten() {
+                        labels.insert(label.clone(), json!(value));
+                    }
+                }
+            }
+        }
+        Write::create(&CLAIM, key, body)
+    }
+
+    /// How `claim` stands to this template.
+    pub fn fit(&self, claim: &Claim) -> Fit {
+        let class = match (&self.class, &claim.class) {
+            (Some(wanted), Some(class)) => **wanted == **class,
+            _ => true,
+        };
+        let modes = self.access_modes.iter().map(String::as_str);
+        let same = class && modes.eq(claim.access_modes.iter().map(|mode| &**mode));
+        let amount = |text: Option<&str>| text.and_then(|text| Quantity::parse(text).ok());
+        let wanted = amount(self.request.as_deref());
+        let requested = amount(claim.request.as_deref());
+        let capacity = amount(claim.capacity.as_deref());
+        Fit { compatible: same && requested >= wanted, ready: same && capacity >= requested }
+    }
+}
+
+/// An owner reference of a claim, by whom it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeper {
+    Set,
+    Pod,
+}
+
+/// Which owner references a claim must have: (set, pod) by retention policy and whether the pod is condemned (16.3).
+fn wanted(retention: Retention, condemned: bool) -> (bool, bool) {
+    let pod = retention.delete_with_pod && condemned;
+    (retention.delete_with_set && !pod, pod)
+}
+
+/// The patch that gives `claim` the owner references that the policy prescribes, or `None` if it has them (PV-10).
+/// Other owners are left alone.
+pub fn retain(
+    claim: &Claim,
+    set: &Meta,
+    pod: &Pod,
+    retention: Retention,
+    condemned: bool,
+) -> Option<Write> {
+    let (by_set, by_pod) = wanted(retention, condemned);
+    let keepers = [(Keeper::Set, by_set, &set.uid), (Keeper::Pod, by_pod, &pod.meta.uid)];
+    let mut remove = Vec::new();
+    let mut add = Vec::new();
+    for (keeper, wanted, uid) in keepers {
+        let at = claim.meta.owners.iter().position(|owner| owner.uid == *uid);
+        match (wanted, at) {
+            (true, None) => add.push(reference(keeper, set, pod)),
+            (false, Some(index)) => remove.push((index, uid.clone())),
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+    if add.is_empty() && remove.is_empty() {
+        return None;
+    }
+    let mut operations = Operations::default();
+    // From the back, so that the indexes before stay true; each is tested to be the one that was seen.
+    remove.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+    for (index, uid) in &remove {
+        let index = index.to_string();
+        let path = ["metadata", "ownerReferences", &index];
+        operations = operations
+            .test(&["metadata", "ownerReferences", &index, "uid"], &**uid)
+            .remove(&path);
+    }
+    if claim.meta.owners.is_empty() {
+        // Nobody owned it when it was seen; the version says whether that is still so.
+        operations = operations
+            .test(&["metadata", "resourceVersion"], &*claim.meta.resource_version)
+            .add(&["metadata", "ownerReferences"], Value::Array(add));
+    } else {
+        for reference in add {
+            operations = operations.add(&["metadata", "ownerReferences", "-"], reference);
+        }
+    }
+    Some(Write::json(&CLAIM, &claim.meta, operations))
+}
+
+fn reference(keeper: Keeper, set: &Meta, pod: &Pod) -> Value {
+    match keeper {
+        Keeper::Set => json!({
+            "apiVersion": STATEFUL_SET.api_version(), "kind": STATEFUL_SET.kind,
+            "name": &*set.key.name, "uid": &*set.uid,
+        }),
+        Keeper::Pod => json!({
+            "apiVersion": "v1", "kind": "Pod", "name": pod.name(), "uid": &*pod.meta.uid,
+        }),
+    }
+}
+
+/// Whether the claim still belongs to an earlier pod of this name: the garbage collector is about to delete it (PV-14).
+pub fn is_stale(claim: &Claim, pod: &str, current_uid: Option<&Arc<str>>) -> bool {
+    claim.meta.owners.iter().any(|owner| {
+        *owner.kind == *"Pod" && *owner.name == *pod && Some(&owner.uid) != current_uid
+    })
+}

@@ -1,0 +1,60 @@
+//! Implements the crank's trait: nothing but delegation.
+
+use jiff::Timestamp;
+use kruise_common::gates::FeatureGates;
+use kruise_common::key::ObjectKey;
+use kruise_common::kind::{Kind, STATEFUL_SET};
+use kruise_common::plan::{Applied, Note, Outcome, Plan};
+use kruise_common::reconciler::Reconciler;
+use kruise_common::write::Write;
+
+use crate::observe::Caches;
+use crate::plan::action::Action;
+use crate::plan::hold::Hold;
+use crate::snapshot::Snapshot;
+
+/// The Advanced StatefulSet controller.
+#[derive(Debug)]
+pub struct StatefulSetController {
+    /// Where sets, pods, claims and revisions are looked up.
+    pub caches: Caches,
+    /// Feature gates.
+    pub gates: FeatureGates,
+}
+
+impl Reconciler for StatefulSetController {
+    const NAME: &'static str = "statefulset-controller";
+    const KIND: &'static Kind = &STATEFUL_SET;
+    type Snapshot = Snapshot;
+    type Action = Action;
+    type Hold = Hold;
+
+    fn observe(&self, key: &ObjectKey) -> Option<Snapshot> {
+        crate::observe::observe(&self.caches, self.gates, key)
+    }
+
+    fn uid(snapshot: &Snapshot) -> &str {
+        &snapshot.set.meta.uid
+    }
+
+    fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan<Action, Hold> {
+        crate::plan::plan(snapshot, now)
+    }
+
+    fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write> {
+        crate::apply::apply(snapshot, action, now)
+    }
+
+    fn event(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<Note> {
+        crate::events::events(snapshot, action, outcome)
+    }
+
+    fn status(
+        snapshot: &Snapshot,
+        plan: &Plan<Action, Hold>,
+        applied: &Applied<Action>,
+        now: Timestamp,
+    ) -> Option<Write> {
+        crate::status::status(snapshot, plan, applied, now)
+    }
+}

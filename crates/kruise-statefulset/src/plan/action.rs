@@ -1,0 +1,150 @@
+//! Everything the controller may do, one line of text each.
+
+use std::fmt;
+use std::sync::Arc;
+
+use kruise_common::write::Write;
+
+use crate::revision::NewRevision;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Store the template as a new revision.
+    CreateRevision(NewRevision),
+    /// Give an existing revision the highest number: a rollback.
+    RaiseRevision {
+        /// Name.
+        name: Arc<str>,
+        /// New number.
+        number: i64,
+    },
+    /// Take a revision without controller.
+    AdoptRevision {
+        /// Name.
+        name: Arc<str>,
+    },
+    /// Drop a revision beyond the history limit.
+    DeleteRevision {
+        /// Name.
+        name: Arc<str>,
+    },
+    /// Take a pod without controller.
+    AdoptPod {
+        /// Name.
+        name: Arc<str>,
+    },
+    /// Let go of a pod that does not belong to the set.
+    ReleasePod {
+        /// Name.
+        name: Arc<str>,
+    },
+    /// Upkeep of a pod as it is: gates, grace period, batches, lifecycle.
+    Refresh {
+        /// Ordinal.
+        ordinal: i32,
+        /// What is done.
+        what: String,
+        /// The prepared writes.
+        writes: Vec<Write>,
+    },
+    /// Create the missing claims of an ordinal, then its pod.
+    CreatePod {
+        /// Ordinal.
+        ordinal: i32,
+        /// Name of the revision.
+        revision: Arc<str>,
+    },
+    /// Create the missing claims of a pod that waits for them.
+    CreateClaims {
+        /// Ordinal.
+        ordinal: i32,
+    },
+    /// Give a pod back its identity labels.
+    RepairIdentity {
+        /// Ordinal.
+        ordinal: i32,
+    },
+    /// Give the claims of a pod the owners that the retention policy prescribes.
+    RetainClaims {
+        /// Ordinal.
+        ordinal: i32,
+        /// Whether the pod is to go.
+        condemned: bool,
+    },
+    /// Delete a pod.
+    DeletePod {
+        /// Ordinal.
+        ordinal: i32,
+        /// Why.
+        why: Why,
+    },
+    /// Move a pod to the update revision in place.
+    UpdateInPlace {
+        /// Ordinal.
+        ordinal: i32,
+        /// Name of the revision.
+        revision: Arc<str>,
+        /// The prepared writes.
+        writes: Vec<Write>,
+    },
+    /// Tell a lifecycle hook that a pod is about to be deleted or updated.
+    Announce {
+        /// Ordinal.
+        ordinal: i32,
+        /// The state announced.
+        state: &'static str,
+        /// The prepared writes.
+        writes: Vec<Write>,
+    },
+}
+
+/// Why a pod is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It ended and must run.
+    Ended,
+    /// Its ordinal is not wanted any more.
+    Condemned,
+    /// A user labelled it.
+    Specified,
+    /// It is re-created at the update revision.
+    Update,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ended => "it ended",
+            Self::Condemned => "scale down",
+            Self::Specified => "asked for by label",
+            Self::Update => "update",
+        })
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateRevision(new) => write!(f, "create-revision {}", new.name),
+            Self::RaiseRevision { name, number } => write!(f, "raise-revision {name} to {number}"),
+            Self::AdoptRevision { name } => write!(f, "adopt-revision {name}"),
+            Self::DeleteRevision { name } => write!(f, "delete-revision {name}"),
+            Self::AdoptPod { name } => write!(f, "adopt {name}"),
+            Self::ReleasePod { name } => write!(f, "release {name}"),
+            Self::Refresh { ordinal, what, .. } => write!(f, "refresh {ordinal}: {what}"),
+            Self::CreatePod { ordinal, revision } => write!(f, "create {ordinal} @ {revision}"),
+            Self::CreateClaims { ordinal } => write!(f, "create-claims {ordinal}"),
+            Self::RepairIdentity { ordinal } => write!(f, "repair-identity {ordinal}"),
+            Self::RetainClaims { ordinal, condemned: false } => write!(f, "retain-claims {ordinal}"),
+            Self::RetainClaims { ordinal, condemned: true } => {
+                write!(f, "retain-claims {ordinal} (condemned)")
+            }
+            Self::DeletePod { ordinal, why } => write!(f, "delete {ordinal} ({why})"),
+            Self::UpdateInPlace { ordinal, revision, .. } => {
+                write!(f, "update-in-place {ordinal} → {revision}")
+            }
+            Self::Announce { ordinal, state, .. } => write!(f, "announce {ordinal}: {state}"),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Claims of an ordinal: are they missing, in the way, or owned by the wrong object.
+
+use kruise_common::claim::Claim;
+use kruise_common::pod::Pod;
+use std::sync::Arc;
+
+use super::hold::Hold;
+use super::turn::Turn;
+use crate::claims::{is_stale, retain};
+
+/// The existing claims of an ordinal.
+fn existing<'a>(turn: &Turn<'a>, ordinal: i32) -> Vec<&'a Arc<Claim>> {
+    let (snapshot, settings) = (turn.snapshot, turn.settings);
+    let names =
+        settings.claims.iter().map(|claim| claim.claim_name(snapshot.set.name(), ordinal));
+    names.filter_map(|name| snapshot.claims.get(name.as_str())).collect()
+}
+
+/// Whether a claim of the ordinal does not exist (PV-6).
+pub fn missing(turn: &Turn<'_>, ordinal: i32) -> bool {
+    existing(turn, ordinal).len() < turn.settings.claims.len()
+}
+
+/// Why no pod may be created on the claims of the ordinal now: one is being deleted (PV-1) or about to be (PV-14).
+pub fn blocked(turn: &Turn<'_>, ordinal: i32) -> Option<Hold> {
+    let pod = turn.snapshot.pod_name(ordinal);
+    let current = turn.snapshot.pods.get(&ordinal).map(|pod| &pod.meta.uid);
+    let watch_owners = turn.snapshot.gates.auto_delete_claims
+        && turn.settings.retention.delete_with_pod;
+    existing(turn, ordinal).into_iter().find_map(|claim| {
+        let name = claim.meta.key.name.to_string();
+        if claim.meta.terminating() {
+            return Some(Hold::ClaimTerminating { claim: name });
+        }
+        (watch_owners && is_stale(claim, &pod, current)).then_some(Hold::StaleClaim { claim: name })
+    })
+}
+
+/// Whether some claim of the pod does not have the owners that the retention policy prescribes (16.3).
+pub fn unretained(turn: &Turn<'_>, ordinal: i32, pod: &Pod, condemned: bool) -> bool {
+    let retention = turn.settings.retention;
+    turn.snapshot.gates.auto_delete_claims
+        && existing(turn, ordinal).into_iter().filter(|claim| !claim.meta.terminating()).any(
+            |claim| retain(claim, &turn.snapshot.set.meta, pod, retention, condemned).is_some(),
+        )
+}

@@ -1,0 +1,174 @@
+//! The working state of one plan: what the stages share, and the questions they all ask of a pod.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kruise_api::keys;
+use kruise_common::plan::Plan;
+use kruise_common::pod::{Availability, Pod};
+use kruise_inplace::progress::{Progress, progress};
+
+use super::action::{Action, Why};
+use super::hold::Hold;
+use crate::revision::{Revisions, Template};
+use crate::snapshot::{Rolling, Settings, Snapshot};
+
+/// Whether later stages may still act in this turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// They may.
+    Continue,
+    /// This turn is over.
+    Stop,
+}
+
+/// What the stages share.
+pub struct Turn<'a> {
+    /// The facts.
+    pub snapshot: &'a Snapshot,
+    /// What the spec means.
+    pub settings: &'a Settings,
+    /// The two revisions.
+    pub revisions: &'a Revisions,
+    /// The time.
+    pub now: Timestamp,
+    /// What was decided so far.
+    pub plan: Plan<Action, Hold>,
+    /// Ordinals that something is already done to in this turn: nothing else happens to them.
+    pub touched: BTreeSet<i32>,
+}
+
+impl<'a> Turn<'a> {
+    /// Records why something waits; a spent budget is said once, not for every pod it stops.
+    pub fn hold(&mut self, hold: Hold) {
+        if self.plan.holds.last() != Some(&hold) {
+            self.plan.holds.push(hold);
+        }
+    }
+
+    /// Replicas that exist: in range and not ended up elsewhere, ascending.
+    pub fn replicas(&self) -> impl DoubleEndedIterator<Item = (i32, &'a Arc<Pod>)> {
+        let snapshot = self.snapshot;
+        let ordinals = &self.settings.ordinals;
+        snapshot.pods.iter().filter(|(at, _)| ordinals.contains(**at)).map(|(at, pod)| (*at, pod))
+    }
+
+    /// Claimed pods whose ordinal is not wanted, the highest first.
+    pub fn condemned(&self) -> Vec<(i32, &'a Arc<Pod>)> {
+        let ordinals = &self.settings.ordinals;
+        let pods = self.snapshot.pods.iter().rev();
+        pods.filter(|(at, _)| !ordinals.contains(**at)).map(|(at, pod)| (*at, pod)).collect()
+    }
+
+    /// Whether the pod carries the update revision (P-8).
+    pub fn updated(&self, pod: &Pod) -> bool {
+        pod.revision() == Some(&*self.revisions.update.name)
+    }
+
+    /// Lifecycle-normal, ready, not terminating (P-6).
+    pub fn healthy(&self, pod: &Pod) -> bool {
+        lifecycle_normal(pod) && pod.ready() && !pod.terminating()
+    }
+
+    /// Lifecycle-normal and ready long enough (P-7).
+    pub fn availability(&self, pod: &Pod) -> Availability {
+        if !lifecycle_normal(pod) {
+            return Availability::NotReady;
+        }
+        pod.availability(self.settings.min_ready_seconds, self.now)
+    }
+
+    /// Why the pod does not count as available, or `None` if it does.
+    pub fn unavailable(&self, ordinal: i32, pod: &Pod) -> Option<Hold> {
+        let name = || pod.name().to_owned();
+        if pod.terminating() {
+            return Some(Hold::PodTerminating { pod: name() });
+        }
+        if let Progress::Incomplete(missing) = progress(pod) {
+            return Some(Hold::InPlaceInProgress { pod: name(), missing: missing.to_string() });
+        }
+        match self.availability(pod) {
+            Availability::At(until) => {
+                Some(Hold::NotAvailableYet { pod: name(), until: Some(until) })
+            }
+            Availability::NotReady => Some(Hold::NotAvailableYet { pod: name(), until: None }),
+            // Somebody is about to change it: until that shows, it counts as gone.
+            Availability::Available if self.touched.contains(&ordinal) => {
+                Some(Hold::NotAvailableYet { pod: name(), until: None })
+            }
+            Availability::Available => None,
+        }
+    }
+
+    /// Like [`Turn::unavailable`], but only by what is seen: readiness, lifecycle, time.
+    pub fn seen_unavailable(&self, pod: &Pod) -> Option<Hold> {
+        let pod_name = || pod.name().to_owned();
+        match self.availability(pod) {
+            Availability::Available => None,
+            Availability::At(until) => {
+                Some(Hold::NotAvailableYet { pod: pod_name(), until: Some(until) })
+            }
+            Availability::NotReady => Some(Hold::NotAvailableYet { pod: pod_name(), until: None }),
+        }
+    }
+
+    /// The lowest ordinal without a healthy pod, condemned ones included (M-7).
+    pub fn first_unhealthy(&self) -> Option<i32> {
+        let missing = self.settings.ordinals.iter();
+        let missing = missing.filter(|at| !self.snapshot.pods.contains_key(at));
+        let sick = self.snapshot.pods.iter().filter(|(_, pod)| !self.healthy(pod));
+        missing.chain(sick.map(|(at, _)| *at)).min()
+    }
+
+    /// The rolling update settings, unless pods are only updated on deletion.
+    pub fn rolling(&self) -> Option<&'a Rolling> {
+        self.settings.rolling()
+    }
+
+    /// Deletes a pod unless a `preDelete` hook holds it (M-30); says so in the plan.
+    /// Returns the action, if there is something to do now.
+    pub fn delete(&mut self, ordinal: i32, pod: &Pod, why: Why) -> Option<Action> {
+        use kruise_inplace::lifecycle::{DeleteGate, before_delete};
+        self.touched.insert(ordinal);
+        match before_delete(pod, self.settings.lifecycle.as_ref(), self.now) {
+            DeleteGate::Delete => Some(Action::DeletePod { ordinal, why }),
+            DeleteGate::Mark(writes) => {
+                Some(Action::Announce { ordinal, state: "PreparingDelete", writes })
+            }
+            DeleteGate::Wait(pending) => {
+                let pod = pod.name().to_owned();
+                self.hold(Hold::HookPending { pod, hook: pending.to_string() });
+                None
+            }
+        }
+    }
+
+    /// The revision that the pod of a missing ordinal gets (7.5).
+    pub fn revision_for(&self, ordinal: i32) -> &'a Template {
+        let (current, update) = (&self.revisions.current, &self.revisions.update);
+        let Some(rolling) = self.rolling() else { return update };
+        let old = if rolling.unordered.is_some() {
+            let others = self.replicas().filter(|(at, _)| *at != ordinal);
+            others.filter(|(_, pod)| !self.counts_as_updated(pod)).count()
+        } else {
+            self.settings.ordinals.iter().take_while(|at| *at < ordinal).count()
+        };
+        if old < rolling.partition { current } else { update }
+    }
+
+    /// Whether an unordered update counts the pod as updated (P-9, R-26). The short hash is compared, as pods of
+    /// other kruise workloads carry it alone.
+    pub fn counts_as_updated(&self, pod: &Pod) -> bool {
+        let short = |name: &str| name.rsplit('-').next().map(str::to_owned);
+        let update = short(&self.revisions.update.name);
+        let preparing = self.snapshot.gates.preparing_update_as_update
+            && pod.meta.labels.get(keys::LIFECYCLE_STATE) == Some("PreparingUpdate");
+        preparing || pod.revision().is_some_and(|name| short(name) == update)
+    }
+}
+
+/// State label absent, empty or `Normal` (P-5).
+pub fn lifecycle_normal(pod: &Pod) -> bool {
+    matches!(pod.meta.labels.get(keys::LIFECYCLE_STATE), None | Some("" | "Normal"))
+}

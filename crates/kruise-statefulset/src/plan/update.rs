@@ -1,0 +1,203 @@
+//! Which pods move to the update revision now, in which order, in place or by re-creation (sections 11, 12).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kruise_api::raw::RawJson;
+use kruise_common::budget::Budget;
+use kruise_common::ordering::priority;
+use kruise_common::plan::Note;
+use kruise_common::pod::Pod;
+use kruise_inplace::begin::{Target, begin};
+use kruise_inplace::diff::{Change, DiffOptions, diff};
+use kruise_inplace::lifecycle::{UpdateGate, before_update};
+
+use super::action::{Action, Why};
+use super::hold::Hold;
+use super::specified_delete::specified_delete;
+use super::turn::Turn;
+use crate::pod::storage_matches;
+use crate::snapshot::{Policy, Rolling};
+
+/// The result of comparing one old revision with the update revision; many pods share it.
+type Compared = Result<Arc<Change>, String>;
+
+/// Plans the update phase.
+pub fn update(turn: &mut Turn<'_>) {
+    let outdated = turn.replicas().filter(|(_, pod)| !turn.updated(pod)).count();
+    let Some(rolling) = turn.rolling() else {
+        if outdated > 0 {
+            turn.hold(Hold::OnDelete { outdated });
+        }
+        return;
+    };
+    let mut unavailable = unavailable(turn);
+    if rolling.paused {
+        if outdated > 0 {
+            turn.hold(Hold::Paused { outdated });
+        }
+        return;
+    }
+    let specified = specified_delete(turn, &mut unavailable);
+    let targets = targets(turn, rolling);
+    let kept = turn.replicas().filter(|(at, pod)| !targets.contains(at) && !turn.updated(pod));
+    let kept = kept.count();
+    if kept > 0 {
+        turn.hold(Hold::BelowPartition { kept });
+    }
+    let mut compared = BTreeMap::new();
+    let mut actions = Vec::new();
+    for ordinal in targets {
+        let Some(pod) = turn.snapshot.pods.get(&ordinal) else { continue };
+        if current(turn, ordinal, pod) {
+            continue;
+        }
+        let budget = Budget { unavailable: unavailable.len(), allowed: rolling.max_unavailable };
+        // Who is unavailable already costs nothing; who is not waits, but never holds up those behind it (W-1).
+        if budget.spent() && !unavailable.contains(&ordinal) {
+            let Budget { unavailable, allowed } = budget;
+            turn.hold(Hold::BudgetSpent { unavailable, allowed });
+            continue;
+        }
+        if specified.contains(&ordinal) || pod.terminating() || turn.touched.contains(&ordinal) {
+            continue;
+        }
+        if let Some(action) = move_pod(turn, rolling, &mut compared, (ordinal, pod)) {
+            unavailable.insert(ordinal);
+            actions.push(action);
+        }
+    }
+    if turn.settings.ordered {
+        turn.plan.in_order(actions);
+    } else {
+        turn.plan.burst(actions);
+    }
+}
+
+/// Replicas that are not available, or that something is about to happen to (RU-5); missing ones included.
+fn unavailable(turn: &mut Turn<'_>) -> BTreeSet<i32> {
+    let mut ordinals = BTreeSet::new();
+    for ordinal in turn.settings.ordinals.iter() {
+        let hold = turn.snapshot.pods.get(&ordinal).map(|pod| turn.unavailable(ordinal, pod));
+        match hold {
+            None => {
+                ordinals.insert(ordinal);
+            }
+            Some(Some(hold)) => {
+                ordinals.insert(ordinal);
+                turn.hold(hold);
+            }
+            Some(None) => {}
+        }
+    }
+    ordinals
+}
+
+/// Whether nothing has to be done to the pod: it has the update revision and mounts the claims of today's templates.
+/// Volumes of a live pod cannot change, so a pod without them is outdated (W-14).
+fn current(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> bool {
+    let set = turn.snapshot.set.name();
+    turn.updated(pod) && storage_matches(pod, set, ordinal, &turn.settings.claims)
+}
+
+/// The replicas that may have the update revision, in the order in which they get it (PO-1…PO-7).
+fn targets(turn: &Turn<'_>, rolling: &Rolling) -> Vec<i32> {
+    let total = turn.settings.ordinals.iter().count();
+    let many = total.saturating_sub(rolling.partition);
+    let Some(strategy) = &rolling.unordered else {
+        return turn.settings.ordinals.iter().rev().take(many).collect();
+    };
+    let (mut first, mut rest): (Vec<_>, Vec<_>) = turn
+        .replicas()
+        .rev()
+        .partition(|(_, pod)| pod.terminating() || turn.counts_as_updated(pod));
+    if let Some(strategy) = strategy {
+        priority::sort(&mut rest, strategy, |(_, pod)| &pod.meta.labels);
+    }
+    first.append(&mut rest);
+    first.into_iter().take(many).map(|(ordinal, _)| ordinal).collect()
+}
+
+/// What moves the pod to the update revision now, if anything may.
+fn move_pod(
+    turn: &mut Turn<'_>,
+    rolling: &Rolling,
+    compared: &mut BTreeMap<String, Compared>,
+    (ordinal, pod): (i32, &Arc<Pod>),
+) -> Option<Action> {
+    let storage = storage_matches(pod, turn.snapshot.set.name(), ordinal, &turn.settings.claims);
+    if rolling.policy == Policy::Recreate {
+        return turn.delete(ordinal, pod, Why::Update);
+    }
+    let change = if storage {
+        compare(turn, compared, pod)
+    } else {
+        Err("its volumes are not those of the claim templates".to_owned())
+    };
+    match change.and_then(|change| in_place(turn, rolling, &change, (ordinal, pod))) {
+        Ok(action) => action,
+        Err(_) if rolling.policy == Policy::InPlaceIfPossible => {
+            turn.delete(ordinal, pod, Why::Update)
+        }
+        Err(why) => {
+            let name = pod.name();
+            let text = format!(
+                "find strategy is InPlaceOnly but Pod {name} can not update in-place: {why}"
+            );
+            turn.plan.notes.push(Note::warning(
+                kruise_api::keys::EVENT_FAILED_UPDATE_IN_PLACE,
+                text,
+            ));
+            turn.hold(Hold::NotInPlacePossible { pod: name.to_owned(), why });
+            None
+        }
+    }
+}
+
+/// What differs between the pod's revision and the update revision, or why that cannot be applied in place (IP-2, IP-3).
+fn compare(turn: &Turn<'_>, compared: &mut BTreeMap<String, Compared>, pod: &Pod) -> Compared {
+    let name = pod.revision().unwrap_or_default();
+    if let Some(known) = compared.get(name) {
+        return known.clone();
+    }
+    let options = DiffOptions { env_from_metadata: turn.snapshot.gates.env_from_metadata };
+    let update: &RawJson = &turn.revisions.update.data;
+    let result = match turn.snapshot.revision(name) {
+        None if name == &*turn.revisions.update.name => Ok(Arc::new(Change::default())),
+        None => Err(format!("its revision {name:?} is not in the history any more")),
+        Some(old) => diff(&old.data, update, &options).map(Arc::new).map_err(|e| e.to_string()),
+    };
+    compared.insert(name.to_owned(), result.clone());
+    result
+}
+
+/// The in-place update, if the lifecycle allows it now (13.3).
+fn in_place(
+    turn: &mut Turn<'_>,
+    rolling: &Rolling,
+    change: &Change,
+    (ordinal, pod): (i32, &Arc<Pod>),
+) -> Result<Option<Action>, String> {
+    let revision = turn.revisions.update.name.clone();
+    match before_update(pod, turn.settings.lifecycle.as_ref(), turn.now) {
+        UpdateGate::Proceed => {}
+        UpdateGate::Wait(pending) => {
+            let hook = pending.to_string();
+            turn.hold(Hold::HookPending { pod: pod.name().to_owned(), hook });
+            return Ok(None);
+        }
+        UpdateGate::Mark(writes) => {
+            turn.touched.insert(ordinal);
+            return Ok(Some(Action::Announce { ordinal, state: "PreparingUpdate", writes }));
+        }
+        UpdateGate::NotAllowed(why) => {
+            let missing = why.to_string();
+            turn.hold(Hold::InPlaceInProgress { pod: pod.name().to_owned(), missing });
+            return Ok(None);
+        }
+    }
+    let target = Target { revision: &revision, grace_seconds: rolling.grace_seconds };
+    let writes = begin(pod, change, &target, turn.now).map_err(|error| error.to_string())?;
+    turn.touched.insert(ordinal);
+    Ok(Some(Action::UpdateInPlace { ordinal, revision, writes }))
+}

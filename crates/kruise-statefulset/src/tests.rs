@@ -1,0 +1,1 @@
+//! Unit tests: `src/tests/a_b.rs` tests `src/a/b.rs`.
