@@ -1,0 +1,346 @@
+//! What a kubelet knows of one pod, and what it tells the API server: a pure state machine.
+//!
+//! Events come in (a changed pod, a timer), a status patch and the next timer come out.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::wire::SimPod;
+
+/// Annotation: `true` makes the kubelet evict the pod.
+pub const EVICT: &str = "sim.kruise.dev/evict";
+/// Annotation: `true` makes the kubelet never answer for the pod.
+pub const IGNORE: &str = "sim.kruise.dev/ignore";
+/// Annotation: milliseconds from started to ready.
+pub const READY_DELAY: &str = "sim.kruise.dev/ready-delay-ms";
+
+/// What the kubelet knows of a pod.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Containers by name.
+    pub containers: BTreeMap<String, Running>,
+    /// IP of the pod.
+    pub ip: String,
+    /// When the pod is to be gone.
+    pub stop_at: Option<Timestamp>,
+    /// Failed or Succeeded: final.
+    pub ended: Option<&'static str>,
+    /// When the kubelet first saw it.
+    pub since: Timestamp,
+    told: Option<Value>,
+}
+
+/// A container as the runtime has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Running {
+    /// Image it was (or will be) started with.
+    pub image: String,
+    /// ID; empty before the first start.
+    pub id: String,
+    /// Restarts.
+    pub restarts: u32,
+    /// Start of the running container; `None` while it does not run.
+    pub started: Option<Timestamp>,
+    /// When it starts, if it does not run.
+    pub start_at: Option<Timestamp>,
+    /// When it is ready, if it runs.
+    pub ready_at: Option<Timestamp>,
+}
+
+/// What is to be done for a pod.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Work {
+    /// A strategic merge patch of the status.
+    pub status: Option<Value>,
+    /// The pod has stopped: delete it for good.
+    pub gone: bool,
+    /// When to look again.
+    pub wake: Option<Timestamp>,
+}
+
+/// Delays of the simulation.
+#[derive(Clone, Copy, Debug)]
+pub struct Delays {
+    /// From the decision to start a container until it runs.
+    pub start: SignedDuration,
+    /// From deletion until the pod is gone.
+    pub stop: SignedDuration,
+}
+
+impl Known {
+    /// What a kubelet learns of a pod it has not seen: after its own restart the statuses tell what runs.
+    pub fn new(pod: &SimPod, ip: String, now: Timestamp, delays: &Delays) -> Self {
+        let statuses = &pod.status.container_statuses;
+        let containers = pod.spec.containers.iter().map(|container| {
+            let status = statuses.iter().find(|status| status.name == container.name);
+            let running = status.and_then(|status| status.state.running.as_ref());
+            let started = running.map(|running| running.started_at.as_ref().map_or(now, |at| at.0));
+            let image = match (status, started) {
+                (Some(status), Some(_)) if status.image != reported(&container.image) => {
+                    status.image.clone()
+                }
+                _ => container.image.clone(),
+            };
+            let known = Running {
+                image,
+                id: status.map(|status| status.container_id.clone()).unwrap_or_default(),
+                restarts: status.map_or(0, |status| status.restart_count),
+                started,
+                start_at: started.is_none().then(|| later(now, delays.start)),
+                ready_at: started,
+            };
+            (container.name.clone(), known)
+        });
+        let ended = match pod.status.phase.as_str() {
+            "Failed" => Some("Failed"),
+            "Succeeded" => Some("Succeeded"),
+            _ => None,
+        };
+        Self { containers: containers.collect(), ip, stop_at: None, ended, since: now, told: None }
+    }
+
+    /// Takes in the pod as it is now and lets time pass; `id` gives new container IDs.
+    pub fn step(
+        &mut self,
+        pod: &SimPod,
+        now: Timestamp,
+        delays: &Delays,
+        id: &mut dyn FnMut() -> String,
+    ) -> Work {
+        if pod.annotation(IGNORE) == Some("true") {
+            return Work::default();
+        }
+        if pod.metadata.deletion_timestamp.is_some() {
+            let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(30);
+            let stop = delays.stop.min(SignedDuration::from_secs(grace));
+            let at = *self.stop_at.get_or_insert_with(|| later(now, stop));
+            return Work { gone: now >= at, wake: (now < at).then_some(at), status: None };
+        }
+        if pod.annotation(EVICT) == Some("true") {
+            self.ended = Some("Failed");
+        }
+        if self.ended.is_none() {
+            self.follow(pod, now, delays);
+            self.start(pod, now, delays, id);
+        }
+        let status = self.status(pod, now);
+        let news = self.told.as_ref() != Some(&status);
+        self.told = Some(status.clone());
+        Work { status: news.then_some(status), gone: false, wake: self.wake(now) }
+    }
+
+    /// A changed image kills its container, and only that one.
+    fn follow(&mut self, pod: &SimPod, now: Timestamp, delays: &Delays) {
+        for container in &pod.spec.containers {
+            let Some(known) = self.containers.get_mut(&container.name) else { continue };
+            if reported(&known.image) != reported(&container.image) {
+                known.image.clone_from(&container.image);
+                known.started = None;
+                known.ready_at = None;
+                known.start_at = Some(later(now, delays.start));
+            }
+        }
+    }
+
+    fn start(
+        &mut self,
+        pod: &SimPod,
+        now: Timestamp,
+        delays: &Delays,
+        id: &mut dyn FnMut() -> String,
+    ) {
+        let delay = pod.annotation(READY_DELAY).and_then(|ms| ms.parse().ok()).unwrap_or(0);
+        let mut ended = None;
+        for known in self.containers.values_mut() {
+            if known.start_at.is_none_or(|at| at > now) {
+                continue;
+            }
+            let tag = tag(&known.image);
+            if tag.starts_with("fail-pull") {
+                known.start_at = None;
+                continue;
+            }
+            if !known.id.is_empty() {
+                known.restarts += 1;
+            }
+            known.id = format!("containerd://{}", id());
+            if tag.starts_with("crash") {
+                // Back-off doubles from a second to ten.
+                let wait = 1_i64 << known.restarts.min(4);
+                known.start_at = Some(later(now, SignedDuration::from_secs(wait.min(10))));
+                continue;
+            }
+            known.start_at = None;
+            known.started = Some(now);
+            let ready = later(now, SignedDuration::from_millis(delay));
+            known.ready_at = (!tag.starts_with("never-ready")).then_some(ready);
+            if pod.spec.restart_policy != "Always" {
+                ended = match () {
+                    () if tag.starts_with("exit-0") => Some("Succeeded"),
+                    () if tag.starts_with("exit-1") => Some("Failed"),
+                    () => ended,
+                };
+            }
+        }
+        let _ = delays;
+        self.ended = ended;
+    }
+
+    /// When something will change by itself.
+    fn wake(&self, now: Timestamp) -> Option<Timestamp> {
+        let times = self.containers.values().flat_map(|known| {
+            [known.start_at, known.ready_at.filter(|at| *at > now)].into_iter().flatten()
+        });
+        if self.ended.is_some() { None } else { times.min() }
+    }
+
+    /// The whole status that a kubelet owns; conditions merge by type with those of others.
+    fn status(&self, pod: &SimPod, now: Timestamp) -> Value {
+        if let Some(phase) = self.ended {
+            let evicted = pod.annotation(EVICT) == Some("true");
+            let reason = if evicted { "Evicted" } else { "Completed" };
+            return json!({ "phase": phase, "reason": reason, "conditions": [
+                condition("Ready", false, Some("PodFailed"), None, self.since),
+                condition("ContainersReady", false, Some("PodFailed"), None, self.since),
+            ]});
+        }
+        let ready = |known: &Running| {
+            known.started.is_some() && known.ready_at.is_some_and(|at| at <= now)
+        };
+        let all = self.containers.values().all(ready);
+        let began = self.containers.values().any(|known| !known.id.is_empty());
+        let gates = gates(pod);
+        let since = self.containers.values().filter_map(|known| known.ready_at).max();
+        let since = since.unwrap_or(self.since).min(now);
+        let not_ready = (!all).then_some("ContainersNotReady");
+        let gate = (!gates.is_empty()).then_some("ReadinessGatesNotReady");
+        let statuses: Vec<Value> = pod
+            .spec
+            .containers
+            .iter()
+            .filter_map(|container| self.containers.get_key_value(&container.name))
+            .map(|(name, known)| container_status(name, known, ready(known)))
+            .collect();
+        json!({
+            "phase": if began { "Running" } else { "Pending" },
+            "hostIP": "10.0.0.1",
+            "podIP": self.ip,
+            "podIPs": [{ "ip": self.ip }],
+            "startTime": second(self.since),
+            "conditions": [
+                condition("PodReadyToStartContainers", true, None, None, self.since),
+                condition("Initialized", true, None, None, self.since),
+                condition("ContainersReady", all, not_ready, None, since),
+                condition("Ready", all && gates.is_empty(), not_ready.or(gate), Some(&gates), since),
+            ],
+            "containerStatuses": statuses,
+        })
+    }
+}
+
+/// The kubelet's message about readiness gates that are not true, empty if all are.
+fn gates(pod: &SimPod) -> String {
+    let texts = pod.spec.readiness_gates.iter().filter_map(|gate| {
+        let kind = &gate.condition_type;
+        if !pod.status.conditions.iter().any(|condition| condition.kind == *kind) {
+            return Some(format!(
+                "corresponding condition of pod readiness gate {kind:?} does not exist."
+            ));
+        }
+        let down = !pod.is_true(kind);
+        down.then(|| {
+            format!("the status of pod readiness gate {kind:?} is not \"True\", but False")
+        })
+    });
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+fn condition(
+    kind: &str,
+    on: bool,
+    reason: Option<&str>,
+    message: Option<&str>,
+    since: Timestamp,
+) -> Value {
+    let mut condition = json!({
+        "type": kind,
+        "status": if on { "True" } else { "False" },
+        "lastProbeTime": null,
+        "lastTransitionTime": second(since),
+        "reason": null,
+        "message": null,
+    });
+    if let (false, Some(members)) = (on, condition.as_object_mut()) {
+        members.insert("reason".to_owned(), json!(reason));
+        members.insert("message".to_owned(), json!(message.filter(|text| !text.is_empty())));
+    }
+    condition
+}
+
+fn container_status(name: &str, known: &Running, ready: bool) -> Value {
+    let waiting = || {
+        let reason = match tag(&known.image) {
+            tag if tag.starts_with("fail-pull") => "ImagePullBackOff",
+            tag if tag.starts_with("crash") => "CrashLoopBackOff",
+            _ => "ContainerCreating",
+        };
+        json!({ "waiting": { "reason": reason } })
+    };
+    let state = match known.started {
+        Some(at) => json!({ "running": { "startedAt": second(at) } }),
+        None => waiting(),
+    };
+    let image = reported(&known.image);
+    let running = known.started.is_some();
+    json!({
+        "name": name,
+        "image": image,
+        // While a container is down the runtime has no image of it yet.
+        "imageID": if running { digest(&image) } else { String::new() },
+        "containerID": known.id,
+        "ready": ready,
+        "started": running,
+        "restartCount": known.restarts,
+        "state": state,
+        "lastState": {},
+    })
+}
+
+/// An image as containerd names it.
+pub fn reported(image: &str) -> String {
+    let first = image.split('/').next().unwrap_or_default();
+    let full = match image.contains('/') {
+        true if first.contains(['.', ':']) => image.to_owned(),
+        true => format!("docker.io/{image}"),
+        false => format!("docker.io/library/{image}"),
+    };
+    let last = full.rsplit('/').next().unwrap_or_default();
+    if last.contains([':', '@']) { full } else { format!("{full}:latest") }
+}
+
+/// A digest that only depends on the image's name; tags that start with `same` share one, like two tags of one image.
+fn digest(image: &str) -> String {
+    let repository = image.rsplit_once(':').map_or(image, |(repository, _)| repository);
+    let content = if tag(image).starts_with("same") { repository } else { image };
+    let hash = |seed: u64| {
+        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        content.bytes().fold(0xcbf2_9ce4_8422_2325 ^ seed, mix)
+    };
+    let digits: String = (0..4).map(|seed| format!("{:016x}", hash(seed))).collect();
+    format!("{repository}@sha256:{digits}")
+}
+
+fn tag(image: &str) -> &str {
+    let last = image.rsplit('/').next().unwrap_or_default();
+    last.split_once(':').map_or("latest", |(_, tag)| tag)
+}
+
+fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
+    now.checked_add(by).unwrap_or(now)
+}
+
+fn second(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}

@@ -1,0 +1,56 @@
+//! Binds pods round-robin, for clusters without a kube-scheduler.
+
+use futures::{StreamExt, pin_mut};
+use kube::runtime::watcher::{Config, Event, watcher};
+use kube::{Api, Client};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::options::Options;
+use crate::wire::SimPod;
+
+/// Binds every pod without a node until `stop`.
+pub async fn run(client: Client, options: Options, stop: CancellationToken) {
+    let names = options.names();
+    let config = Config::default().fields("spec.nodeName=");
+    let pods = watcher(Api::<SimPod>::all(client.clone()), config);
+    pin_mut!(pods);
+    let mut turn = 0_usize;
+    let mut binding = futures::stream::FuturesUnordered::new();
+    loop {
+        let event = tokio::select! {
+            () = stop.cancelled() => return,
+            Some(()) = binding.next(), if !binding.is_empty() => continue,
+            event = pods.next(), if binding.len() < options.writers => event,
+        };
+        let pod = match event {
+            Some(Ok(Event::Apply(pod) | Event::InitApply(pod))) => pod,
+            Some(Ok(_)) => continue,
+            Some(Err(error)) => {
+                tracing::debug!(%error, "watch of unscheduled pods");
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                continue;
+            }
+            None => return,
+        };
+        if pod.metadata.deletion_timestamp.is_some() || !pod.spec.node_name.is_empty() {
+            continue;
+        }
+        let Some(node) = names.get(turn % names.len().max(1)).cloned() else { return };
+        turn = turn.wrapping_add(1);
+        binding.push(bind(client.clone(), pod, node));
+    }
+}
+
+async fn bind(client: Client, pod: SimPod, node: String) {
+    let path = format!("/api/v1/namespaces/{}/pods/{}/binding", pod.namespace(), pod.name());
+    let body = json!({
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": { "name": pod.name(), "uid": pod.uid() },
+        "target": { "apiVersion": "v1", "kind": "Node", "name": node },
+    });
+    if let Err(error) = crate::simulation::post(&client, &path, &body).await {
+        tracing::debug!(pod = pod.name(), %error, "not bound");
+    }
+}

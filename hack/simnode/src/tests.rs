@@ -1,0 +1,1 @@
+//! Unit tests: `src/tests/a.rs` tests `src/a.rs`.
