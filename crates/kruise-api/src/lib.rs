@@ -2,6 +2,7 @@
 //!
 //! Types, keys, defaulting, CRDs. No behaviour beyond that.
 
+pub mod crd;
 pub mod keys;
 pub mod raw;
 pub mod shared;

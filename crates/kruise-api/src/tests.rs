@@ -1,1 +1,5 @@
 //! Unit tests: `src/tests/a_b.rs` tests `src/a/b.rs`.
+
+mod crd;
+mod shared_inplace;
+mod statefulset;

@@ -47,6 +47,7 @@ pub struct StatefulSetSpec {
     pub template: RawJson,
     /// Claims that each pod gets, carried as they are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<RawJson>")]
     pub volume_claim_templates: Vec<RawJson>,
     /// Headless Service of the pods; becomes their subdomain. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,53 @@
+# The only list of commands: people, CI and the documentation use these. Bare `make` explains them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test test-unit test-api lint fmt verify build release generate bench cluster-up cluster-down clean
+
+help: ## Explain the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Watch an Advanced StatefulSet roll out in place (own control plane, or the cluster of KUBECONFIG)
+	@hack/demo up
+
+demo-down: ## End the demo
+	@hack/demo down
+
+test: ## Everything that CI runs: lint, verify, unit tests, tests on a real API server
+	@hack/test
+
+test-unit: ## Fast tests: no cluster
+	cargo test --workspace --all-features
+
+test-api: ## Tests on a real API server (embedded, or the cluster of KUBECONFIG)
+	@hack/test api
+
+lint: ## rustfmt, clippy and rustdoc, warnings denied
+	@hack/test lint
+
+fmt: ## Format
+	cargo fmt --all
+
+verify: ## Rules of the house that a machine can check
+	@hack/verify/all
+
+build: ## Build all binaries for development
+	cargo build --workspace --all-features
+
+release: ## Build the controllers for production
+	cargo build --release -p kruise-statefulset -p kruise-api --features kruise-api/cli
+
+generate: ## Write generated files anew: CRDs, the table of Go's encoding rules
+	hack/generate/podschema/run
+	ACCEPT=1 cargo test -q -p kruise-api crds_are
+
+bench: ## Benchmarks beside kube-controller-manager: BENCH=P1,P4 SIZE=200 RUNS=3 (target/bench/results.json)
+	@hack/bench/run
+
+cluster-up: ## Start an embedded control plane and print how to use it (NAME=dev)
+	@hack/cluster/up $(or $(NAME),dev) >/dev/null && hack/cluster/env $(or $(NAME),dev)
+
+cluster-down: ## End it (NAME=dev)
+	@hack/cluster/down $(or $(NAME),dev)
+
+clean: ## Remove what was built here
+	cargo clean
