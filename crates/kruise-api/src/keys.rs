@@ -1,7 +1,11 @@
-//! Every label, annotation, condition type and event reason that travels on the wire, once.
+//! Every label, annotation, finalizer, condition type, event reason and component name that travels on the wire, once.
+//!
+//! Names and verbs of kinds are in `kruise-common/src/kind.rs`; texts of events are where the events are made.
 
 /// API group of all OpenKruise workloads.
 pub const GROUP: &str = "apps.kruise.io";
+
+// Pods and revisions of a set (statefulset §1.5).
 
 /// Label: full name of the ControllerRevision a pod was made from.
 pub const CONTROLLER_REVISION_HASH: &str = "controller-revision-hash";
@@ -9,38 +13,85 @@ pub const CONTROLLER_REVISION_HASH: &str = "controller-revision-hash";
 pub const CONTROLLER_HASH: &str = "controller.kubernetes.io/hash";
 /// Label: name of the pod.
 pub const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
-/// Label: ordinal of the pod.
+/// Label: ordinal of the pod (gate `PodIndexLabel`).
 pub const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
+/// Label: the pod is to be deleted and re-created; any value, also an empty one.
+pub const SPECIFIED_DELETE: &str = "apps.kruise.io/specified-delete";
+/// Annotation of a claim: name of the set that resized it.
+pub const CLAIM_OWNER: &str = "apps.kruise.io/owned-by-asts";
+/// Annotation of a StorageClass: `true` marks the default class.
+pub const DEFAULT_STORAGE_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+
+// Deletion protection (U-13).
+
+/// Label of a set: guards it against deletion.
+pub const DELETE_PROTECTION: &str = "policy.kruise.io/delete-protection";
+/// Value of [`DELETE_PROTECTION`]: never delete.
+pub const DELETE_PROTECTION_ALWAYS: &str = "Always";
+/// Value of [`DELETE_PROTECTION`]: delete only without replicas.
+pub const DELETE_PROTECTION_CASCADING: &str = "Cascading";
+
+// Lifecycle (inplace §13); the states are `shared::lifecycle::LifecycleState`.
+
 /// Label: lifecycle state.
 pub const LIFECYCLE_STATE: &str = "lifecycle.apps.kruise.io/state";
 /// Annotation: time of the last change of the lifecycle state.
 pub const LIFECYCLE_TIMESTAMP: &str = "lifecycle.apps.kruise.io/timestamp";
-/// Label: the pod is to be deleted and re-created.
-pub const SPECIFIED_DELETE: &str = "apps.kruise.io/specified-delete";
-/// Label of a set: guards it against deletion.
-pub const DELETE_PROTECTION: &str = "policy.kruise.io/delete-protection";
+
+// In-place update (inplace §2); the annotations' content is in `shared::inplace`.
 
 /// Annotation: state of the last in-place update.
 pub const INPLACE_UPDATE_STATE: &str = "apps.kruise.io/inplace-update-state";
-/// The state's key before OpenKruise 1.0.
+/// The state's key before OpenKruise 1.0: read if the new one is absent, removed when the new one is written.
 pub const INPLACE_UPDATE_STATE_LEGACY: &str = "inplace-update-state";
 /// Annotation: an in-place update that waits for its grace period.
 pub const INPLACE_UPDATE_GRACE: &str = "apps.kruise.io/inplace-update-grace";
-/// The grace record's key before OpenKruise 1.0.
+/// The grace record's key before OpenKruise 1.0, treated like the state's.
 pub const INPLACE_UPDATE_GRACE_LEGACY: &str = "inplace-update-grace";
-/// Annotation: what the node daemon reports of the containers.
+/// Annotation: what the node daemon reports of the containers; read only.
 pub const RUNTIME_CONTAINERS_META: &str = "apps.kruise.io/runtime-containers-meta";
-/// Env of a container that names its launch priority.
+/// Annotation of the SidecarSet controller: its own states of in-place updates, by set.
+pub const SIDECARSET_INPLACE_UPDATE_STATE: &str = "kruise.io/sidecarset-inplace-update-state";
+/// Annotation: `Ordered` starts containers in the order of the list.
+pub const LAUNCH_PRIORITY: &str = "apps.kruise.io/container-launch-priority";
+/// Annotation: `true` once all containers have been let go.
+pub const LAUNCH_PRIORITY_COMPLETED: &str = "apps.kruise.io/container-launch-priority-completed";
+/// Env of a container: its launch priority, written by the user.
+pub const PRIORITY_ENV: &str = "KRUISE_CONTAINER_PRIORITY";
+/// Env of a container that names its launch priority, injected at admission.
 pub const BARRIER_ENV: &str = "KRUISE_CONTAINER_BARRIER";
+/// Env of a sidecar; never counts as env from metadata.
+pub const SIDECARSET_VERSION_ENV: &str = "SIDECARSET_VERSION";
+/// Env of a sidecar; never counts as env from metadata.
+pub const SIDECARSET_VERSION_ALT_ENV: &str = "SIDECARSET_VERSION_ALT";
+
+// Image pre-download (statefulset §18).
+
+/// Annotation of a set: how many nodes pull at the same time.
+pub const PREDOWNLOAD_PARALLELISM: &str = "apps.kruise.io/image-predownload-parallelism";
+/// Annotation of a set: how long pulling may take, in seconds.
+pub const PREDOWNLOAD_TIMEOUT: &str = "apps.kruise.io/image-predownload-timeout-seconds";
+/// Annotation of a set: pods that must be updated and ready before anything is pulled.
+pub const PREDOWNLOAD_MIN_READY: &str = "apps.kruise.io/image-predownload-min-updated-ready-pods";
+/// Label of a revision: `true` once pull jobs were created.
+pub const PREDOWNLOAD_CREATED: &str = "apps.kruise.io/pre-predownload-created";
+/// Label of a revision: `true` if no pull jobs will be created.
+pub const PREDOWNLOAD_IGNORED: &str = "apps.kruise.io/image-predownload-ignored";
+
+// Pod conditions and readiness gates (inplace §3.4).
 
 /// Condition and readiness gate: false while a pod is updated in place.
 pub const INPLACE_UPDATE_READY: &str = "InPlaceUpdateReady";
 /// Condition and readiness gate: false while a lifecycle hook keeps a pod out of traffic.
 pub const KRUISE_POD_READY: &str = "KruisePodReady";
+/// Condition, never a gate: false if a SidecarSet cannot update the pod in place.
+pub const SIDECARSET_UPGRADABLE: &str = "SidecarSetUpgradable";
 /// Reason of `InPlaceUpdateReady` false.
 pub const START_INPLACE_UPDATE: &str = "StartInPlaceUpdate";
 /// Reason of `Ready` false when a gate is not true.
 pub const READINESS_GATES_NOT_READY: &str = "ReadinessGatesNotReady";
+
+// Conditions of a set (F-46).
 
 /// Condition of a set: a pod could not be created.
 pub const CONDITION_FAILED_CREATE_POD: &str = "FailedCreatePod";
@@ -48,6 +99,8 @@ pub const CONDITION_FAILED_CREATE_POD: &str = "FailedCreatePod";
 pub const CONDITION_FAILED_UPDATE_POD: &str = "FailedUpdatePod";
 /// Condition of a set: its spec cannot be acted upon (ours).
 pub const CONDITION_INVALID_SPEC: &str = "InvalidSpec";
+
+// Events on a set (statefulset §20).
 
 /// Event: created.
 pub const EVENT_SUCCESSFUL_CREATE: &str = "SuccessfulCreate";
@@ -61,9 +114,43 @@ pub const EVENT_FAILED_DELETE: &str = "FailedDelete";
 pub const EVENT_SUCCESSFUL_UPDATE: &str = "SuccessfulUpdate";
 /// Event: not changed.
 pub const EVENT_FAILED_UPDATE: &str = "FailedUpdate";
+/// Event: a claim was resized.
+pub const EVENT_SUCCESSFUL_RESIZE: &str = "SuccessfulResize";
+/// Event: a claim could not be resized.
+pub const EVENT_FAILED_RESIZE: &str = "FailedResize";
+/// Event: claims cannot follow their template (RS-5).
+pub const EVENT_FAILED_UPDATE_CLAIM: &str = "FailedUpdatePVC";
 /// Event: an in-place update began.
 pub const EVENT_SUCCESSFUL_UPDATE_IN_PLACE: &str = "SuccessfulUpdatePodInPlace";
 /// Event: an in-place update could not begin.
 pub const EVENT_FAILED_UPDATE_IN_PLACE: &str = "FailedUpdatePodInPlace";
+/// Event: images are pulled ahead (PD-7).
+pub const EVENT_CREATED_PULL_JOB: &str = "CreatedImagePullJob";
+/// Event: images cannot be pulled ahead (PD-7).
+pub const EVENT_FAILED_CREATE_PULL_JOB: &str = "FailedCreateImagePullJob";
 /// Event: the spec cannot be acted upon (ours).
 pub const EVENT_INVALID_SPEC: &str = "InvalidSpec";
+
+// Components (G-4, platform §12, §18).
+
+/// Source of events of the Advanced StatefulSet controller.
+pub const STATEFULSET_COMPONENT: &str = "statefulset-controller";
+/// Binary, Lease and user agent of the Advanced StatefulSet controller.
+pub const STATEFULSET_BINARY: &str = "kruise-statefulset";
+/// Field manager of the CRDs.
+pub const CRD_MANAGER: &str = "kruise-crds";
+/// Namespace in which OpenKruise is installed by default, and which its CRDs name.
+pub const OPENKRUISE_NAMESPACE: &str = "kruise-system";
+/// Lease of OpenKruise's own manager.
+pub const OPENKRUISE_LEASE: &str = "kruise-manager";
+
+// Helm's marks on objects of a release (platform §18.1).
+
+/// Label: who manages an object; [`MANAGED_BY_HELM`] for objects of a Helm release.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Value of [`MANAGED_BY`].
+pub const MANAGED_BY_HELM: &str = "Helm";
+/// Annotation: the Helm release an object belongs to.
+pub const HELM_RELEASE: &str = "meta.helm.sh/release-name";
+/// Annotation: the namespace of that release.
+pub const HELM_RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";

@@ -3,6 +3,7 @@
 //! Types, keys, defaulting, CRDs. No behaviour beyond that.
 
 pub mod crd;
+mod go;
 pub mod keys;
 pub mod raw;
 pub mod shared;

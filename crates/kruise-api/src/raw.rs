@@ -41,7 +41,9 @@ impl From<Box<RawValue>> for RawJson {
 impl Default for RawJson {
     /// An empty object.
     fn default() -> Self {
-        Self(Arc::from(RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())))
+        Self(Arc::from(
+            RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned()),
+        ))
     }
 }
 

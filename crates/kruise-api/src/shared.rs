@@ -1,4 +1,7 @@
 //! What several kinds share on the wire.
 
 pub mod inplace;
+pub mod lifecycle;
+pub mod quantity;
 pub mod readiness;
+pub mod template;

@@ -1,4 +1,5 @@
 //! The Advanced StatefulSet; v1beta1 is the storage version.
 
+pub mod default;
 pub mod v1alpha1;
 pub mod v1beta1;

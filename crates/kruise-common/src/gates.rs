@@ -5,7 +5,6 @@ use std::str::FromStr;
 macro_rules! gates {
     ($( $(#[$doc:meta])* $field:ident: $name:literal, $stage:ident, $default:literal; )*) => {
         /// The gates that our controllers know; names, stages and defaults are those of OpenKruise v1.9.
-        #[expect(clippy::struct_excessive_bools, reason = "each gate is an independent switch")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct FeatureGates { $( $(#[$doc])* pub $field: bool, )* }
 

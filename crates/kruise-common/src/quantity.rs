@@ -1,21 +1,31 @@
-//! Kubernetes quantities: `100m`, `0.5`, `1Gi`, `1e3`. Compared by value, printed in Go's canonical form.
-//!
-//! A value is kept in billionths, rounded up; binary ones are capped at 2^63-1 as in Kubernetes.
+//! Kubernetes quantities: `100m`, `0.5`, `1Gi`, `1e3`. Read, compared by value and printed exactly as Go's
+//! `resource.Quantity` does it, with as many digits as are given.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-const NANO: i128 = 1_000_000_000;
-/// Largest value with a binary suffix.
-const MAX_BINARY: i128 = i64::MAX as i128 * NANO;
-/// Largest value at all: far beyond what any resource can be.
-const MAX: i128 = i128::MAX / 10;
+/// Exponent of the smallest unit; what is finer is rounded away from zero.
+const NANO: i64 = -9;
+/// Largest amount with a binary suffix: 2^63-1.
+const LARGEST_BINARY: &[u8] = &[9, 2, 2, 3, 3, 7, 2, 0, 3, 6, 8, 5, 4, 7, 7, 5, 8, 0, 7];
+/// Below this amount binary quantities are printed with decimal suffixes.
+const SMALLEST_BINARY: u64 = 1024;
 
-/// An amount of a resource.
-#[derive(Clone, Copy, Debug)]
+/// An amount of a resource. Compared by value; printed as Go prints it after reading it.
+#[derive(Clone, Debug)]
 pub struct Quantity {
-    nano: i128,
+    negative: bool,
+    amount: Amount,
     format: Format,
+    /// The spelling, where Go considers it canonical enough to keep.
+    kept: Option<Box<str>>,
+}
+
+/// digits × 10^exponent, without leading and trailing zeros; no digits for zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Amount {
+    digits: Vec<u8>,
+    exponent: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,193 +40,308 @@ enum Format {
 #[error("{0:?} is not a quantity such as 500m, 1.5 or 2Gi")]
 pub struct InvalidQuantity(pub String);
 
+/// The parts of a spelling, the integer part without leading zeros but never empty.
+struct Spelling<'a> {
+    negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+    suffix: Suffix,
+    /// Whether any digit was written.
+    digits: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Suffix {
+    format: Format,
+    /// Power of two.
+    two: u32,
+    /// Power of ten.
+    ten: i32,
+}
+
 impl Quantity {
-    /// Reads a quantity.
+    /// Reads a quantity: everything that Go accepts, a lone sign, point or suffix (zero) included.
     pub fn parse(text: &str) -> Result<Self, InvalidQuantity> {
-        parse(text).ok_or_else(|| InvalidQuantity(text.to_owned()))
+        Self::read(text).ok_or_else(|| InvalidQuantity(text.to_owned()))
+    }
+
+    /// The value in a spelling that is the same for all equal quantities; for comparing, not for users.
+    pub fn plain(&self) -> String {
+        let sign = if self.negative { "-" } else { "" };
+        let mut digits = self.amount.digits.iter().map(|digit| char::from(b'0' + digit)).peekable();
+        if digits.peek().is_none() {
+            return "0".to_owned();
+        }
+        format!("{sign}{}e{}", digits.collect::<String>(), self.amount.exponent)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return None;
+        }
+        let spelling = Spelling::of(text)?;
+        let Suffix { format, two, ten } = spelling.suffix;
+        // Go wraps exponents beyond 32 bits around.
+        let places = i32::try_from(spelling.fraction.len()).ok()?;
+        let exponent = ten.wrapping_sub(places);
+        let digits: Vec<u8> = spelling
+            .whole
+            .bytes()
+            .chain(spelling.fraction.bytes())
+            .map(|digit| digit - b'0')
+            .collect();
+        let fast = spelling.is_fast();
+        // Go's slow path knows no number without digits.
+        if !fast && !spelling.digits {
+            return None;
+        }
+        let kept = fast && spelling.is_kept(&digits, exponent);
+        let mut amount = Amount { digits, exponent: i64::from(exponent) };
+        for _ in 0..two / 10 {
+            amount.times_1024();
+        }
+        amount.normalise();
+        if !fast {
+            amount.round_up();
+        }
+        let largest = Amount { digits: LARGEST_BINARY.to_vec(), exponent: 0 };
+        if format == Format::Binary && amount > largest {
+            amount = largest;
+        }
+        let negative = spelling.negative && !amount.is_zero();
+        Some(Self { negative, amount, format, kept: kept.then(|| text.into()) })
     }
 }
 
-/// The text that Go writes for a quantity that it read as `text`: a short text that is canonical up to its sign and
-/// leading zeros stays as it is, others are printed anew.
-pub fn canonical(text: &str) -> Result<String, InvalidQuantity> {
-    let quantity = Quantity::parse(text)?;
-    let kept = quantity.nano != 0 && is_kept(text, quantity.format);
-    Ok(if kept { text.to_owned() } else { quantity.to_string() })
-}
-
-fn is_kept(text: &str, format: Format) -> bool {
-    let number = text.trim_start_matches(['+', '-']);
-    let end = number.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(number.len());
-    let (number, suffix) = number.split_at(end);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let whole = whole.trim_start_matches('0');
-    let Some((_, two, ten)) = unit(suffix) else { return false };
-    let length = |text: &str| i32::try_from(text.len()).unwrap_or(i32::MAX);
-    if format == Format::Binary {
-        let room = 14 - length(whole) - i32::try_from(two * 3 / 10).unwrap_or(i32::MAX);
-        let odd = whole.parse::<u64>().is_ok_and(|value| value & 7 != 0);
-        return fraction.is_empty() && room >= 0 && odd;
+impl<'a> Spelling<'a> {
+    fn of(text: &'a str) -> Option<Self> {
+        let (negative, rest) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let (written, rest) = leading_digits(rest);
+        let (fraction, rest) = rest.strip_prefix('.').map_or(("", rest), leading_digits);
+        let whole = written.trim_start_matches('0');
+        Some(Self {
+            negative,
+            whole: if whole.is_empty() { "0" } else { whole },
+            fraction,
+            suffix: Suffix::of(rest)?,
+            digits: !written.is_empty() || !fraction.is_empty(),
+        })
     }
-    let digits = [if whole.is_empty() { "0" } else { whole }, fraction].concat();
-    let scale = ten.saturating_sub(length(fraction));
-    length(&digits) <= 18
-        && scale >= -9
-        && scale % 3 == 0
-        && !digits.ends_with("000")
-        && !digits.starts_with('0')
-}
 
-fn parse(text: &str) -> Option<Quantity> {
-    let (negative, rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-    let (number, suffix) = rest.split_at(end);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
-        return None;
+    /// Whether Go reads this without arbitrary precision, which decides what it may print unchanged.
+    fn is_fast(&self) -> bool {
+        let whole = self.whole.len();
+        let places = self.fraction.len();
+        match self.suffix.format {
+            Format::Binary => {
+                let room =
+                    14_usize.checked_sub(usize::try_from(self.suffix.two * 3 / 10).unwrap_or(14));
+                places == 0 && room.is_some_and(|room| whole <= room)
+            }
+            Format::Decimal | Format::Exponent => {
+                let scale =
+                    i32::try_from(places).map(|places| self.suffix.ten.wrapping_sub(places));
+                whole + places <= 18 && scale.is_ok_and(|scale| i64::from(scale) >= NANO)
+            }
+        }
     }
-    let (format, two, ten) = unit(suffix)?;
-    let digits = whole.bytes().chain(fraction.bytes()).map(|digit| i128::from(digit - b'0'));
-    let places = i32::try_from(fraction.len()).ok()?;
-    let nano = scaled(digits, two, ten.saturating_sub(places).saturating_add(9));
-    let nano = if format == Format::Binary { nano.min(MAX_BINARY) } else { nano };
-    Some(Quantity { nano: if negative { -nano } else { nano }, format })
-}
 
-/// Format, power of two and power of ten of a suffix.
-fn unit(suffix: &str) -> Option<(Format, u32, i32)> {
-    let decimal = |ten| Some((Format::Decimal, 0, ten));
-    let binary = |two| Some((Format::Binary, two, 0));
-    match suffix {
-        "n" => decimal(-9),
-        "u" => decimal(-6),
-        "m" => decimal(-3),
-        "" => decimal(0),
-        "k" => decimal(3),
-        "M" => decimal(6),
-        "G" => decimal(9),
-        "T" => decimal(12),
-        "P" => decimal(15),
-        "E" => decimal(18),
-        "Ki" => binary(10),
-        "Mi" => binary(20),
-        "Gi" => binary(30),
-        "Ti" => binary(40),
-        "Pi" => binary(50),
-        "Ei" => binary(60),
-        _ => {
-            let exponent = suffix.strip_prefix(['e', 'E'])?;
-            Some((Format::Exponent, 0, exponent.parse().ok()?))
+    /// Whether Go prints the text as it is. Its test is rough: `1.500` and `+1` pass.
+    fn is_kept(&self, digits: &[u8], exponent: i32) -> bool {
+        match self.suffix.format {
+            // The last three bits of a number are those of its last three digits.
+            Format::Binary => {
+                let tail = digits.iter().rev().take(3).rev();
+                tail.fold(0_u32, |sum, digit| sum * 10 + u32::from(*digit)) % 8 != 0
+            }
+            Format::Decimal | Format::Exponent => {
+                exponent % 3 == 0 && !digits.ends_with(&[0, 0, 0]) && digits.first() != Some(&0)
+            }
         }
     }
 }
 
-/// digits × 2^two × 10^ten, rounded away from zero and capped.
-fn scaled(digits: impl Iterator<Item = i128>, two: u32, ten: i32) -> i128 {
-    // Twenty-nine significant digits exceed the cap with any scale that keeps them; the rest only decides rounding.
-    let mut value: i128 = 0;
-    let mut dropped: i32 = 0;
-    let mut inexact = false;
-    for digit in digits {
-        if value < 10_i128.pow(28) {
-            value = value * 10 + digit;
-        } else {
-            dropped = dropped.saturating_add(1);
-            inexact |= digit != 0;
+fn leading_digits(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text.split_at(end)
+}
+
+impl Suffix {
+    fn of(text: &str) -> Option<Self> {
+        let decimal = |ten| Some(Self { format: Format::Decimal, two: 0, ten });
+        let binary = |two| Some(Self { format: Format::Binary, two, ten: 0 });
+        match text {
+            "n" => decimal(-9),
+            "u" => decimal(-6),
+            "m" => decimal(-3),
+            "" => decimal(0),
+            "k" => decimal(3),
+            "M" => decimal(6),
+            "G" => decimal(9),
+            "T" => decimal(12),
+            "P" => decimal(15),
+            "E" => decimal(18),
+            "Ki" => binary(10),
+            "Mi" => binary(20),
+            "Gi" => binary(30),
+            "Ti" => binary(40),
+            "Pi" => binary(50),
+            "Ei" => binary(60),
+            _ => {
+                let exponent: i64 = text.strip_prefix(['e', 'E'])?.parse().ok()?;
+                // Go cuts to 32 bits, and so do we.
+                let [a, b, c, d, ..] = exponent.to_le_bytes();
+                let ten = i32::from_le_bytes([a, b, c, d]);
+                Some(Self { format: Format::Exponent, two: 0, ten })
+            }
         }
     }
-    if value == 0 {
-        return 0;
+}
+
+impl Amount {
+    fn is_zero(&self) -> bool {
+        self.digits.is_empty()
     }
-    let ten = ten.saturating_add(dropped);
-    if ten > 38 {
-        return MAX;
+
+    fn times_1024(&mut self) {
+        let mut carry = 0_u32;
+        for digit in self.digits.iter_mut().rev() {
+            let product = u32::from(*digit) * 1024 + carry;
+            carry = product / 10;
+            *digit = low_digit(product);
+        }
+        let mut front = Vec::new();
+        while carry > 0 {
+            front.push(low_digit(carry));
+            carry /= 10;
+        }
+        front.reverse();
+        self.digits.splice(0..0, front);
     }
-    if ten >= 0 {
-        let factor = 10_i128.pow(ten.unsigned_abs());
-        let exact = value.checked_mul(factor).and_then(|v| v.checked_mul(1_i128 << two));
-        return exact.map_or(MAX, |v| (v + i128::from(inexact)).min(MAX));
-    }
-    let mut down = ten.unsigned_abs();
-    let mut product = value;
-    // Multiply where it fits, divide where it must, remembering what is cut off.
-    let mut two = two;
-    loop {
-        if two > 0 && product < 1_i128 << 100 {
-            product <<= 1;
-            two -= 1;
-        } else if down > 0 {
-            inexact |= product % 10 != 0;
-            product /= 10;
-            down -= 1;
-        } else {
-            break;
+
+    /// Takes leading and trailing zeros away.
+    fn normalise(&mut self) {
+        while self.digits.last() == Some(&0) {
+            self.digits.pop();
+            self.exponent += 1;
+        }
+        let leading = self.digits.iter().take_while(|digit| **digit == 0).count();
+        self.digits.drain(..leading);
+        if self.is_zero() {
+            self.exponent = 0;
         }
     }
-    (product + i128::from(inexact)).min(MAX)
+
+    /// Rounds what is finer than a billionth up.
+    fn round_up(&mut self) {
+        let Ok(finer) = usize::try_from(NANO - self.exponent) else { return };
+        if self.is_zero() || finer == 0 {
+            return;
+        }
+        // The last digit is not zero, so something is always cut off.
+        self.digits.truncate(self.digits.len().saturating_sub(finer));
+        self.exponent = NANO;
+        let nines = self.digits.iter().rev().take_while(|digit| **digit == 9).count();
+        self.digits.truncate(self.digits.len() - nines);
+        match self.digits.last_mut() {
+            Some(digit) => *digit += 1,
+            None => self.digits.push(1),
+        }
+        self.exponent += i64::try_from(nines).unwrap_or_default();
+        self.normalise();
+    }
+
+    /// The amount as a number, if it is whole and fits.
+    fn whole(&self) -> Option<u64> {
+        let zeros = u32::try_from(self.exponent).ok()?;
+        let digits = self
+            .digits
+            .iter()
+            .try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(*digit)))?;
+        digits.checked_mul(10_u64.checked_pow(zeros)?)
+    }
+}
+
+fn low_digit(number: u32) -> u8 {
+    u8::try_from(number % 10).unwrap_or_default()
 }
 
 impl fmt::Display for Quantity {
-    /// Go's canonical form: no fraction, the largest suffix that keeps the number whole.
+    /// Go's canonical form: no fraction, the largest suffix that keeps the number whole. A decimal suffix that does not
+    /// exist is left out, as Go does: ten thousand `E` become `10`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nano = self.nano;
-        if nano == 0 {
+        if let Some(kept) = &self.kept {
+            return f.write_str(kept);
+        }
+        if self.amount.is_zero() {
             return f.write_str("0");
         }
-        let small = nano.abs() < 1024 * NANO;
-        if self.format == Format::Binary && !small && nano % NANO == 0 {
-            const SUFFIXES: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-            let mut value = nano / NANO;
-            let mut suffixes = SUFFIXES.iter();
-            let mut suffix = suffixes.next().copied().unwrap_or_default();
-            while value % 1024 == 0
-                && let Some(next) = suffixes.next()
-            {
-                value /= 1024;
-                suffix = next;
-            }
-            return write!(f, "{value}{suffix}");
+        if self.negative {
+            f.write_str("-")?;
         }
-        let mut value = nano;
-        let mut exponent = -9;
-        while value % 1000 == 0 && exponent < 18 {
-            value /= 1000;
-            exponent += 3;
+        let binary = self.amount.whole().filter(|amount| *amount >= SMALLEST_BINARY);
+        match binary {
+            Some(amount) if self.format == Format::Binary => write_binary(f, amount),
+            _ => self.write_decimal(f),
         }
-        if self.format == Format::Exponent {
-            return match exponent {
-                0 => write!(f, "{value}"),
-                _ => write!(f, "{value}e{exponent}"),
-            };
+    }
+}
+
+impl Quantity {
+    fn write_decimal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zeros = self.amount.exponent.rem_euclid(3);
+        let exponent = self.amount.exponent - zeros;
+        for digit in &self.amount.digits {
+            write!(f, "{digit}")?;
         }
-        let suffix = match exponent {
-            -9 => "n",
-            -6 => "u",
-            -3 => "m",
-            3 => "k",
-            6 => "M",
-            9 => "G",
-            12 => "T",
-            15 => "P",
-            18 => "E",
+        for _ in 0..zeros {
+            f.write_str("0")?;
+        }
+        let suffix = match (self.format, exponent) {
+            (_, 0) => "",
+            (Format::Exponent, exponent) => return write!(f, "e{exponent}"),
+            (_, -9) => "n",
+            (_, -6) => "u",
+            (_, -3) => "m",
+            (_, 3) => "k",
+            (_, 6) => "M",
+            (_, 9) => "G",
+            (_, 12) => "T",
+            (_, 15) => "P",
+            (_, 18) => "E",
             _ => "",
         };
-        write!(f, "{value}{suffix}")
+        f.write_str(suffix)
     }
 }
 
-impl PartialEq for Quantity {
-    fn eq(&self, other: &Self) -> bool {
-        self.nano == other.nano
+fn write_binary(f: &mut fmt::Formatter<'_>, mut amount: u64) -> fmt::Result {
+    let mut suffix = "";
+    for larger in ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"] {
+        if !amount.is_multiple_of(1024) {
+            break;
+        }
+        amount /= 1024;
+        suffix = larger;
+    }
+    write!(f, "{amount}{suffix}")
+}
+
+impl Ord for Amount {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Zero has no magnitude at all, so it comes first.
+        let magnitude = |amount: &Self| {
+            let length = i64::try_from(amount.digits.len()).unwrap_or(i64::MAX);
+            (!amount.is_zero()).then(|| amount.exponent.saturating_add(length))
+        };
+        magnitude(self).cmp(&magnitude(other)).then_with(|| self.digits.cmp(&other.digits))
     }
 }
 
-impl Eq for Quantity {}
-
-impl PartialOrd for Quantity {
+impl PartialOrd for Amount {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
@@ -224,6 +349,25 @@ impl PartialOrd for Quantity {
 
 impl Ord for Quantity {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.nano.cmp(&other.nano)
+        match (self.negative, other.negative) {
+            (false, false) => self.amount.cmp(&other.amount),
+            (true, true) => other.amount.cmp(&self.amount),
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+        }
     }
 }
+
+impl PartialOrd for Quantity {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Quantity {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Quantity {}

@@ -53,10 +53,8 @@ impl Selector {
         for (index, expression) in selector.match_expressions.iter().flatten().enumerate() {
             let mut values = expression.values.clone().unwrap_or_default();
             values.sort();
-            let problem = |problem: &str| InvalidSelector::Expression {
-                index,
-                problem: problem.to_owned(),
-            };
+            let problem =
+                |problem: &str| InvalidSelector::Expression { index, problem: problem.to_owned() };
             let rule = match (expression.operator.as_str(), values.is_empty()) {
                 ("In", false) => Rule::In(values),
                 ("NotIn", false) => Rule::NotIn(values),

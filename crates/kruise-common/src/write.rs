@@ -182,17 +182,17 @@ pub struct Operations(Vec<Value>);
 impl Operations {
     /// The value at `path` must equal `value`.
     pub fn test(self, path: &[&str], value: impl Into<Value>) -> Self {
-        self.push("test", path, value.into())
+        self.push("test", path, &value.into())
     }
 
     /// Sets the member or inserts the list item at `path`.
     pub fn add(self, path: &[&str], value: impl Into<Value>) -> Self {
-        self.push("add", path, value.into())
+        self.push("add", path, &value.into())
     }
 
     /// Replaces the value at `path`, which must exist.
     pub fn replace(self, path: &[&str], value: impl Into<Value>) -> Self {
-        self.push("replace", path, value.into())
+        self.push("replace", path, &value.into())
     }
 
     /// Removes the value at `path`, which must exist.
@@ -206,7 +206,7 @@ impl Operations {
         self.0.is_empty()
     }
 
-    fn push(mut self, op: &str, path: &[&str], value: Value) -> Self {
+    fn push(mut self, op: &str, path: &[&str], value: &Value) -> Self {
         self.0.push(json!({"op": op, "path": pointer(path), "value": value}));
         self
     }

@@ -135,9 +135,8 @@ pub(crate) fn next_batch(
         let Some((index, container)) = pod.container(&name) else { continue };
         let at = index.to_string();
         let path = |member| ["spec", "containers", &at, member];
-        operations = operations
-            .test(&path("name"), name.as_str())
-            .test(&path("image"), &*container.image);
+        operations =
+            operations.test(&path("name"), name.as_str()).test(&path("image"), &*container.image);
         if let Some((position, status)) = pod.status(&name) {
             let position = position.to_string();
             let path = |member| ["status", "containerStatuses", &position, member];

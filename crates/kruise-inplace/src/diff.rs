@@ -158,7 +158,8 @@ fn compare_container(
     new: &Value,
     path: &str,
 ) -> Result<(), NotInPlace> {
-    let image = |container: &Value| container.get("image").and_then(Value::as_str).map(str::to_owned);
+    let image =
+        |container: &Value| container.get("image").and_then(Value::as_str).map(str::to_owned);
     let name = new.get("name").and_then(Value::as_str).unwrap_or_default();
     let (before, after) = (image(&old), image(new));
     if before != after {

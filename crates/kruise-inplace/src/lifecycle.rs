@@ -83,7 +83,10 @@ fn markers_on(hook: &LifecycleHook, pod: &Pod) -> Vec<String> {
     let labels = labels.filter(|(k, v)| pod.meta.labels.get(k) == Some(v.as_str()));
     let finalizers = hook.finalizers_handler.iter();
     let finalizers = finalizers.filter(|f| pod.meta.finalizers.iter().any(|on| **on == ***f));
-    labels.map(|(k, v)| format!("label {k}={v}")).chain(finalizers.map(|f| format!("finalizer {f}"))).collect()
+    labels
+        .map(|(k, v)| format!("label {k}={v}"))
+        .chain(finalizers.map(|f| format!("finalizer {f}")))
+        .collect()
 }
 
 /// Whether every marker of `hook` is on the pod (P-12).

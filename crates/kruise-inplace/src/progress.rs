@@ -79,10 +79,8 @@ pub fn progress(pod: &Pod) -> Progress {
 }
 
 fn missing(pod: &Pod) -> Option<Missing> {
-    let corrupt = |error: crate::state::Corrupt| Missing::Corrupt {
-        key: error.key,
-        problem: error.problem,
-    };
+    let corrupt =
+        |error: crate::state::Corrupt| Missing::Corrupt { key: error.key, problem: error.problem };
     match grace_state(pod) {
         Err(error) => return Some(corrupt(error)),
         Ok(Some(_)) => return Some(Missing::Grace),
@@ -131,9 +129,11 @@ fn restarted(pod: &Pod, status: &ContainerStatus, last: &LastStatus, state: &Upd
     if *status.image_id != *last.image_id {
         return true;
     }
-    let began = state.container_batches_record.iter().rev().find(|batch| {
-        batch.containers.iter().any(|name| **name == *status.name)
-    });
+    let began = state
+        .container_batches_record
+        .iter()
+        .rev()
+        .find(|batch| batch.containers.iter().any(|name| **name == *status.name));
     let began = began.and_then(|batch| batch.timestamp.parse::<Timestamp>().ok());
     if let (Some(began), Some(started)) = (began, status.started_at)
         && started > began

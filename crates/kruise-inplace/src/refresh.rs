@@ -168,9 +168,7 @@ fn state_test(pod: &Pod) -> Operations {
     let keys = [keys::INPLACE_UPDATE_STATE, keys::INPLACE_UPDATE_STATE_LEGACY];
     let found = keys.into_iter().find_map(|key| Some((key, pod.annotations.get(key)?)));
     match found {
-        Some((key, text)) => {
-            Operations::default().test(&["metadata", "annotations", key], text)
-        }
+        Some((key, text)) => Operations::default().test(&["metadata", "annotations", key], text),
         None => Operations::default(),
     }
 }
@@ -277,9 +275,7 @@ fn put_condition(pod: &Pod, operations: Operations, condition: Value) -> Operati
         Some(at) => {
             let at = at.to_string();
             let path = ["status", "conditions", &at];
-            operations
-                .test(&["status", "conditions", &at, "type"], kind)
-                .replace(&path, condition)
+            operations.test(&["status", "conditions", &at, "type"], kind).replace(&path, condition)
         }
         None if pod.conditions.is_empty() => {
             operations.add(&["status", "conditions"], json!([condition]))

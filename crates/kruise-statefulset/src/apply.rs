@@ -25,12 +25,12 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
                 .replace(&["revision"], *number);
             Write::json(&CONTROLLER_REVISION, meta, operations)
         })),
-        Action::AdoptRevision { name } => one(on_revision(snapshot, name, |meta| {
-            adopt(&CONTROLLER_REVISION, meta, snapshot)
-        })),
-        Action::DeleteRevision { name } => one(on_revision(snapshot, name, |meta| {
-            Write::delete(&CONTROLLER_REVISION, meta)
-        })),
+        Action::AdoptRevision { name } => {
+            one(on_revision(snapshot, name, |meta| adopt(&CONTROLLER_REVISION, meta, snapshot)))
+        }
+        Action::DeleteRevision { name } => {
+            one(on_revision(snapshot, name, |meta| Write::delete(&CONTROLLER_REVISION, meta)))
+        }
         Action::AdoptPod { name } => {
             let pod = snapshot.orphans.iter().find(|pod| *pod.meta.key.name == **name);
             one(pod.map(|pod| adopt(&POD, &pod.meta, snapshot)))
@@ -59,7 +59,11 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
     }
 }
 
-fn on_revision(snapshot: &Snapshot, name: &str, write: impl FnOnce(&Meta) -> Write) -> Option<Write> {
+fn on_revision(
+    snapshot: &Snapshot,
+    name: &str,
+    write: impl FnOnce(&Meta) -> Write,
+) -> Option<Write> {
     snapshot.revision(name).map(|revision| write(&revision.meta))
 }
 
@@ -113,13 +117,10 @@ fn retain_claims(
 ) -> Vec<Write> {
     let Some(pod) = snapshot.pods.get(&ordinal) else { return Vec::new() };
     let set = &snapshot.set.meta;
-    let names =
-        settings.claims.iter().map(|claim| claim.claim_name(snapshot.set.name(), ordinal));
+    let names = settings.claims.iter().map(|claim| claim.claim_name(snapshot.set.name(), ordinal));
     let claims = names.filter_map(|name| snapshot.claims.get(name.as_str()));
     claims
         .filter(|claim| !claim.meta.terminating())
-        .filter_map(|claim| {
-            crate::claims::retain(claim, set, pod, settings.retention, condemned)
-        })
+        .filter_map(|claim| crate::claims::retain(claim, set, pod, settings.retention, condemned))
         .collect()
 }

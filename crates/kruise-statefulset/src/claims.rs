@@ -172,13 +172,12 @@ pub fn retain(
     }
     let mut operations = Operations::default();
     // From the back, so that the indexes before stay true; each is tested to be the one that was seen.
-    remove.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+    remove.sort_unstable_by_key(|(index, ..)| std::cmp::Reverse(*index));
     for (index, uid) in &remove {
         let index = index.to_string();
         let path = ["metadata", "ownerReferences", &index];
-        operations = operations
-            .test(&["metadata", "ownerReferences", &index, "uid"], &**uid)
-            .remove(&path);
+        operations =
+            operations.test(&["metadata", "ownerReferences", &index, "uid"], &**uid).remove(&path);
     }
     if claim.meta.owners.is_empty() {
         // Nobody owned it when it was seen; the version says whether that is still so.

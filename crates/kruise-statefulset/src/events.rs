@@ -17,15 +17,15 @@ pub fn events(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<No
     let set = snapshot.set.name();
     let pod = |ordinal: i32| snapshot.pod_name(ordinal);
     match action {
-        Action::CreatePod { ordinal, .. } => {
-            created(snapshot, *ordinal, error).into_iter().chain([about(
+        Action::CreatePod { ordinal, .. } => created(snapshot, *ordinal, error)
+            .into_iter()
+            .chain([about(
                 (keys::EVENT_SUCCESSFUL_CREATE, keys::EVENT_FAILED_CREATE, "create"),
                 &pod(*ordinal),
                 set,
                 error,
             )])
-            .collect()
-        }
+            .collect(),
         Action::CreateClaims { ordinal } => created(snapshot, *ordinal, error),
         Action::DeletePod { ordinal, .. } => vec![about(
             (keys::EVENT_SUCCESSFUL_DELETE, keys::EVENT_FAILED_DELETE, "delete"),

@@ -81,7 +81,7 @@ fn claim_pods(caches: &Caches, set: &Set, settings: Option<&Settings>) -> Claime
     for pod in caches.pods.with_prefix(&set.meta.key.namespace, &prefix) {
         let Some(ordinal) = ordinal(set, &pod) else { continue };
         match pod.meta.controller() {
-            Some(owner) if owner.uid == set.meta.uid => {}
+            Some(controller) if controller.uid == set.meta.uid => {}
             None if settings.selector.matches(&pod.meta.labels) && !pod.terminating() => {
                 claimed.orphans.push(pod);
             }
@@ -114,7 +114,7 @@ fn revisions(caches: &Caches, set: &Set, settings: Option<&Settings>) -> Revisio
     let mut foreign = Vec::new();
     for revision in all {
         match revision.meta.controller() {
-            Some(owner) if owner.uid == set.meta.uid => {}
+            Some(controller) if controller.uid == set.meta.uid => {}
             None if selects(&revision) => owned.push(revision),
             Some(_) | None => foreign.push(revision),
         }

@@ -99,7 +99,8 @@ fn intervals(reserved: &[IntOrString]) -> Result<Vec<(i32, i32)>, InvalidOrdinal
             IntOrString::Int(ordinal) => ordinal.to_string(),
             IntOrString::String(range) => format!("{range:?}"),
         };
-        intervals.push(interval.ok_or_else(|| InvalidOrdinals::Reserved { index, value: value() })?);
+        intervals
+            .push(interval.ok_or_else(|| InvalidOrdinals::Reserved { index, value: value() })?);
     }
     intervals.sort_unstable();
     Ok(intervals)

@@ -52,7 +52,8 @@ fn staged(
     history::register(&mut turn);
     if ownership::settle(&mut turn) == Flow::Continue {
         refresh::refresh(&mut turn);
-        if scale::scale(&mut turn) == Flow::Continue && condemn::condemn(&mut turn) == Flow::Continue
+        if scale::scale(&mut turn) == Flow::Continue
+            && condemn::condemn(&mut turn) == Flow::Continue
         {
             update::update(&mut turn);
         }
@@ -64,9 +65,5 @@ fn staged(
 /// A spec that means nothing: nothing is done to pods, and the user is told why (W-20, W-28).
 fn refused(Invalid { field, problem }: Invalid) -> Plan<Action, Hold> {
     let note = Note::warning(kruise_api::keys::EVENT_INVALID_SPEC, format!("{field}: {problem}"));
-    Plan {
-        steps: Vec::new(),
-        holds: vec![Hold::InvalidSpec { field, problem }],
-        notes: vec![note],
-    }
+    Plan { steps: Vec::new(), holds: vec![Hold::InvalidSpec { field, problem }], notes: vec![note] }
 }

@@ -78,22 +78,18 @@ impl Revisions {
         // Exact bytes first: it is what a converged set has, and costs no parsing.
         let exact = snapshot.revisions.iter().rev().find(|known| known.data == data);
         let equal = exact.or_else(|| {
-            let same = |known: &&Arc<Revision>| {
-                history::semantically_equal(known.data.get(), data.get())
-            };
+            let same =
+                |known: &&Arc<Revision>| history::semantically_equal(known.data.get(), data.get());
             snapshot.revisions.iter().rev().find(same)
         });
         let number = newest.map_or(0, |revision| revision.revision) + 1;
-        let (name, stored, change, collision_count) = match equal {
-            Some(known) => {
-                let last = newest.is_some_and(|newest| newest.name() == known.name());
-                let change = if last { Change::None } else { Change::Raise(number) };
-                (known.name().clone(), known.data.clone(), change, count)
-            }
-            None => {
-                let (new, count) = free_name(snapshot, data.clone(), number, count);
-                (new.name.clone(), data, Change::Create(new), count)
-            }
+        let (name, stored, change, collision_count) = if let Some(known) = equal {
+            let last = newest.is_some_and(|newest| newest.name() == known.name());
+            let change = if last { Change::None } else { Change::Raise(number) };
+            (known.name().clone(), known.data.clone(), change, count)
+        } else {
+            let (new, count) = free_name(snapshot, data.clone(), number, count);
+            (new.name.clone(), data, Change::Create(new), count)
         };
         let update = Template { name, data: stored, template: settings.template.clone() };
         let current = current(snapshot, &update)?;
@@ -121,12 +117,7 @@ fn current(snapshot: &Snapshot, update: &Template) -> Result<Template, Invalid> 
 }
 
 /// The first name, from the collision count upward, that no other data holds.
-fn free_name(
-    snapshot: &Snapshot,
-    data: RawJson,
-    number: i64,
-    first: i32,
-) -> (NewRevision, i32) {
+fn free_name(snapshot: &Snapshot, data: RawJson, number: i64, first: i32) -> (NewRevision, i32) {
     let set = snapshot.set.name();
     let hash = history::hash(data.get(), Some(first));
     let mut count = first;

@@ -55,10 +55,7 @@ pub fn claim(change: &Change<Claim>) -> Vec<ObjectKey> {
     let Some(claim) = change.new.as_ref().or(change.old.as_ref()) else { return Vec::new() };
     let Some((name, _)) = parse_name(&claim.meta.key.name) else { return Vec::new() };
     let dashes = name.char_indices().filter(|(_, c)| *c == '-');
-    dashes
-        .filter_map(|(at, _)| name.get(at + 1..))
-        .map(|set| claim.meta.key.sibling(set))
-        .collect()
+    dashes.filter_map(|(at, _)| name.get(at + 1..)).map(|set| claim.meta.key.sibling(set)).collect()
 }
 
 fn owner(meta: &Meta) -> Option<ObjectKey> {

@@ -206,9 +206,8 @@ impl Known {
                 condition("ContainersReady", false, Some("PodFailed"), None, self.since),
             ]});
         }
-        let ready = |known: &Running| {
-            known.started.is_some() && known.ready_at.is_some_and(|at| at <= now)
-        };
+        let ready =
+            |known: &Running| known.started.is_some() && known.ready_at.is_some_and(|at| at <= now);
         let all = self.containers.values().all(ready);
         let began = self.containers.values().any(|known| !known.id.is_empty());
         let gates = gates(pod);
@@ -328,8 +327,9 @@ fn digest(image: &str) -> String {
         let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         content.bytes().fold(0xcbf2_9ce4_8422_2325 ^ seed, mix)
     };
-    let digits: String = (0..4).map(|seed| format!("{:016x}", hash(seed))).collect();
-    format!("{repository}@sha256:{digits}")
+    let digits = [0, 1, 2, 3].map(hash);
+    let [a, b, c, d] = digits;
+    format!("{repository}@sha256:{a:016x}{b:016x}{c:016x}{d:016x}")
 }
 
 fn tag(image: &str) -> &str {

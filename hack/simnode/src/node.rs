@@ -14,7 +14,8 @@ use crate::options::Options;
 pub async fn register(client: &Client, options: &Options) -> kube::Result<()> {
     let api: Api<Node> = Api::all(client.clone());
     for name in options.names() {
-        let node: Node = serde_json::from_value(node(&name, options)).map_err(kube::Error::SerdeError)?;
+        let node: Node =
+            serde_json::from_value(node(&name, options)).map_err(kube::Error::SerdeError)?;
         match api.create(&PostParams::default(), &node).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}

@@ -1,6 +1,6 @@
 //! The loop: watch events and timers in, status patches and final deletions out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
@@ -64,7 +64,7 @@ struct Kubelets {
     options: Options,
     delays: Delays,
     pods: HashMap<String, (SimPod, Known)>,
-    timers: BTreeMap<(Timestamp, String), ()>,
+    timers: BTreeSet<(Timestamp, String)>,
     /// UIDs that wait for their turn to be written.
     dirty: Vec<String>,
     next_ip: u32,
@@ -73,13 +73,14 @@ struct Kubelets {
 impl Kubelets {
     fn new(client: Client, options: Options) -> Self {
         let span = |delay: Duration| SignedDuration::try_from(delay).unwrap_or_default();
-        let delays = Delays { start: span(options.start_delay()), stop: span(options.stop_delay()) };
+        let delays =
+            Delays { start: span(options.start_delay()), stop: span(options.stop_delay()) };
         Self {
             client,
             options,
             delays,
             pods: HashMap::new(),
-            timers: BTreeMap::new(),
+            timers: BTreeSet::new(),
             dirty: Vec::new(),
             next_ip: 0,
         }
@@ -98,7 +99,7 @@ impl Kubelets {
                     writing.push(write);
                 }
             }
-            let timer = self.timers.first_key_value().map(|((at, _), ())| *at);
+            let timer = self.timers.first().map(|(at, _)| *at);
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(()) = writing.next(), if !writing.is_empty() => {}
@@ -128,7 +129,7 @@ impl Kubelets {
     fn see(&mut self, pod: SimPod) {
         let node = &pod.spec.node_name;
         let index = node.strip_prefix(&self.options.prefix).and_then(|rest| rest.strip_prefix('-'));
-        if !index.and_then(|i| i.parse::<usize>().ok()).is_some_and(|i| i < self.options.nodes) {
+        if index.and_then(|i| i.parse::<usize>().ok()).is_none_or(|i| i >= self.options.nodes) {
             return;
         }
         let uid = pod.uid().to_owned();
@@ -145,8 +146,8 @@ impl Kubelets {
     }
 
     fn fire(&mut self, now: Timestamp) {
-        while self.timers.first_key_value().is_some_and(|((at, _), ())| *at <= now) {
-            if let Some(((_, uid), ())) = self.timers.pop_first() {
+        while self.timers.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, uid)) = self.timers.pop_first() {
                 self.dirty.push(uid);
             }
         }
@@ -156,10 +157,9 @@ impl Kubelets {
     fn advance(&mut self, uid: &str) -> Option<futures::future::BoxFuture<'static, ()>> {
         let (pod, known) = self.pods.get_mut(uid)?;
         let mut id = || uuid::Uuid::new_v4().simple().to_string();
-        let Work { status, gone, wake } =
-            known.step(pod, Timestamp::now(), &self.delays, &mut id);
+        let Work { status, gone, wake } = known.step(pod, Timestamp::now(), &self.delays, &mut id);
         if let Some(at) = wake {
-            self.timers.insert((at, uid.to_owned()), ());
+            self.timers.insert((at, uid.to_owned()));
         }
         let path = format!("/api/v1/namespaces/{}/pods/{}", pod.namespace(), pod.name());
         let client = self.client.clone();

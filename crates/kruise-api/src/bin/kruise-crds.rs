@@ -1,4 +1,7 @@
-#![expect(clippy::disallowed_methods, reason = "installs CRDs: a process of its own that writes and waits")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "installs CRDs: a process of its own that writes and waits"
+)]
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 //! Prints the CRDs of this project or applies them, and says what that changes.
 
@@ -30,14 +33,17 @@ enum Command {
         format: Format,
     },
     /// Apply all CRDs to the cluster of KUBECONFIG (server-side apply) and wait until they are established.
-    Apply {
-        /// Only say what would change.
-        #[arg(long)]
-        dry_run: bool,
-        /// Take over CRDs that belong to a Helm release of somebody else (OpenKruise's).
-        #[arg(long)]
-        take_over: bool,
-    },
+    Apply(Apply),
+}
+
+#[derive(clap::Args)]
+struct Apply {
+    /// Only say what would change.
+    #[arg(long)]
+    dry_run: bool,
+    /// Take over CRDs that belong to a Helm release of somebody else (OpenKruise's).
+    #[arg(long)]
+    take_over: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -53,11 +59,11 @@ async fn main() -> anyhow::Result<()> {
     let crds = crd::all()?;
     match Args::parse().command {
         Command::Print { format } => print(&crds, format),
-        Command::Apply { dry_run, take_over } => {
+        Command::Apply(options) => {
             let client = Client::try_default().await.context("no cluster")?;
             let api: Api<CustomResourceDefinition> = Api::all(client);
             for crd in &crds {
-                apply(&api, crd, dry_run, take_over).await?;
+                apply(&api, crd, &options).await?;
             }
             Ok(())
         }
@@ -77,8 +83,7 @@ fn print(crds: &[CustomResourceDefinition], format: Format) -> anyhow::Result<()
 async fn apply(
     api: &Api<CustomResourceDefinition>,
     crd: &CustomResourceDefinition,
-    dry_run: bool,
-    take_over: bool,
+    &Apply { dry_run, take_over }: &Apply,
 ) -> anyhow::Result<()> {
     let name = crd.name_any();
     let live = api.get_opt(&name).await.with_context(|| format!("cannot read CRD {name}"))?;
@@ -103,7 +108,9 @@ async fn apply(
             println!("{name}: unchanged");
         } else {
             println!("{name}: {verb} in {} places", changes.len());
-            changes.iter().for_each(|change| println!("  {change}"));
+            for change in changes {
+                println!("  {change}");
+            }
         }
     }
     if dry_run { Ok(()) } else { established(api, &name).await }

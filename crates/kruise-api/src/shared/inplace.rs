@@ -1,45 +1,59 @@
 //! The annotations that carry an in-place update on a pod (`inplace.md` §3): field order and omission are those of
-//! OpenKruise, so that either side can continue what the other began. Unknown members are ignored on reading.
+//! OpenKruise, so that either side can continue what the other began. Unknown members are ignored on reading, `null` is
+//! absent. What the values mean is decided in `kruise-inplace`.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-/// `apps.kruise.io/inplace-update-state`: the last in-place update of a pod.
+use crate::go;
+
+/// `apps.kruise.io/inplace-update-state`: the last in-place update of a pod (§3.1).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct UpdateState {
     /// Name of the target revision.
+    #[serde(deserialize_with = "go::or_zero")]
     pub revision: String,
-    /// Start of the update.
+    /// Start of the update, as [`rfc3339`] writes it.
+    #[serde(deserialize_with = "go::or_zero", serialize_with = "go::null_if_empty")]
     pub update_timestamp: String,
     /// What ran before, by container; `null` if nothing is to be compared.
     pub last_container_statuses: Option<BTreeMap<String, LastStatus>>,
     /// Some container's env comes from changed metadata.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "go::is_zero")]
     pub update_env_from_metadata: bool,
     /// Resources change.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "go::is_zero")]
     pub update_resources: bool,
     /// Images change.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "go::is_zero")]
     pub update_images: bool,
     /// Images of later batches.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "BTreeMap::is_empty")]
     pub next_container_images: BTreeMap<String, String>,
     /// Metadata of later batches.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "go::or_zero",
+        skip_serializing_if = "BTreeMap::is_empty",
+        serialize_with = "in_go_order"
+    )]
     pub next_container_ref_metadata: BTreeMap<String, Value>,
     /// Resources of later batches.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "go::or_zero",
+        skip_serializing_if = "BTreeMap::is_empty",
+        serialize_with = "in_go_order"
+    )]
     pub next_container_resources: BTreeMap<String, Value>,
     /// What must be ready before the next batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pre_check_before_next: Option<PreCheck>,
     /// What was done when.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "Vec::is_empty")]
     pub container_batches_record: Vec<Batch>,
 }
 
@@ -48,10 +62,18 @@ pub struct UpdateState {
 #[serde(default)]
 pub struct LastStatus {
     /// Image ID.
-    #[serde(rename = "imageID", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        rename = "imageID",
+        deserialize_with = "go::or_zero",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub image_id: String,
     /// Container ID: our addition, exact evidence of a restart; OpenKruise ignores it (W1).
-    #[serde(rename = "containerID", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        rename = "containerID",
+        deserialize_with = "go::or_zero",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub container_id: String,
 }
 
@@ -60,6 +82,7 @@ pub struct LastStatus {
 #[serde(rename_all = "camelCase", default)]
 pub struct PreCheck {
     /// Names, sorted.
+    #[serde(deserialize_with = "go::or_zero")]
     pub containers_required_ready: Vec<String>,
 }
 
@@ -67,36 +90,87 @@ pub struct PreCheck {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Batch {
-    /// When it began.
+    /// When it began, as [`rfc3339`] writes it.
+    #[serde(deserialize_with = "go::or_zero", serialize_with = "go::null_if_empty")]
     pub timestamp: String,
     /// Names, sorted.
+    #[serde(deserialize_with = "go::or_zero")]
     pub containers: Vec<String>,
 }
 
-/// `apps.kruise.io/inplace-update-grace`: an update that waits for the end of its grace period.
+/// `apps.kruise.io/inplace-update-grace`: an update that waits for the end of its grace period (§3.2). The templates
+/// that the record may also hold are never filled and not read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GraceState {
     /// Name of the target revision.
+    #[serde(deserialize_with = "go::or_zero")]
     pub revision: String,
     /// New images by container.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "BTreeMap::is_empty")]
     pub container_images: BTreeMap<String, String>,
     /// Metadata that env reads, by container.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "go::or_zero",
+        skip_serializing_if = "BTreeMap::is_empty",
+        serialize_with = "in_go_order"
+    )]
     pub container_ref_metadata: BTreeMap<String, Value>,
     /// New resources by container.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "go::or_zero",
+        skip_serializing_if = "BTreeMap::is_empty",
+        serialize_with = "in_go_order"
+    )]
     pub container_resources: BTreeMap<String, Value>,
     /// A strategic merge patch of the metadata, in base64.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "String::is_empty")]
     pub meta_data_patch: String,
     /// Some container's env comes from changed metadata.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "go::is_zero")]
     pub update_env_from_metadata: bool,
     /// Length of the grace period.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "go::is_zero")]
     pub grace_seconds: i32,
+}
+
+/// `apps.kruise.io/runtime-containers-meta`: what OpenKruise's node daemon saw running (§3.3). Read only.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuntimeContainersMeta {
+    /// One entry for each running container.
+    #[serde(deserialize_with = "go::or_zero")]
+    pub containers: Vec<RuntimeContainer>,
+}
+
+/// A container as the node daemon saw it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RuntimeContainer {
+    /// Name.
+    #[serde(deserialize_with = "go::or_zero")]
+    pub name: String,
+    /// ID with its runtime, such as `containerd://abc`.
+    #[serde(rename = "containerID", deserialize_with = "go::or_zero")]
+    pub container_id: String,
+    /// How often it was restarted.
+    #[serde(deserialize_with = "go::or_zero")]
+    pub restart_count: i32,
+    /// Hashes of the spec it was started from.
+    #[serde(deserialize_with = "go::or_zero")]
+    pub hashes: RuntimeHashes,
+}
+
+/// Hashes of the spec that a container was started from (`inplace.md` §11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RuntimeHashes {
+    /// Of the container's spec.
+    #[serde(deserialize_with = "go::or_zero")]
+    pub plain_hash: u64,
+    /// Of its env from metadata; 0 if it has none.
+    #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "go::is_zero")]
+    pub extracted_env_from_metadata_hash: u64,
 }
 
 /// A time as Kubernetes writes it: UTC, whole seconds.
@@ -104,10 +178,26 @@ pub fn rfc3339(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 
-fn is_false(flag: &bool) -> bool {
-    !flag
+/// Members of metadata and of resources in the order of Go's structs; others follow by name.
+const GO_ORDER: [&str; 6] =
+    ["creationTimestamp", "labels", "annotations", "limits", "requests", "claims"];
+
+/// The objects in `map` with their members in Go's order.
+fn in_go_order<S: Serializer>(map: &BTreeMap<String, Value>, target: S) -> Result<S::Ok, S::Error> {
+    let mut members = target.serialize_map(Some(map.len()))?;
+    for (name, value) in map {
+        members.serialize_entry(name, &InGoOrder(value))?;
+    }
+    members.end()
 }
 
-fn is_zero(number: &i32) -> bool {
-    *number == 0
+struct InGoOrder<'a>(&'a Value);
+
+impl Serialize for InGoOrder<'_> {
+    fn serialize<S: Serializer>(&self, target: S) -> Result<S::Ok, S::Error> {
+        let Some(members) = self.0.as_object() else { return self.0.serialize(target) };
+        let first = GO_ORDER.iter().filter_map(|name| members.get_key_value(*name));
+        let rest = members.iter().filter(|(name, _)| !GO_ORDER.contains(&name.as_str()));
+        target.collect_map(first.chain(rest))
+    }
 }

@@ -1,15 +1,19 @@
 //! The message of condition `KruisePodReady`: who keeps a pod out of traffic (`inplace.md` §12.3).
+//!
+//! Other components write there too; their entries survive. When the condition is written is decided in `kruise-inplace`.
 
 use serde::{Deserialize, Serialize};
+
+use crate::go;
 
 /// Somebody who keeps a pod out of traffic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Blocker {
     /// Component.
-    #[serde(rename = "userAgent", default)]
+    #[serde(rename = "userAgent", default, deserialize_with = "go::or_zero")]
     pub user_agent: String,
     /// Its reason.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "go::or_zero")]
     pub key: String,
 }
 

@@ -24,14 +24,58 @@ fn without_descriptions(value: Value) -> Value {
     }
 }
 
+/// Every deliberate difference from OpenKruise's schema, with its reason. Descriptions are not compared.
+const DIFFERENCES: [&str; 2] = [
+    // The server converts by itself instead of calling a webhook (platform §18.2).
+    r#"+ spec.conversion: {"strategy":"None"}"#,
+    // apps/v1's member is accepted instead of pruned silently (K-2, A-6).
+    r#"+ spec.versions[v1beta1].schema.openAPIV3Schema.properties.spec.properties.minReadySeconds: {"format":"int32","type":"integer"}"#,
+];
+
 #[test]
-fn statefulset_crd_is_openkruise_s_but_for_conversion_and_descriptions() {
+fn statefulset_crd_is_openkruise_s_but_for_the_listed_differences() {
     let text = std::fs::read_to_string(folder().join("openkruise.statefulsets.yaml")).unwrap();
     let theirs: Value = serde_saphyr::from_str(&text).unwrap();
     let ours = serde_json::to_value(&all().unwrap()[0]).unwrap();
     let found = changes(&without_descriptions(theirs), &without_descriptions(ours));
-    // The server converts by itself instead of calling a webhook (platform §18.2).
-    assert_eq!(found, [r#"+ spec.conversion: {"strategy":"None"}"#]);
+    assert_eq!(found, DIFFERENCES);
+}
+
+/// What A-1…A-5 say, independent of any file.
+#[test]
+fn statefulset_crd_has_the_names_and_paths_that_users_rely_on() {
+    let crd = serde_json::to_value(&all().unwrap()[0]).unwrap();
+    let names = serde_json::json!({
+        "kind": "StatefulSet", "listKind": "StatefulSetList", "plural": "statefulsets",
+        "singular": "statefulset", "shortNames": ["sts", "asts"],
+    });
+    assert_eq!(crd["spec"]["names"], names);
+    let versions = crd["spec"]["versions"].as_array().unwrap();
+    let flags: Vec<_> = versions
+        .iter()
+        .map(|version| (version["name"].as_str().unwrap(), &version["served"], &version["storage"]))
+        .map(|(name, served, storage)| {
+            (name, served.as_bool().unwrap(), storage.as_bool().unwrap())
+        })
+        .collect();
+    assert_eq!(flags, [("v1alpha1", true, false), ("v1beta1", true, true)]);
+    for version in versions {
+        let scale = serde_json::json!({
+            "specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.labelSelector",
+        });
+        assert_eq!(version["subresources"], serde_json::json!({"scale": scale, "status": {}}));
+        let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        assert_eq!(spec["required"], serde_json::json!(["selector", "template"]));
+        let opaque = serde_json::json!({"x-kubernetes-preserve-unknown-fields": true});
+        for member in ["template", "volumeClaimTemplates"] {
+            assert_eq!(without_descriptions(spec["properties"][member].clone()), opaque);
+        }
+    }
+    let text = crd.to_string();
+    for forbidden in ["\"enum\"", "\"minimum\"", "\"default\"", "\"nullable\""] {
+        assert!(!text.contains(forbidden), "{forbidden} in the schema");
+    }
 }
 
 #[test]
@@ -44,7 +88,10 @@ fn crds_are_as_reviewed() {
             std::fs::write(&path, &text).unwrap();
         }
         let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(text == golden, "{name} changed; accept with: ACCEPT=1 cargo test -p kruise-api crds_are");
+        assert!(
+            text == golden,
+            "{name} changed; accept with: ACCEPT=1 cargo test -p kruise-api crds_are"
+        );
     }
 }
 

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::metrics::Metrics;
 
 /// Without the end of a turn for this long, although objects wait, the process counts as hung.
-const HUNG: Duration = Duration::from_secs(120);
+const HUNG: Duration = Duration::from_mins(2);
 
 /// What the probes look at.
 #[derive(Debug)]
@@ -105,7 +105,10 @@ async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "measures progress; nothing is decided about objects")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "measures progress; nothing is decided about objects"
+)]
 fn now() -> Instant {
     Instant::now()
 }

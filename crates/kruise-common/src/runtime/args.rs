@@ -11,7 +11,6 @@ use crate::gates::FeatureGates;
 
 /// Flags of the shared runtime.
 #[derive(Args, Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct RuntimeArgs {
     /// Kubeconfig file; without it the KUBECONFIG variable, then ~/.kube/config, then the Pod's ServiceAccount.
     #[arg(long)]

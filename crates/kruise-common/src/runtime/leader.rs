@@ -1,4 +1,7 @@
-#![expect(clippy::disallowed_methods, reason = "writes its own Lease on the process's behalf, and owns the clock of leadership")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "writes its own Lease on the process's behalf, and owns the clock of leadership"
+)]
 //! Leader election on a Lease of our own (platform §18.4).
 //!
 //! # Guarantees

@@ -108,7 +108,10 @@ impl Drop for Slot<'_> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the limiter measures round trips; nothing is decided by this clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the limiter measures round trips; nothing is decided by this clock"
+)]
 fn now() -> Instant {
     Instant::now()
 }

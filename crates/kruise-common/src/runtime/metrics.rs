@@ -55,6 +55,7 @@ impl TurnResult {
 
 impl Metrics {
     /// The families of `controller`, registered.
+    #[expect(clippy::too_many_lines, reason = "the list of all families, one after the other")]
     pub fn new(controller: &'static str) -> Result<Self, prometheus::Error> {
         let seconds = |name: &str, help: &str, labels: &[&str]| {
             let buckets = prometheus::exponential_buckets(0.0005, 2.0, 17)?;

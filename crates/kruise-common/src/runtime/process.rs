@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kube::client::ClientBuilder;
-use kube::core::NamespaceResourceScope;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::NamespaceResourceScope;
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -163,14 +163,20 @@ impl Process {
             ready.set_ready(true);
             tracing::info!("caches are complete");
         };
-        let lead = lead(leadership, self.metrics.clone(), self.lease_name(), self.queue.clone(), keys);
+        let lead =
+            lead(leadership, self.metrics.clone(), self.lease_name(), self.queue.clone(), keys);
         let working = crank.clone();
         tasks.spawn(async move {
             start.await;
             let work = (0..workers).map(|_| working.work());
             tokio::join!(lead, futures::future::join_all(work));
         });
-        tasks.spawn(watch_progress(health, self.queue.clone(), crank.metrics.clone(), self.stop.clone()));
+        tasks.spawn(watch_progress(
+            health,
+            self.queue.clone(),
+            crank.metrics.clone(),
+            self.stop.clone(),
+        ));
         self.until_ended(&lost, &campaign, tasks).await
     }
 

@@ -156,7 +156,10 @@ impl State {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the queue owns its timers; nothing is decided by this clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the queue owns its timers; nothing is decided by this clock"
+)]
 fn now() -> Instant {
     Instant::now()
 }

@@ -1,4 +1,7 @@
-#![expect(clippy::disallowed_methods, reason = "posts Kubernetes Events on the process's own behalf; needs the time of the event")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "posts Kubernetes Events on the process's own behalf; needs the time of the event"
+)]
 //! Kubernetes Events: posted in the background from a bounded queue, repeats counted up on one
 //! Event, and at most a burst of 25 per object with one more each five minutes, as Kubernetes' own
 //! recorder does, so that a large rollout does not flood the API server.
@@ -29,7 +32,7 @@ const BURST: f64 = 25.0;
 /// Seconds until an object may have one more.
 const REFILL: f64 = 300.0;
 /// How long an equal event counts up the first one.
-const SERIES: Duration = Duration::from_secs(600);
+const SERIES: Duration = Duration::from_mins(10);
 /// Objects remembered at most.
 const REMEMBERED: usize = 4096;
 

@@ -230,7 +230,7 @@ impl<R: Reconciler> Crank<R> {
                     tracing::debug!(controller = R::NAME, object = %key, %write, "written");
                 }
                 Err(error) => {
-                    self.complain(key, &write.to_string(), &error);
+                    Self::complain(key, &write.to_string(), &error);
                     return Outcome::Failed(error);
                 }
             }
@@ -238,7 +238,7 @@ impl<R: Reconciler> Crank<R> {
         Outcome::Done
     }
 
-    fn complain(&self, key: &ObjectKey, write: &str, error: &WriteError) {
+    fn complain(key: &ObjectKey, write: &str, error: &WriteError) {
         let category = error.category.as_str();
         match error.category {
             // Someone was faster: the next turn sees the newer state.
@@ -280,7 +280,7 @@ impl<R: Reconciler> Crank<R> {
             // Deleted meanwhile.
             Err(error) if error.category == Category::NotFound => Ok(None),
             Err(error) => {
-                self.complain(key, &write.to_string(), &error);
+                Self::complain(key, &write.to_string(), &error);
                 Err(error)
             }
         }
@@ -318,7 +318,10 @@ fn due<A, H: Hold>(plan: &Plan<A, H>, now: Timestamp, status: Option<Duration>) 
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the crank reads the time once per turn and hands it down")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the crank reads the time once per turn and hands it down"
+)]
 fn now() -> Timestamp {
     Timestamp::now()
 }

@@ -67,8 +67,11 @@ impl<W: Wire> Cache<W> {
     where
         W: kube::Resource<Scope = NamespaceResourceScope>,
     {
-        let api: Api<W> =
-            if namespace.is_empty() { Api::all(client) } else { Api::namespaced(client, &namespace) };
+        let api: Api<W> = if namespace.is_empty() {
+            Api::all(client)
+        } else {
+            Api::namespaced(client, &namespace)
+        };
         let config = watcher::Config::default().page_size(PAGE);
         let events = watcher(api, config);
         pin_mut!(events);
@@ -166,10 +169,7 @@ impl<W: Wire> Sink for Cache<W> {
     fn removed(&self, key: &ObjectKey, uid: Option<&str>) {
         let change = match uid {
             Some(uid) => self.table.forget(key, uid),
-            None => self
-                .table
-                .get(key)
-                .and_then(|row| self.table.forget(key, &row.meta().uid)),
+            None => self.table.get(key).and_then(|row| self.table.forget(key, &row.meta().uid)),
         };
         if let Some(change) = change {
             self.concern(&change);

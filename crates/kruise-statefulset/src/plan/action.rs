@@ -136,7 +136,9 @@ impl fmt::Display for Action {
             Self::CreatePod { ordinal, revision } => write!(f, "create {ordinal} @ {revision}"),
             Self::CreateClaims { ordinal } => write!(f, "create-claims {ordinal}"),
             Self::RepairIdentity { ordinal } => write!(f, "repair-identity {ordinal}"),
-            Self::RetainClaims { ordinal, condemned: false } => write!(f, "retain-claims {ordinal}"),
+            Self::RetainClaims { ordinal, condemned: false } => {
+                write!(f, "retain-claims {ordinal}")
+            }
             Self::RetainClaims { ordinal, condemned: true } => {
                 write!(f, "retain-claims {ordinal} (condemned)")
             }

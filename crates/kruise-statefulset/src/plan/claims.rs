@@ -11,8 +11,7 @@ use crate::claims::{is_stale, retain};
 /// The existing claims of an ordinal.
 fn existing<'a>(turn: &Turn<'a>, ordinal: i32) -> Vec<&'a Arc<Claim>> {
     let (snapshot, settings) = (turn.snapshot, turn.settings);
-    let names =
-        settings.claims.iter().map(|claim| claim.claim_name(snapshot.set.name(), ordinal));
+    let names = settings.claims.iter().map(|claim| claim.claim_name(snapshot.set.name(), ordinal));
     names.filter_map(|name| snapshot.claims.get(name.as_str())).collect()
 }
 
@@ -25,8 +24,8 @@ pub fn missing(turn: &Turn<'_>, ordinal: i32) -> bool {
 pub fn blocked(turn: &Turn<'_>, ordinal: i32) -> Option<Hold> {
     let pod = turn.snapshot.pod_name(ordinal);
     let current = turn.snapshot.pods.get(&ordinal).map(|pod| &pod.meta.uid);
-    let watch_owners = turn.snapshot.gates.auto_delete_claims
-        && turn.settings.retention.delete_with_pod;
+    let watch_owners =
+        turn.snapshot.gates.auto_delete_claims && turn.settings.retention.delete_with_pod;
     existing(turn, ordinal).into_iter().find_map(|claim| {
         let name = claim.meta.key.name.to_string();
         if claim.meta.terminating() {

@@ -5,7 +5,7 @@ use kruise_api::keys;
 use super::action::{Action, Why};
 use super::claims;
 use super::hold::Hold;
-use super::turn::{Flow, Turn};
+use super::turn::{Flow, Turn, healthy};
 
 /// Plans the removal. Ordered: the highest first, one at a time, each gone before the next, and only while
 /// everything else is well (M-24, M-25). Unordered: all at once (M-26).
@@ -39,7 +39,7 @@ fn one(turn: &mut Turn<'_>) -> Flow {
     // broken (M-24). One that waits at its own hook is on its way already (W-3); one that is ready but not for
     // long enough does not stall (W-29).
     let preparing = pod.meta.labels.get(keys::LIFECYCLE_STATE) == Some("PreparingDelete");
-    if !preparing && !turn.healthy(pod) && turn.first_unhealthy() != Some(ordinal) {
+    if !preparing && !healthy(pod) && turn.first_unhealthy() != Some(ordinal) {
         turn.hold(Hold::NotAvailableYet { pod: name, until: None });
         return Flow::Stop;
     }

@@ -22,6 +22,8 @@ pub fn settle(turn: &mut Turn<'_>) -> Flow {
 
 /// A warning about a name that somebody else's pod holds.
 pub fn name_taken(set: &str, pod: &str) -> Note {
-    let text = format!("create Pod {pod} in StatefulSet {set} failed error: a Pod of this name exists that the StatefulSet does not control");
+    let text = format!(
+        "create Pod {pod} in StatefulSet {set} failed error: a Pod of this name exists that the StatefulSet does not control"
+    );
     Note::warning(kruise_api::keys::EVENT_FAILED_CREATE, text)
 }

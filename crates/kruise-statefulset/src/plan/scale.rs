@@ -34,12 +34,11 @@ pub fn scale(turn: &mut Turn<'_>) -> Flow {
         };
         let ordered = turn.settings.ordered;
         match step {
-            Step::Next => {}
             Step::Wait | Step::Charge if ordered => {
                 flow = Flow::Stop;
                 break;
             }
-            Step::Wait => {}
+            Step::Next | Step::Wait => {}
             Step::Charge => {
                 let Some(left) = budget else { continue };
                 // "Stop after the N-th": the one that spends the budget is still processed (M-17).

@@ -19,8 +19,7 @@ pub fn specified_delete(turn: &mut Turn<'_>, unavailable: &mut BTreeSet<i32>) ->
         .collect();
     let mut actions = Vec::new();
     for (ordinal, pod) in &labelled {
-        let budget =
-            Budget { unavailable: unavailable.len(), allowed: rolling.max_unavailable };
+        let budget = Budget { unavailable: unavailable.len(), allowed: rolling.max_unavailable };
         if pod.terminating() || turn.touched.contains(ordinal) {
             continue;
         }

@@ -66,11 +66,6 @@ impl<'a> Turn<'a> {
         pod.revision() == Some(&*self.revisions.update.name)
     }
 
-    /// Lifecycle-normal, ready, not terminating (P-6).
-    pub fn healthy(&self, pod: &Pod) -> bool {
-        lifecycle_normal(pod) && pod.ready() && !pod.terminating()
-    }
-
     /// Lifecycle-normal and ready long enough (P-7).
     pub fn availability(&self, pod: &Pod) -> Availability {
         if !lifecycle_normal(pod) {
@@ -117,7 +112,7 @@ impl<'a> Turn<'a> {
     pub fn first_unhealthy(&self) -> Option<i32> {
         let missing = self.settings.ordinals.iter();
         let missing = missing.filter(|at| !self.snapshot.pods.contains_key(at));
-        let sick = self.snapshot.pods.iter().filter(|(_, pod)| !self.healthy(pod));
+        let sick = self.snapshot.pods.iter().filter(|(_, pod)| !healthy(pod));
         missing.chain(sick.map(|(at, _)| *at)).min()
     }
 
@@ -166,6 +161,11 @@ impl<'a> Turn<'a> {
             && pod.meta.labels.get(keys::LIFECYCLE_STATE) == Some("PreparingUpdate");
         preparing || pod.revision().is_some_and(|name| short(name) == update)
     }
+}
+
+/// Lifecycle-normal, ready, not terminating (P-6).
+pub fn healthy(pod: &Pod) -> bool {
+    lifecycle_normal(pod) && pod.ready() && !pod.terminating()
 }
 
 /// State label absent, empty or `Normal` (P-5).

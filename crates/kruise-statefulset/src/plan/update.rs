@@ -144,10 +144,9 @@ fn move_pod(
             let text = format!(
                 "find strategy is InPlaceOnly but Pod {name} can not update in-place: {why}"
             );
-            turn.plan.notes.push(Note::warning(
-                kruise_api::keys::EVENT_FAILED_UPDATE_IN_PLACE,
-                text,
-            ));
+            turn.plan
+                .notes
+                .push(Note::warning(kruise_api::keys::EVENT_FAILED_UPDATE_IN_PLACE, text));
             turn.hold(Hold::NotInPlacePossible { pod: name.to_owned(), why });
             None
         }
