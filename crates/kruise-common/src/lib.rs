@@ -21,6 +21,8 @@ pub mod revision;
 pub mod runtime;
 pub mod selector;
 pub mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod write;
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The stages of a turn, in the order of the specification (8.2, 10, 11). No stage calls another.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use kruise_common::plan::{Note, Plan};
 
@@ -42,8 +44,8 @@ fn staged(
     now: Timestamp,
 ) -> Plan<Action, Hold> {
     let plan = Plan::default();
-    let touched = std::collections::BTreeSet::new();
-    let mut turn = Turn { snapshot, settings, revisions, now, plan, touched };
+    let (touched, explained) = (BTreeSet::new(), BTreeSet::new());
+    let mut turn = Turn { snapshot, settings, revisions, now, plan, touched, explained };
     if snapshot.deleting() {
         // The garbage collector does the rest; only the status is kept (M-8, AC-8).
         turn.hold(Hold::SetDeleting);

@@ -126,7 +126,13 @@ impl Known {
             self.start(pod, now, delays, id);
         }
         let status = self.status(pod, now);
-        let news = self.told.as_ref() != Some(&status);
+        // Somebody else may have overwritten what was told before; a kubelet puts it right.
+        let ready = status.pointer("/conditions").and_then(Value::as_array).is_some_and(|list| {
+            list.iter().any(|c| {
+                c.get("type") == Some(&json!("Ready")) && c.get("status") == Some(&json!("True"))
+            })
+        });
+        let news = self.told.as_ref() != Some(&status) || pod.is_true("Ready") != ready;
         self.told = Some(status.clone());
         Work { status: news.then_some(status), gone: false, wake: self.wake(now) }
     }

@@ -101,7 +101,9 @@ fn existing(turn: &mut Turn<'_>, ordinal: i32, pod: &Pod, actions: &mut Vec<Acti
     if turn.settings.ordered || turn.settings.scale_budget.is_some() {
         // What this turn itself does to the pod (its refresh) is not held against it here: only what is seen counts.
         if let Some(hold) = turn.seen_unavailable(pod) {
-            turn.hold(hold);
+            if turn.explained.insert(ordinal) {
+                turn.hold(hold);
+            }
             return Step::Charge;
         }
     }

@@ -37,6 +37,8 @@ pub struct Turn<'a> {
     pub plan: Plan<Action, Hold>,
     /// Ordinals that something is already done to in this turn: nothing else happens to them.
     pub touched: BTreeSet<i32>,
+    /// Ordinals whose pod was already said to wait, with the reason.
+    pub explained: BTreeSet<i32>,
 }
 
 impl<'a> Turn<'a> {

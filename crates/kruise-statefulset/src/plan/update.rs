@@ -85,7 +85,9 @@ fn unavailable(turn: &mut Turn<'_>) -> BTreeSet<i32> {
             }
             Some(Some(hold)) => {
                 ordinals.insert(ordinal);
-                turn.hold(hold);
+                if turn.explained.insert(ordinal) {
+                    turn.hold(hold);
+                }
             }
             Some(None) => {}
         }

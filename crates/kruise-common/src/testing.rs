@@ -1,0 +1,9 @@
+//! The simulated cluster that the tests of all controllers share (feature `testing`): an API server in memory that
+//! performs [`Write`](crate::write::Write) values, kubelets, a garbage collector, and the crank without its waiting.
+//!
+//! Not here: anything a controller needs to work. `crates/*/tests/api*.rs` compare it with a real API server.
+
+pub mod drive;
+mod merge;
+pub mod mirror;
+pub mod world;

@@ -1,0 +1,18 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "test code"
+)]
+//! The controller over the simulated cluster: whole rollouts as transcripts, the invariants as properties, take-over.
+
+#[path = "simulated/builders.rs"]
+mod builders;
+#[path = "simulated/properties.rs"]
+mod properties;
+#[path = "simulated/takeover.rs"]
+mod takeover;
+#[path = "simulated/transcripts.rs"]
+mod transcripts;

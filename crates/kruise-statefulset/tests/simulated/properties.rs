@@ -1,0 +1,278 @@
+//! The invariants over generated sets, changes and faults (statefulset §22, AC-1…AC-8; style 3.11).
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use kruise_common::key::ObjectKey;
+use kruise_common::kind::{POD, STATEFUL_SET};
+use kruise_common::testing::drive::Fate;
+use kruise_common::testing::world::World;
+use kruise_common::write::{Request, Write};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::builders::{Sim, change, drive, is_true, merge, text, web, with_claims};
+
+const TURNS: usize = 600;
+
+/// One generated story: a set, then its spec again and again.
+#[derive(Clone, Debug)]
+struct Story {
+    ordered: bool,
+    claims: bool,
+    steps: Vec<Step>,
+    fates: Vec<u8>,
+}
+
+#[derive(Clone, Debug)]
+struct Step {
+    replicas: i32,
+    image: u8,
+    policy: &'static str,
+    partition: i32,
+    max_unavailable: i32,
+    reserved: Vec<i32>,
+    delete: Option<u8>,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let policy = prop_oneof![Just("ReCreate"), Just("InPlaceIfPossible"), Just("InPlaceOnly")];
+    let reserved = prop::collection::vec(0..5, 0..2);
+    (0..6, 1..4_u8, policy, 0..4, 1..4, reserved, prop::option::of(0..5_u8)).prop_map(
+        |(replicas, image, policy, partition, max_unavailable, reserved, delete)| Step {
+            replicas,
+            image,
+            policy,
+            partition,
+            max_unavailable,
+            reserved,
+            delete,
+        },
+    )
+}
+
+fn story() -> impl Strategy<Value = Story> {
+    let steps = prop::collection::vec(step(), 1..4);
+    let fates = prop::collection::vec(0..20_u8, 40);
+    (any::<bool>(), any::<bool>(), steps, fates).prop_map(|(ordered, claims, steps, fates)| Story {
+        ordered,
+        claims,
+        steps,
+        fates,
+    })
+}
+
+fn spec(story: &Story, step: &Step) -> Value {
+    json!({ "spec": {
+        "replicas": step.replicas,
+        "podManagementPolicy": if story.ordered { "OrderedReady" } else { "Parallel" },
+        "reserveOrdinals": step.reserved,
+        "updateStrategy": { "rollingUpdate": {
+            "podUpdatePolicy": step.policy,
+            "partition": step.partition,
+            "maxUnavailable": if story.ordered { 1 } else { step.max_unavailable },
+        }},
+        "template": { "spec": {
+            "readinessGates": [{ "conditionType": "InPlaceUpdateReady" }],
+            "containers": [{ "name": "app", "image": format!("example.com/app:{}", step.image) }],
+        }},
+    }})
+}
+
+fn wanted(step: &Step) -> BTreeSet<String> {
+    let ordinals = (0..).filter(|ordinal| !step.reserved.contains(ordinal));
+    ordinals.take(usize::try_from(step.replicas).unwrap()).map(|at| format!("web-{at}")).collect()
+}
+
+fn key() -> ObjectKey {
+    ObjectKey { namespace: "default".into(), name: "web".into() }
+}
+
+/// Checks a write against the cluster as it is right before it.
+fn inspect(world: &World, write: &Write, step: &Step, ordered: bool) {
+    // Everything is bound to what was seen; creation is bound by its name (AC-1).
+    match &write.request {
+        Request::Delete { uid } => assert!(!uid.is_empty()),
+        Request::Patch { patch, .. } => assert!(format!("{patch:?}").contains("uid"), "{write}"),
+        Request::Create { body } if *write.kind == POD => {
+            assert!(wanted(step).contains(&*write.key.name), "{write}: not wanted");
+            assert!(!text(body, "/metadata/ownerReferences/0/uid").is_empty(), "{write}");
+        }
+        Request::Create { .. } => {}
+    }
+    assert!(
+        !(write.verb() == "delete" && write.kind.plural == "persistentvolumeclaims"),
+        "claims are never deleted by the controller (AC-6)"
+    );
+    let pods: Vec<&Value> = world.list(&POD).collect();
+    let available =
+        |pod: &Value| is_true(pod, "Ready") && pod["metadata"]["deletionTimestamp"].is_null();
+    let target = pods.iter().find(|pod| text(pod, "/metadata/name") == &*write.key.name);
+    // Whoever takes down an available, wanted pod must find room in the budget (AC-2, AC-3).
+    let takes_down = match &write.request {
+        Request::Delete { .. } => *write.kind == POD,
+        Request::Patch { patch, .. } => {
+            let text = format!("{patch:?}");
+            *write.kind == POD && text.contains("InPlaceUpdateReady") && text.contains("False")
+        }
+        Request::Create { .. } => false,
+    };
+    if let Some(pod) = target.filter(|pod| takes_down && available(pod))
+        && wanted(step).contains(text(pod, "/metadata/name"))
+    {
+        let up =
+            |name: &String| pods.iter().any(|p| text(p, "/metadata/name") == name && available(p));
+        let down = wanted(step).iter().filter(|name| !up(name)).count();
+        let allowed = if ordered { 1 } else { usize::try_from(step.max_unavailable).unwrap() };
+        assert!(down < allowed, "{write}: {down} of {allowed} are down already");
+    }
+}
+
+fn converged(sim: &Sim, step: &Step, ordered: bool) {
+    let plan = sim.plan(&key()).unwrap();
+    let story = sim.transcript.join("\n");
+    assert!(plan.steps.is_empty(), "{:?}\n{story}", plan.steps);
+    let names: BTreeSet<String> =
+        sim.world.list(&POD).map(|pod| text(pod, "/metadata/name").to_owned()).collect();
+    assert_eq!(names, wanted(step), "{story}");
+    let update = text(sim.world.get(&STATEFUL_SET, &key()).unwrap(), "/status/updateRevision");
+    let old = sim
+        .world
+        .list(&POD)
+        .filter(|pod| pod["metadata"]["labels"]["controller-revision-hash"] != update);
+    let old = old.count();
+    let partition = usize::try_from(step.partition.min(step.replicas)).unwrap();
+    assert!(old <= partition, "{old} old pods, partition {partition}\n{story}");
+    assert!(sim.world.list(&POD).all(|pod| is_true(pod, "Ready")), "ordered: {ordered}\n{story}");
+    let status = &sim.world.get(&STATEFUL_SET, &key()).unwrap()["status"];
+    assert_eq!(status["replicas"], step.replicas, "{story}");
+    assert_eq!(status["readyReplicas"], step.replicas, "{story}");
+}
+
+/// Plays the story and checks every write and every end.
+fn play(story: &Story, faults: bool) {
+    let current = Rc::new(RefCell::new(story.steps[0].clone()));
+    let mut set = web(0);
+    merge(&mut set, &spec(story, &story.steps[0]));
+    if story.claims {
+        merge(&mut set, &with_claims());
+    }
+    let (mut sim, key) = drive(set);
+    let (seen, ordered) = (current.clone(), story.ordered);
+    sim.inspect = Box::new(move |world, write| inspect(world, write, &seen.borrow(), ordered));
+    if faults {
+        let fates = story.fates.clone();
+        let mut asked = 0;
+        sim.fate = Box::new(move |_, _| {
+            asked += 1;
+            match fates.get(asked) {
+                Some(0) => Fate::NoAnswer,
+                Some(1 | 2) => Fate::Refused,
+                Some(3 | 4) => Fate::DoneThenCrash,
+                _ => Fate::Done,
+            }
+        });
+    }
+    for step in &story.steps {
+        *current.borrow_mut() = step.clone();
+        change(&mut sim, &key, &spec(story, step));
+        if let Some(ordinal) = step.delete {
+            let pod =
+                ObjectKey { namespace: "default".into(), name: format!("web-{ordinal}").into() };
+            sim.world.delete(&POD, &pod);
+        }
+        sim.settle(&key, TURNS).unwrap();
+        converged(&sim, step, story.ordered);
+        let before = sim.writes.len();
+        sim.restart();
+        sim.turn(&key).unwrap();
+        assert_eq!(sim.writes.len(), before, "a steady set causes no writes (AC-7)");
+        assert_eq!(sim.plan(&key), sim.plan(&key), "the same snapshot gives the same plan");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_story_ends_well_and_no_write_breaks_a_rule(story in story()) {
+        play(&story, false);
+    }
+
+    #[test]
+    fn faults_and_crashes_change_nothing_of_that(story in story()) {
+        play(&story, true);
+    }
+}
+
+#[test]
+fn a_crash_after_any_write_of_a_rollout_still_converges() {
+    let policies = ["ReCreate", "InPlaceIfPossible"];
+    for (policy, ordered) in
+        policies.into_iter().flat_map(|policy| [(policy, true), (policy, false)])
+    {
+        let step = |image| Step {
+            replicas: 3,
+            image,
+            policy,
+            partition: 0,
+            max_unavailable: 2,
+            reserved: Vec::new(),
+            delete: None,
+        };
+        let story =
+            Story { ordered, claims: true, steps: vec![step(1), step(2)], fates: Vec::new() };
+        for crash in 0.. {
+            let mut set = web(0);
+            merge(&mut set, &spec(&story, &story.steps[0]));
+            merge(&mut set, &with_claims());
+            let (mut sim, key) = drive(set);
+            sim.fate = Box::new(
+                move |done, _| {
+                    if done == crash { Fate::DoneThenCrash } else { Fate::Done }
+                },
+            );
+            for step in &story.steps {
+                change(&mut sim, &key, &spec(&story, step));
+                sim.settle(&key, TURNS).unwrap();
+                converged(&sim, step, ordered);
+            }
+            if crash >= sim.writes.len() {
+                assert!(crash > 10, "the rollout took some writes");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn writes_planned_on_an_older_state_do_no_harm() {
+    let mut set = web(3);
+    merge(&mut set, &crate::builders::in_place());
+    let (mut sim, key) = drive(set);
+    sim.settle(&key, TURNS).unwrap();
+    crate::builders::set_image(&mut sim, &key, "example.com/app:2");
+    sim.relist();
+    let snapshot = sim.observe(&key).unwrap();
+    let now = sim.world.now;
+    let plan = kruise_statefulset::plan::plan(&snapshot, now);
+    // The pods are replaced by others of the same name before the writes arrive.
+    for pod in sim.world.list(&POD).cloned().collect::<Vec<_>>() {
+        let name =
+            ObjectKey { namespace: "default".into(), name: text(&pod, "/metadata/name").into() };
+        sim.world.delete(&POD, &name);
+    }
+    sim.settle(&key, TURNS).unwrap();
+    let before: Vec<Value> = sim.world.list(&POD).cloned().collect();
+    let writes: Vec<Write> = plan
+        .actions()
+        .flat_map(|action| kruise_statefulset::apply::apply(&snapshot, action, now))
+        .filter(|write| *write.kind == POD)
+        .collect();
+    assert!(!writes.is_empty());
+    for write in &writes {
+        assert!(sim.world.perform(write).is_err(), "{write} was late and must fail");
+    }
+    assert_eq!(before, sim.world.list(&POD).cloned().collect::<Vec<_>>());
+}
