@@ -107,10 +107,14 @@ async fn leaders_hand_over_and_no_pod_is_lost_or_doubled() {
     space.create(in_place(20)).await;
     space.seen_pods(5).await;
     let asked = Instant::now();
-    first.stop().await;
-    second.leads(Duration::from_secs(10)).await;
-    let took = asked.elapsed();
-    println!("hand-over after SIGTERM: {took:?}");
+    let (ended, ()) = tokio::join!(
+        async {
+            first.stop().await;
+            asked.elapsed()
+        },
+        second.leads(Duration::from_secs(3)),
+    );
+    println!("SIGTERM: hand-over after {:?}, end after {ended:?}", asked.elapsed());
     space.rolled_out("web").await;
     let before = space.pods().await;
     assert_eq!(before.len(), 20);
@@ -119,7 +123,7 @@ async fn leaders_hand_over_and_no_pod_is_lost_or_doubled() {
     second.kill().await;
     let killed = Instant::now();
     third.leads(Duration::from_secs(15)).await;
-    println!("hand-over after SIGKILL: {:?}", killed.elapsed());
+    println!("SIGKILL: hand-over after: {:?}", killed.elapsed());
     space.rolled_out("web").await;
     let after = space.pods().await;
     let uid = |pod: &Value| pod["metadata"]["uid"].clone();

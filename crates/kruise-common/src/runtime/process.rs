@@ -166,10 +166,14 @@ impl Process {
         let lead =
             lead(leadership, self.metrics.clone(), self.lease_name(), self.queue.clone(), keys);
         let working = crank.clone();
+        let stop = self.stop.clone();
         tasks.spawn(async move {
-            start.await;
+            // Turns end by themselves once the queue is closed; waiting for caches or leadership does not.
+            if stop.run_until_cancelled(start).await.is_none() {
+                return;
+            }
             let work = (0..workers).map(|_| working.work());
-            tokio::join!(lead, futures::future::join_all(work));
+            tokio::join!(stop.run_until_cancelled(lead), futures::future::join_all(work));
         });
         tasks.spawn(watch_progress(
             health,
