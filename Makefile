@@ -1,7 +1,7 @@
 # The only list of commands: people, CI and the documentation use these. Bare `make` explains them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-unit test-api lint fmt verify build release generate bench cluster-up cluster-down clean
+.PHONY: help demo demo-down test test-unit test-api lint fmt verify build release generate cluster-up cluster-down clean
 
 help: ## Explain the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,9 +39,6 @@ release: ## Build the controllers for production
 generate: ## Write generated files anew: CRDs, the table of Go's encoding rules
 	hack/generate/podschema/run
 	ACCEPT=1 cargo test -q -p kruise-api crds_are
-
-bench: ## Benchmarks beside kube-controller-manager: BENCH=P1,P4 SIZE=200 RUNS=3 (target/bench/results.json)
-	@hack/bench/run
 
 cluster-up: ## Start an embedded control plane and print how to use it (NAME=dev)
 	@hack/cluster/up $(or $(NAME),dev) >/dev/null && hack/cluster/env $(or $(NAME),dev)
