@@ -2,4 +2,5 @@
 
 mod crd;
 mod shared_inplace;
+mod shared_quantity;
 mod statefulset;

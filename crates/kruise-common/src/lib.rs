@@ -14,7 +14,6 @@ pub mod meta;
 pub mod ordering;
 pub mod plan;
 pub mod pod;
-pub mod quantity;
 pub mod reconciler;
 pub mod revision;
 #[cfg(feature = "runtime")]

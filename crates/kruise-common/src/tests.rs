@@ -1,6 +1,5 @@
 //! Unit tests: `src/tests/a_b.rs` tests `src/a/b.rs`.
 
 mod history;
-mod quantity;
 #[cfg(feature = "runtime")]
 mod runtime_leader;

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kruise_api::raw::RawJson;
+use kruise_api::shared::quantity::Quantity;
 use kruise_api::statefulset::v1beta1::StatefulSetSpec;
 use kruise_common::claim::Claim;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{CLAIM, STATEFUL_SET};
 use kruise_common::meta::Meta;
 use kruise_common::pod::Pod;
-use kruise_common::quantity::Quantity;
 use kruise_common::write::{Operations, Write};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::quantity::rounded_to_milli;
+use super::quantity::Quantity;
 
 type Object = Map<String, Value>;
 
@@ -54,8 +54,9 @@ pub fn round_quantities(list: Option<&mut Value>) {
             Value::Number(number) => number.to_string(),
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => continue,
         };
-        if let Some(rounded) = rounded_to_milli(&text) {
-            *quantity = Value::String(rounded);
+        if let Some(rounded) = Quantity::parse(&text).ok().and_then(|read| read.rounded_to_milli())
+        {
+            *quantity = Value::String(rounded.to_string());
         }
     }
 }

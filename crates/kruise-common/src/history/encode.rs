@@ -4,11 +4,11 @@
 use std::fmt::{self, Write};
 
 use jiff::Timestamp;
+use kruise_api::shared::quantity::Quantity;
 use serde_json::{Map, Number, Value};
 
 use super::print;
 use super::schema::{Kind, Members, Omit, TEMPLATE};
-use crate::quantity::Quantity;
 
 /// How much of a wrong value an error shows, in characters.
 const SHOWN: usize = 60;

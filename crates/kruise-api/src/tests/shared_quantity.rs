@@ -1,11 +1,11 @@
-//! Quantities against what Go makes of the same text (`tests/history/quantities.json`), and by value.
+//! Quantities against what Go makes of the same text (`tests/golden/quantities.json`), and by value.
 
 use std::cmp::Ordering;
 
 use proptest::prelude::*;
 use serde::Deserialize;
 
-use crate::quantity::Quantity;
+use crate::shared::quantity::Quantity;
 
 #[derive(Deserialize)]
 struct Spelling {
@@ -22,7 +22,7 @@ fn quantity(text: &str) -> Quantity {
 #[test]
 fn every_spelling_is_read_printed_and_ordered_as_in_go() {
     let spellings: Vec<Spelling> =
-        serde_json::from_str(include_str!("../../tests/history/quantities.json")).unwrap();
+        serde_json::from_str(include_str!("../../tests/golden/quantities.json")).unwrap();
     assert!(spellings.len() > 500);
     let mut before = quantity("0");
     for Spelling { text, canonical, order } in spellings {
@@ -36,6 +36,19 @@ fn every_spelling_is_read_printed_and_ordered_as_in_go() {
                 before = parsed;
             }
         }
+    }
+}
+
+/// `tests/golden/quantities.tsv`: what Go's `RoundUp(-3)` makes of a text, `-` if it is exact already.
+#[test]
+fn thousandths_are_rounded_up_as_in_go() {
+    let rows = include_str!("../../tests/golden/quantities.tsv").lines();
+    let rows: Vec<_> =
+        rows.filter(|row| !row.starts_with('#')).filter_map(|row| row.split_once('\t')).collect();
+    assert!(rows.len() > 40, "only {} rows", rows.len());
+    for (text, want) in rows {
+        let rounded = quantity(text).rounded_to_milli().map(|rounded| rounded.to_string());
+        assert_eq!(rounded.as_deref(), (want != "-").then_some(want), "{text:?}");
     }
 }
 
