@@ -31,7 +31,7 @@ pub const DELETE_PROTECTION_ALWAYS: &str = "Always";
 /// Value of [`DELETE_PROTECTION`]: delete only without replicas.
 pub const DELETE_PROTECTION_CASCADING: &str = "Cascading";
 
-// Lifecycle (inplace §13); the states are `shared::lifecycle::LifecycleState`.
+// Lifecycle (inplace §13); which state follows which is decided in `kruise-inplace/src/lifecycle.rs`.
 
 /// Label: lifecycle state.
 pub const LIFECYCLE_STATE: &str = "lifecycle.apps.kruise.io/state";

@@ -1,7 +1,6 @@
 //! What several kinds share on the wire.
 
 pub mod inplace;
-pub mod lifecycle;
 pub mod quantity;
 pub mod readiness;
 pub mod template;

@@ -125,13 +125,8 @@ impl Known {
             self.follow(pod, now, delays);
             self.start(pod, now, delays, id);
         }
-        let status = self.status(pod, now);
+        let (status, ready) = self.status(pod, now);
         // Somebody else may have overwritten what was told before; a kubelet puts it right.
-        let ready = status.pointer("/conditions").and_then(Value::as_array).is_some_and(|list| {
-            list.iter().any(|c| {
-                c.get("type") == Some(&json!("Ready")) && c.get("status") == Some(&json!("True"))
-            })
-        });
         let news = self.told.as_ref() != Some(&status) || pod.is_true("Ready") != ready;
         self.told = Some(status.clone());
         Work { status: news.then_some(status), gone: false, wake: self.wake(now) }
@@ -202,15 +197,16 @@ impl Known {
         if self.ended.is_some() { None } else { times.min() }
     }
 
-    /// The whole status that a kubelet owns; conditions merge by type with those of others.
-    fn status(&self, pod: &SimPod, now: Timestamp) -> Value {
+    /// The whole status that a kubelet owns, and whether it says Ready; conditions merge by type with those of others.
+    fn status(&self, pod: &SimPod, now: Timestamp) -> (Value, bool) {
         if let Some(phase) = self.ended {
             let evicted = pod.annotation(EVICT) == Some("true");
             let reason = if evicted { "Evicted" } else { "Completed" };
-            return json!({ "phase": phase, "reason": reason, "conditions": [
+            let status = json!({ "phase": phase, "reason": reason, "conditions": [
                 condition("Ready", false, Some("PodFailed"), None, self.since),
                 condition("ContainersReady", false, Some("PodFailed"), None, self.since),
             ]});
+            return (status, false);
         }
         let ready =
             |known: &Running| known.started.is_some() && known.ready_at.is_some_and(|at| at <= now);
@@ -228,7 +224,8 @@ impl Known {
             .filter_map(|container| self.containers.get_key_value(&container.name))
             .map(|(name, known)| container_status(name, known, ready(known)))
             .collect();
-        json!({
+        let ready = all && gates.is_empty();
+        let status = json!({
             "phase": if began { "Running" } else { "Pending" },
             "hostIP": "10.0.0.1",
             "podIP": self.ip,
@@ -238,10 +235,11 @@ impl Known {
                 condition("PodReadyToStartContainers", true, None, None, self.since),
                 condition("Initialized", true, None, None, self.since),
                 condition("ContainersReady", all, not_ready, None, since),
-                condition("Ready", all && gates.is_empty(), not_ready.or(gate), Some(&gates), since),
+                condition("Ready", ready, not_ready.or(gate), Some(&gates), since),
             ],
             "containerStatuses": statuses,
-        })
+        });
+        (status, ready)
     }
 }
 

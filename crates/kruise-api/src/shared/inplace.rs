@@ -134,45 +134,6 @@ pub struct GraceState {
     pub grace_seconds: i32,
 }
 
-/// `apps.kruise.io/runtime-containers-meta`: what OpenKruise's node daemon saw running (§3.3). Read only.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RuntimeContainersMeta {
-    /// One entry for each running container.
-    #[serde(deserialize_with = "go::or_zero")]
-    pub containers: Vec<RuntimeContainer>,
-}
-
-/// A container as the node daemon saw it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct RuntimeContainer {
-    /// Name.
-    #[serde(deserialize_with = "go::or_zero")]
-    pub name: String,
-    /// ID with its runtime, such as `containerd://abc`.
-    #[serde(rename = "containerID", deserialize_with = "go::or_zero")]
-    pub container_id: String,
-    /// How often it was restarted.
-    #[serde(deserialize_with = "go::or_zero")]
-    pub restart_count: i32,
-    /// Hashes of the spec it was started from.
-    #[serde(deserialize_with = "go::or_zero")]
-    pub hashes: RuntimeHashes,
-}
-
-/// Hashes of the spec that a container was started from (`inplace.md` §11).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct RuntimeHashes {
-    /// Of the container's spec.
-    #[serde(deserialize_with = "go::or_zero")]
-    pub plain_hash: u64,
-    /// Of its env from metadata; 0 if it has none.
-    #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "go::is_zero")]
-    pub extracted_env_from_metadata_hash: u64,
-}
-
 /// A time as Kubernetes writes it: UTC, whole seconds.
 pub fn rfc3339(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()

@@ -1,12 +1,10 @@
 //! Defaults of an Advanced StatefulSet (statefulset §2.2), idempotent.
 //!
-//! [`default_spec`] is for the controller, which must understand objects that no webhook ever saw (W-28, W-38);
-//! [`default_object`] is for admission and works on raw JSON, so that nothing a user wrote is lost (D-14).
+//! [`default_object`] works on raw JSON, so that nothing a user wrote is lost (D-14). What absent settings mean to the
+//! controller, which must understand objects that no webhook ever saw, is in its `snapshot.rs` (W-28, W-38).
 
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Map, Value, json};
 
-use super::v1beta1::StatefulSetSpec;
 use crate::shared::template::{fill, fill_template, fill_text, round_quantities};
 
 /// The feature gates that shape defaulting, by what they do.
@@ -32,38 +30,6 @@ impl Default for DefaultingGates {
             template_no_defaults: false,
             default_host_ports: false,
         }
-    }
-}
-
-/// Fills the set's own settings (D-1…D-6). The templates are not looked at: a stored one is what its revision says.
-pub fn default_spec(spec: &mut StatefulSetSpec, gates: &DefaultingGates) {
-    text(&mut spec.pod_management_policy, "OrderedReady");
-    let strategy = spec.update_strategy.get_or_insert_default();
-    text(&mut strategy.type_, "RollingUpdate");
-    if strategy.type_.as_deref() == Some("RollingUpdate") {
-        let rolling = strategy.rolling_update.get_or_insert_default();
-        rolling.partition.get_or_insert(0);
-        rolling.max_unavailable.get_or_insert(IntOrString::Int(1));
-        text(&mut rolling.pod_update_policy, "ReCreate");
-        if spec.min_ready_seconds.is_none() {
-            rolling.min_ready_seconds.get_or_insert(0);
-        }
-    }
-    if gates.auto_delete_claims {
-        let policy = spec.persistent_volume_claim_retention_policy.get_or_insert_default();
-        text(&mut policy.when_deleted, "Retain");
-        text(&mut policy.when_scaled, "Retain");
-    }
-    if gates.resize_claims {
-        text(&mut spec.volume_claim_update_strategy.get_or_insert_default().type_, "OnDelete");
-    }
-    spec.replicas.get_or_insert(1);
-    spec.revision_history_limit.get_or_insert(10);
-}
-
-fn text(member: &mut Option<String>, default: &str) {
-    if member.as_deref().is_none_or(str::is_empty) {
-        *member = Some(default.to_owned());
     }
 }
 
@@ -97,7 +63,7 @@ fn is_older(version: &str) -> bool {
     version.ends_with("/v1alpha1")
 }
 
-/// D-1…D-6 on raw JSON; a property test holds it to [`default_spec`].
+/// The set's own settings (D-1…D-6).
 fn fill_settings(spec: &mut Map<String, Value>, gates: DefaultingGates) {
     fill_text(spec, "podManagementPolicy", "OrderedReady");
     let own_min_ready = spec.get("minReadySeconds").is_some_and(|seconds| !seconds.is_null());

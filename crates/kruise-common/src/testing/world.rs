@@ -3,7 +3,7 @@
 //! Checked against a real API server by the API tests; what it does not model (admission, quota, watches) it refuses
 //! nothing of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -310,14 +310,13 @@ impl World {
 
     /// Objects all of whose owners are gone go.
     fn collect_garbage(&mut self) {
-        let alive: Vec<String> =
-            self.objects.values().filter_map(|o| meta(o, "uid")).map(str::to_owned).collect();
+        let alive: BTreeSet<&str> =
+            self.objects.values().filter_map(|object| meta(object, "uid")).collect();
         let orphaned = |object: &Value| {
             let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
             owners.is_some_and(|owners| {
-                let uid =
-                    |owner: &Value| owner.get("uid").and_then(Value::as_str).map(str::to_owned);
-                !owners.is_empty() && owners.iter().filter_map(uid).all(|uid| !alive.contains(&uid))
+                let mut uids = owners.iter().filter_map(|owner| owner.get("uid")?.as_str());
+                !owners.is_empty() && uids.all(|uid| !alive.contains(uid))
             })
         };
         let garbage = self.objects.iter().filter(|(_, object)| orphaned(object));

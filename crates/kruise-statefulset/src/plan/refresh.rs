@@ -30,8 +30,7 @@ pub fn refresh(turn: &mut Turn<'_>) {
             actions.push(Action::Refresh { ordinal, what, writes });
         }
         if let Some(waiting) = waiting {
-            turn.explained.insert(ordinal);
-            turn.hold(hold(pod, waiting));
+            turn.explain(ordinal, hold(pod, waiting));
         }
     }
     turn.plan.burst(actions);

@@ -101,9 +101,7 @@ fn existing(turn: &mut Turn<'_>, ordinal: i32, pod: &Pod, actions: &mut Vec<Acti
     if turn.settings.ordered || turn.settings.scale_budget.is_some() {
         // What this turn itself does to the pod (its refresh) is not held against it here: only what is seen counts.
         if let Some(hold) = turn.seen_unavailable(pod) {
-            if turn.explained.insert(ordinal) {
-                turn.hold(hold);
-            }
+            turn.explain(ordinal, hold);
             return Step::Charge;
         }
     }

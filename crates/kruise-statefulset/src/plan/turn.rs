@@ -49,6 +49,13 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Records why a pod waits, unless an earlier stage said so already.
+    pub fn explain(&mut self, ordinal: i32, hold: Hold) {
+        if self.explained.insert(ordinal) {
+            self.hold(hold);
+        }
+    }
+
     /// Replicas that exist: in range and not ended up elsewhere, ascending.
     pub fn replicas(&self) -> impl DoubleEndedIterator<Item = (i32, &'a Arc<Pod>)> {
         let snapshot = self.snapshot;
@@ -85,17 +92,9 @@ impl<'a> Turn<'a> {
         if let Progress::Incomplete(missing) = progress(pod) {
             return Some(Hold::InPlaceInProgress { pod: name(), missing: missing.to_string() });
         }
-        match self.availability(pod) {
-            Availability::At(until) => {
-                Some(Hold::NotAvailableYet { pod: name(), until: Some(until) })
-            }
-            Availability::NotReady => Some(Hold::NotAvailableYet { pod: name(), until: None }),
-            // Somebody is about to change it: until that shows, it counts as gone.
-            Availability::Available if self.touched.contains(&ordinal) => {
-                Some(Hold::NotAvailableYet { pod: name(), until: None })
-            }
-            Availability::Available => None,
-        }
+        // Somebody is about to change it: until that shows, it counts as gone.
+        let touched = || Hold::NotAvailableYet { pod: name(), until: None };
+        self.seen_unavailable(pod).or_else(|| self.touched.contains(&ordinal).then(touched))
     }
 
     /// Like [`Turn::unavailable`], but only by what is seen: readiness, lifecycle, time.

@@ -85,9 +85,7 @@ fn unavailable(turn: &mut Turn<'_>) -> BTreeSet<i32> {
             }
             Some(Some(hold)) => {
                 ordinals.insert(ordinal);
-                if turn.explained.insert(ordinal) {
-                    turn.hold(hold);
-                }
+                turn.explain(ordinal, hold);
             }
             Some(None) => {}
         }
