@@ -3,4 +3,6 @@
 mod crd;
 mod shared_inplace;
 mod shared_quantity;
+mod shared_template;
 mod statefulset;
+mod statefulset_default;

@@ -1,7 +1,10 @@
 //! The in-place annotations, byte for byte as OpenKruise writes them (`inplace.md` §3).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
+use crate::keys;
 use crate::shared::inplace::{GraceState, UpdateState, rfc3339};
 use crate::shared::readiness::{Blocker, blockers, message};
 
@@ -18,6 +21,21 @@ fn update_state_is_read_and_written_back_unchanged() {
         r#"{"revision":"web-1","updateTimestamp":"2026-01-02T03:04:05Z","lastContainerStatuses":null,"updateEnvFromMetadata":true,"updateImages":true,"nextContainerImages":{"main":"main:v2"},"preCheckBeforeNext":{"containersRequiredReady":["sidecar"]},"containerBatchesRecord":[{"timestamp":"2026-01-02T03:04:05Z","containers":["sidecar"]}]}"#,
     ] {
         round_trip::<UpdateState>(text);
+    }
+}
+
+/// `tests/golden/annotations.json`: every annotation of its kind that was captured.
+#[test]
+fn captured_annotations_are_read_and_written_back_unchanged() {
+    let all: BTreeMap<String, Vec<String>> =
+        serde_json::from_str(include_str!("../../tests/golden/annotations.json")).unwrap();
+    assert!(all[keys::INPLACE_UPDATE_STATE].len() > 10);
+    all[keys::INPLACE_UPDATE_STATE].iter().for_each(|text| round_trip::<UpdateState>(text));
+    for text in &all[keys::KRUISE_POD_READY] {
+        assert_eq!(message(blockers(Some(text))), *text);
+    }
+    for time in &all["time"] {
+        assert_eq!(rfc3339(time.parse().unwrap()), *time);
     }
 }
 

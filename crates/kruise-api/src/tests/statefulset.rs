@@ -8,7 +8,7 @@ use crate::raw::RawJson;
 use crate::statefulset::{v1alpha1, v1beta1};
 
 /// `null` and absent are the same to a reader; Go writes some nulls that we leave out.
-fn without_nulls(value: Value) -> Value {
+pub(super) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(members) => members
             .into_iter()

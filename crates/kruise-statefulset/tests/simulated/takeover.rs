@@ -7,7 +7,7 @@ use kruise_common::key::ObjectKey;
 use kruise_common::kind::{CLAIM, CONTROLLER_REVISION, Kind, POD, STATEFUL_SET};
 use kruise_common::testing::drive::Drive;
 use kruise_common::testing::world::World;
-use serde_json::Value;
+use serde_json::json;
 
 use crate::builders::{Sim, process, text};
 
@@ -95,8 +95,18 @@ fn every_state_is_continued_without_a_new_pod() {
 }
 
 #[test]
-fn the_selector_of_a_captured_set_is_kept() {
-    let world = cluster("all-gates", "1-created");
-    let set: &Value = world.get(&STATEFUL_SET, &key("web")).unwrap();
-    assert_eq!(text(set, "/status/labelSelector"), "app=web");
+fn a_status_that_was_lost_is_computed_as_it_was() {
+    for (folder, gates) in captured() {
+        for name in SETS {
+            let mut world = cluster(folder, "1-created");
+            let before = world.get(&STATEFUL_SET, &key(name)).unwrap()["status"].clone();
+            assert!(!text(&before, "/labelSelector").is_empty());
+            world.edit(&STATEFUL_SET, &key(name), |set| set["status"] = json!({}));
+            let mut sim = drive(world, gates);
+            sim.turn(&key(name)).unwrap();
+            let after = &sim.world.get(&STATEFUL_SET, &key(name)).unwrap()["status"];
+            assert_eq!(*after, before, "{folder}/{name}");
+            assert_eq!(sim.writes.len(), 1, "{folder}/{name}: the status and nothing else");
+        }
+    }
 }
