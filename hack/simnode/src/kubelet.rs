@@ -16,6 +16,10 @@ pub const IGNORE: &str = "sim.kruise.dev/ignore";
 /// Annotation: milliseconds from started to ready.
 pub const READY_DELAY: &str = "sim.kruise.dev/ready-delay-ms";
 
+/// The conditions that a kubelet writes.
+const CONDITIONS: [&str; 4] =
+    ["PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready"];
+
 /// What the kubelet knows of a pod.
 #[derive(Clone, Debug)]
 pub struct Known {
@@ -29,6 +33,8 @@ pub struct Known {
     pub ended: Option<&'static str>,
     /// When the kubelet first saw it.
     pub since: Timestamp,
+    /// Conditions as they were last, with the time of their last change.
+    turned: BTreeMap<&'static str, (bool, Timestamp)>,
     told: Option<Value>,
 }
 
@@ -98,7 +104,14 @@ impl Known {
             "Succeeded" => Some("Succeeded"),
             _ => None,
         };
-        Self { containers: containers.collect(), ip, stop_at: None, ended, since: now, told: None }
+        let turned = CONDITIONS.into_iter().filter_map(|kind| {
+            let known = pod.status.conditions.iter().find(|condition| condition.kind == kind)?;
+            let at = known.last_transition_time.as_ref().map_or(now, |at| at.0);
+            Some((kind, (known.status == "True", at)))
+        });
+        let turned = turned.collect();
+        let containers = containers.collect();
+        Self { containers, ip, stop_at: None, ended, since: now, turned, told: None }
     }
 
     /// Takes in the pod as it is now and lets time pass; `id` gives new container IDs.
@@ -123,13 +136,18 @@ impl Known {
         }
         if self.ended.is_none() {
             self.follow(pod, now, delays);
-            self.start(pod, now, delays, id);
+            self.start(pod, now, id);
         }
         let (status, ready) = self.status(pod, now);
         // Somebody else may have overwritten what was told before; a kubelet puts it right.
         let news = self.told.as_ref() != Some(&status) || pod.is_true("Ready") != ready;
         self.told = Some(status.clone());
         Work { status: news.then_some(status), gone: false, wake: self.wake(now) }
+    }
+
+    /// What was told did not arrive: the next step says it again.
+    pub fn forget_told(&mut self) {
+        self.told = None;
     }
 
     /// A changed image kills its container, and only that one.
@@ -145,13 +163,7 @@ impl Known {
         }
     }
 
-    fn start(
-        &mut self,
-        pod: &SimPod,
-        now: Timestamp,
-        delays: &Delays,
-        id: &mut dyn FnMut() -> String,
-    ) {
+    fn start(&mut self, pod: &SimPod, now: Timestamp, id: &mut dyn FnMut() -> String) {
         let delay = pod.annotation(READY_DELAY).and_then(|ms| ms.parse().ok()).unwrap_or(0);
         let mut ended = None;
         for known in self.containers.values_mut() {
@@ -185,7 +197,6 @@ impl Known {
                 };
             }
         }
-        let _ = delays;
         self.ended = ended;
     }
 
@@ -198,33 +209,38 @@ impl Known {
     }
 
     /// The whole status that a kubelet owns, and whether it says Ready; conditions merge by type with those of others.
-    fn status(&self, pod: &SimPod, now: Timestamp) -> (Value, bool) {
+    fn status(&mut self, pod: &SimPod, now: Timestamp) -> (Value, bool) {
         if let Some(phase) = self.ended {
             let evicted = pod.annotation(EVICT) == Some("true");
-            let reason = if evicted { "Evicted" } else { "Completed" };
-            let status = json!({ "phase": phase, "reason": reason, "conditions": [
-                condition("Ready", false, Some("PodFailed"), None, self.since),
-                condition("ContainersReady", false, Some("PodFailed"), None, self.since),
-            ]});
+            let reason = if phase == "Failed" { "PodFailed" } else { "PodCompleted" };
+            let why = (reason, String::new());
+            let status = json!({
+                "phase": phase,
+                "reason": evicted.then_some("Evicted"),
+                "conditions": [
+                    self.condition("Ready", Some(&why), now),
+                    self.condition("ContainersReady", Some(&why), now),
+                ],
+            });
             return (status, false);
         }
-        let ready =
-            |known: &Running| known.started.is_some() && known.ready_at.is_some_and(|at| at <= now);
-        let all = self.containers.values().all(ready);
-        let began = self.containers.values().any(|known| !known.id.is_empty());
-        let gates = gates(pod);
-        let since = self.containers.values().filter_map(|known| known.ready_at).max();
-        let since = since.unwrap_or(self.since).min(now);
-        let not_ready = (!all).then_some("ContainersNotReady");
-        let gate = (!gates.is_empty()).then_some("ReadinessGatesNotReady");
-        let statuses: Vec<Value> = pod
-            .spec
-            .containers
-            .iter()
-            .filter_map(|container| self.containers.get_key_value(&container.name))
-            .map(|(name, known)| container_status(name, known, ready(known)))
+        let unready: Vec<&str> = self
+            .in_order(pod)
+            .filter(|(_, known)| !known.ready(now))
+            .map(|(name, _)| name)
             .collect();
-        let ready = all && gates.is_empty();
+        let not_ready = (!unready.is_empty()).then(|| {
+            let names = unready.join(" ");
+            ("ContainersNotReady", format!("containers with unready status: [{names}]"))
+        });
+        let gates = gates(pod);
+        let gate = (!gates.is_empty()).then_some(("ReadinessGatesNotReady", gates));
+        let blocked = not_ready.clone().or(gate);
+        let statuses: Vec<Value> = self
+            .in_order(pod)
+            .map(|(name, known)| container_status(name, known, known.ready(now)))
+            .collect();
+        let began = self.containers.values().any(|known| !known.id.is_empty());
         let status = json!({
             "phase": if began { "Running" } else { "Pending" },
             "hostIP": "10.0.0.1",
@@ -232,14 +248,48 @@ impl Known {
             "podIPs": [{ "ip": self.ip }],
             "startTime": second(self.since),
             "conditions": [
-                condition("PodReadyToStartContainers", true, None, None, self.since),
-                condition("Initialized", true, None, None, self.since),
-                condition("ContainersReady", all, not_ready, None, since),
-                condition("Ready", ready, not_ready.or(gate), Some(&gates), since),
+                self.condition("PodReadyToStartContainers", None, now),
+                self.condition("Initialized", None, now),
+                self.condition("ContainersReady", not_ready.as_ref(), now),
+                self.condition("Ready", blocked.as_ref(), now),
             ],
             "containerStatuses": statuses,
         });
-        (status, ready)
+        (status, blocked.is_none())
+    }
+
+    /// Containers in the order of the spec.
+    fn in_order<'a>(&'a self, pod: &'a SimPod) -> impl Iterator<Item = (&'a str, &'a Running)> {
+        let names = pod.spec.containers.iter().map(|container| container.name.as_str());
+        names.filter_map(|name| Some((name, self.containers.get(name)?)))
+    }
+
+    /// A condition, which is true unless there is a reason against it.
+    fn condition(
+        &mut self,
+        kind: &'static str,
+        why: Option<&(&str, String)>,
+        now: Timestamp,
+    ) -> Value {
+        let on = why.is_none();
+        let turned = self.turned.entry(kind).or_insert((on, now));
+        if turned.0 != on {
+            *turned = (on, now);
+        }
+        json!({
+            "type": kind,
+            "status": if on { "True" } else { "False" },
+            "lastProbeTime": null,
+            "lastTransitionTime": second(turned.1),
+            "reason": why.map(|(reason, _)| *reason),
+            "message": why.map(|(_, message)| message.as_str()).filter(|text| !text.is_empty()),
+        })
+    }
+}
+
+impl Running {
+    fn ready(&self, now: Timestamp) -> bool {
+        self.started.is_some() && self.ready_at.is_some_and(|at| at <= now)
     }
 }
 
@@ -247,39 +297,20 @@ impl Known {
 fn gates(pod: &SimPod) -> String {
     let texts = pod.spec.readiness_gates.iter().filter_map(|gate| {
         let kind = &gate.condition_type;
-        if !pod.status.conditions.iter().any(|condition| condition.kind == *kind) {
-            return Some(format!(
+        match pod.status.conditions.iter().find(|condition| condition.kind == *kind) {
+            None => Some(format!(
                 "corresponding condition of pod readiness gate {kind:?} does not exist."
-            ));
+            )),
+            Some(condition) if condition.status == "True" => None,
+            Some(condition) => {
+                let status = &condition.status;
+                Some(format!(
+                    "the status of pod readiness gate {kind:?} is not \"True\", but {status}"
+                ))
+            }
         }
-        let down = !pod.is_true(kind);
-        down.then(|| {
-            format!("the status of pod readiness gate {kind:?} is not \"True\", but False")
-        })
     });
     texts.collect::<Vec<_>>().join(", ")
-}
-
-fn condition(
-    kind: &str,
-    on: bool,
-    reason: Option<&str>,
-    message: Option<&str>,
-    since: Timestamp,
-) -> Value {
-    let mut condition = json!({
-        "type": kind,
-        "status": if on { "True" } else { "False" },
-        "lastProbeTime": null,
-        "lastTransitionTime": second(since),
-        "reason": null,
-        "message": null,
-    });
-    if let (false, Some(members)) = (on, condition.as_object_mut()) {
-        members.insert("reason".to_owned(), json!(reason));
-        members.insert("message".to_owned(), json!(message.filter(|text| !text.is_empty())));
-    }
-    condition
 }
 
 fn container_status(name: &str, known: &Running, ready: bool) -> Value {

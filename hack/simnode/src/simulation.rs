@@ -1,8 +1,9 @@
 //! The loop: watch events and timers in, status patches and final deletions out.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, pin_mut};
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +11,7 @@ use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::kubelet::{Delays, Known, Work};
@@ -18,6 +19,14 @@ use crate::node;
 use crate::options::Options;
 use crate::scheduler;
 use crate::wire::SimPod;
+
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// When a write that failed is repeated.
+const RETRY: SignedDuration = SignedDuration::from_secs(1);
+
+/// UID of a pod, and whether its write is settled.
+type Written = (String, bool);
 
 /// Running simulated nodes.
 #[derive(Debug)]
@@ -66,8 +75,13 @@ struct Kubelets {
     pods: HashMap<String, (SimPod, Known)>,
     timers: BTreeSet<(Timestamp, String)>,
     /// UIDs that wait for their turn to be written.
-    dirty: Vec<String>,
+    dirty: VecDeque<String>,
+    /// UIDs of which a write is under way, and whether there is news since. Two writes at once about one pod could
+    /// arrive in the wrong order, and the older status would stay.
+    writing: HashMap<String, bool>,
     next_ip: u32,
+    /// IPs that were ever given to a pod.
+    ips: HashSet<String>,
 }
 
 impl Kubelets {
@@ -81,8 +95,10 @@ impl Kubelets {
             delays,
             pods: HashMap::new(),
             timers: BTreeSet::new(),
-            dirty: Vec::new(),
+            dirty: VecDeque::new(),
+            writing: HashMap::new(),
             next_ip: 0,
+            ips: HashSet::new(),
         }
     }
 
@@ -93,7 +109,7 @@ impl Kubelets {
         let mut writing = FuturesUnordered::new();
         loop {
             while writing.len() < self.options.writers
-                && let Some(uid) = self.dirty.pop()
+                && let Some(uid) = self.dirty.pop_front()
             {
                 if let Some(write) = self.advance(&uid) {
                     writing.push(write);
@@ -102,7 +118,7 @@ impl Kubelets {
             let timer = self.timers.first().map(|(at, _)| *at);
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(()) = writing.next(), if !writing.is_empty() => {}
+                Some((uid, written)) = writing.next(), if !writing.is_empty() => self.wrote(uid, written),
                 () = until(timer) => self.fire(Timestamp::now()),
                 event = events.next() => match event {
                     Some(Ok(event)) => self.take(event),
@@ -136,25 +152,43 @@ impl Kubelets {
         if let Some(entry) = self.pods.get_mut(&uid) {
             entry.0 = pod;
         } else {
-            self.next_ip += 1;
-            let [_, a, b, c] = self.next_ip.to_be_bytes();
-            let ip = format!("10.{a}.{b}.{c}");
+            let ip = self.ip(&pod.status.pod_ip);
             let known = Known::new(&pod, ip, Timestamp::now(), &self.delays);
             self.pods.insert(uid.clone(), (pod, known));
         }
-        self.dirty.push(uid);
+        self.dirty.push_back(uid);
+    }
+
+    /// The IP of a pod: after a restart the one that it has, else the next that no pod has.
+    fn ip(&mut self, stored: &str) -> String {
+        if !stored.is_empty() {
+            self.ips.insert(stored.to_owned());
+            return stored.to_owned();
+        }
+        loop {
+            self.next_ip += 1;
+            let [_, a, b, c] = self.next_ip.to_be_bytes();
+            let ip = format!("10.{a}.{b}.{c}");
+            if self.ips.insert(ip.clone()) {
+                return ip;
+            }
+        }
     }
 
     fn fire(&mut self, now: Timestamp) {
         while self.timers.first().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, uid)) = self.timers.pop_first() {
-                self.dirty.push(uid);
+                self.dirty.push_back(uid);
             }
         }
     }
 
     /// One step of a pod; what it has to say is written in the background.
-    fn advance(&mut self, uid: &str) -> Option<futures::future::BoxFuture<'static, ()>> {
+    fn advance(&mut self, uid: &str) -> Option<BoxFuture<'static, Written>> {
+        if let Some(news) = self.writing.get_mut(uid) {
+            *news = true;
+            return None;
+        }
         let (pod, known) = self.pods.get_mut(uid)?;
         let mut id = || uuid::Uuid::new_v4().simple().to_string();
         let Work { status, gone, wake } = known.step(pod, Timestamp::now(), &self.delays, &mut id);
@@ -162,13 +196,28 @@ impl Kubelets {
             self.timers.insert((at, uid.to_owned()));
         }
         let path = format!("/api/v1/namespaces/{}/pods/{}", pod.namespace(), pod.name());
+        tracing::debug!(path, gone, news = status.is_some(), wake = ?wake, "step");
         let client = self.client.clone();
         let uid = uid.to_owned();
-        if gone {
-            return Some(delete(client, path, uid).boxed());
+        let write = if gone {
+            delete(client, path, uid.clone()).boxed()
+        } else {
+            let body = json!({ "metadata": { "uid": uid }, "status": status? });
+            patch(client, format!("{path}/status"), body).boxed()
+        };
+        self.writing.insert(uid.clone(), false);
+        Some(write.map(|written| (uid, written)).boxed())
+    }
+
+    /// A write has ended; one that failed is repeated, as a kubelet does.
+    fn wrote(&mut self, uid: String, written: bool) {
+        let news = self.writing.remove(&uid).unwrap_or_default();
+        if !written && let Some((_, known)) = self.pods.get_mut(&uid) {
+            known.forget_told();
+            self.timers.insert((Timestamp::now() + RETRY, uid));
+        } else if news {
+            self.dirty.push_back(uid);
         }
-        let body = json!({ "metadata": { "uid": uid }, "status": status? });
-        Some(patch(client, format!("{path}/status"), body).boxed())
     }
 }
 
@@ -182,21 +231,29 @@ async fn until(at: Option<Timestamp>) {
     }
 }
 
-async fn patch(client: Client, path: String, body: Value) {
+async fn patch(client: Client, path: String, body: Value) -> bool {
     let kind = "application/strategic-merge-patch+json";
-    if let Err(error) = send(&client, "PATCH", &path, (kind, &body)).await {
-        tracing::debug!(path, %error, "status not written");
+    settled(&path, send(&client, "PATCH", &path, (kind, &body)).await)
+}
+
+/// Whether nothing is left to be written: it was written, or the pod is gone, or another has its name.
+fn settled(path: &str, result: kube::Result<()>) -> bool {
+    match result {
+        Ok(()) => true,
+        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => true,
+        Err(error) => {
+            tracing::error!(path, %error, "not written");
+            false
+        }
     }
 }
 
-async fn delete(client: Client, path: String, uid: String) {
+async fn delete(client: Client, path: String, uid: String) -> bool {
     let body = json!({
         "kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0,
         "preconditions": { "uid": uid },
     });
-    if let Err(error) = send(&client, "DELETE", &path, ("application/json", &body)).await {
-        tracing::debug!(path, %error, "pod not removed");
-    }
+    settled(&path, send(&client, "DELETE", &path, ("application/json", &body)).await)
 }
 
 /// POSTs JSON.
@@ -213,5 +270,8 @@ async fn send(
     let request = http::Request::builder().method(method).uri(path).header("Content-Type", kind);
     let body = serde_json::to_vec(body).map_err(kube::Error::SerdeError)?;
     let request = request.body(body).map_err(kube::Error::HttpError)?;
-    client.request_text(request).await.map(|_| ())
+    match timeout(TIMEOUT, client.request_text(request)).await {
+        Ok(answer) => answer.map(|_| ()),
+        Err(late) => Err(kube::Error::Service(late.into())),
+    }
 }

@@ -61,6 +61,9 @@ pub struct Gate {
 pub struct Status {
     /// Phase.
     pub phase: String,
+    /// IP.
+    #[serde(rename = "podIP")]
+    pub pod_ip: String,
     /// Conditions.
     pub conditions: Vec<Condition>,
     /// Container statuses.
@@ -69,13 +72,15 @@ pub struct Status {
 
 /// A condition.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Condition {
     /// Type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `True` or `False`.
+    /// `True`, `False` or `Unknown`.
     pub status: String,
+    /// When the status changed last.
+    pub last_transition_time: Option<Time>,
 }
 
 /// A container status, as a simulated kubelet left it.
