@@ -1,0 +1,139 @@
+//! What goes on in the cluster beside the API server: scheduler, volumes, kubelets, garbage collector.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use simnode::kubelet::Known;
+use simnode::wire::SimPod;
+
+use super::{World, meta, rules, set};
+use crate::key::ObjectKey;
+use crate::kind::{CLAIM, Kind, POD};
+use crate::testing::merge;
+
+impl World {
+    /// Lets scheduler, volumes, kubelets and garbage collector act at the present time; says whether anything changed.
+    pub fn nodes(&mut self) -> bool {
+        let before = self.version;
+        let objects = self.objects.len();
+        self.bind_claims();
+        let pods: Vec<ObjectKey> = self.keys(&POD);
+        for key in pods {
+            self.run_pod(&key);
+        }
+        self.collect_garbage();
+        self.protect_claims();
+        before != self.version || objects != self.objects.len()
+    }
+
+    /// Lets terminating claims go that no pod on a node uses, as the controller that protects them does.
+    pub fn protect_claims(&mut self) {
+        let used: BTreeSet<ObjectKey> = self
+            .objects
+            .iter()
+            .filter(|((kind, _), pod)| *kind == &POD && pod.pointer("/spec/nodeName").is_some())
+            .flat_map(|((_, key), pod)| claims_of(pod).map(|name| key.sibling(name)))
+            .collect();
+        for key in self.keys(&CLAIM).into_iter().filter(|key| !used.contains(key)) {
+            self.edit(&CLAIM, &key, |claim| {
+                if meta(claim, "deletionTimestamp").is_none() {
+                    return;
+                }
+                if let Some(list) =
+                    claim.pointer_mut("/metadata/finalizers").and_then(Value::as_array_mut)
+                {
+                    list.retain(|finalizer| finalizer != rules::PROTECTION);
+                }
+            });
+        }
+    }
+
+    /// When a kubelet will act by itself.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.wake.values().copied().filter(|at| *at > self.now).min()
+    }
+
+    fn keys(&self, kind: &'static Kind) -> Vec<ObjectKey> {
+        self.objects.keys().filter(|(k, _)| *k == kind).map(|(_, key)| key.clone()).collect()
+    }
+
+    fn bind_claims(&mut self) {
+        for key in self.keys(&CLAIM) {
+            self.edit(&CLAIM, &key, |claim| {
+                let size = claim.pointer("/spec/resources/requests").cloned().unwrap_or_default();
+                if let Some(claim) = claim.as_object_mut() {
+                    claim.insert("status".into(), json!({ "phase": "Bound", "capacity": size }));
+                }
+            });
+        }
+    }
+
+    fn run_pod(&mut self, key: &ObjectKey) {
+        let Some(mut object) = self.get(&POD, key).cloned() else { return };
+        if object.pointer("/spec/nodeName").is_none() {
+            let terminating = meta(&object, "deletionTimestamp").is_some();
+            if terminating || !self.claims_serve(&object, key) {
+                return;
+            }
+            if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+                spec.insert("nodeName".into(), json!("node-0"));
+            }
+        }
+        let Ok(pod) = serde_json::from_value::<SimPod>(object.clone()) else { return };
+        let uid = pod.uid().to_owned();
+        let (now, delays) = (self.now, self.delays);
+        let serial = &mut self.serial;
+        let kubelet = self.kubelets.entry(uid.clone()).or_insert_with(|| {
+            *serial += 1;
+            Known::new(&pod, format!("10.1.0.{serial}"), now, &delays)
+        });
+        let work = kubelet.step(&pod, now, &delays, &mut || {
+            *serial += 1;
+            format!("container-{serial}")
+        });
+        match work.wake {
+            Some(at) => self.wake.insert(uid.clone(), at),
+            None => self.wake.remove(&uid),
+        };
+        if work.gone {
+            // Nothing is left to wait for; finalizers may still hold it.
+            set(&mut object, "deletionGracePeriodSeconds", json!(0));
+        }
+        if let Some(status) = work.status {
+            merge::strategic(&mut object, &json!({ "status": status }));
+        }
+        self.store(&POD, key, object);
+    }
+
+    /// No scheduler binds a pod to a claim that is missing or goes.
+    fn claims_serve(&self, pod: &Value, key: &ObjectKey) -> bool {
+        let stays = |claim: &Value| meta(claim, "deletionTimestamp").is_none();
+        claims_of(pod).all(|name| self.get(&CLAIM, &key.sibling(name)).is_some_and(stays))
+    }
+
+    /// Objects all of whose owners are gone go.
+    fn collect_garbage(&mut self) {
+        let alive: BTreeSet<&str> =
+            self.objects.values().filter_map(|object| meta(object, "uid")).collect();
+        let orphaned = |object: &Value| {
+            let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+            owners.is_some_and(|owners| {
+                let mut uids = owners.iter().filter_map(|owner| owner.get("uid")?.as_str());
+                !owners.is_empty() && uids.all(|uid| !alive.contains(uid))
+            })
+        };
+        let garbage = self.objects.iter().filter(|(_, object)| orphaned(object));
+        for (kind, key) in garbage.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.delete(kind, &key);
+        }
+    }
+}
+
+/// Names of the claims that a pod uses.
+fn claims_of(pod: &Value) -> impl Iterator<Item = &str> {
+    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
+    volumes.into_iter().flatten().filter_map(|volume| {
+        volume.pointer("/persistentVolumeClaim/claimName").and_then(Value::as_str)
+    })
+}
