@@ -4,13 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_api::shared::inplace::{Batch, GraceState, LastStatus, PreCheck, UpdateState, rfc3339};
 use kruise_common::kind::POD;
-use kruise_common::pod::Pod;
+use kruise_common::pod::{ContainerStatus, Pod};
 use kruise_common::write::{Operations, Write};
 use serde_json::{Map, Value, json};
 
@@ -18,6 +16,7 @@ use crate::conditions;
 use crate::diff::{Change, MetadataChange, NotInPlace};
 use crate::lifecycle;
 use crate::metadata;
+use crate::progress::{restarted, same_image};
 use crate::state::{grace_state, update_state};
 
 /// Where an update goes, and how.
@@ -41,12 +40,13 @@ pub fn begin(
         return Err(NotInPlace::NoDaemon { containers });
     }
     let images = pending_images(pod, &change.images);
+    let metadata = pending_metadata(pod, &change.metadata);
     let drain = drain(pod, now);
     // Without the gate nobody would wait for the end of the grace period.
     let graced = target.grace_seconds > 0 && !images.is_empty() && drain.is_some();
     if graced {
         let conditions = drain.unwrap_or_default();
-        return Ok(vec![begin_grace(pod, change, images, target, (conditions, now))?]);
+        return Ok(vec![begin_grace(pod, &metadata, images, target, (conditions, now))?]);
     }
     let mut state = UpdateState {
         revision: target.revision.to_owned(),
@@ -55,9 +55,9 @@ pub fn begin(
         ..UpdateState::default()
     };
     let operations = start(pod, target.revision, now);
-    let operations = metadata::apply(pod, operations, &change.metadata);
+    let operations = metadata::apply(pod, operations, &metadata);
     let operations = next_batch(pod, operations, &mut state, images, now);
-    let operations = drop_grace(pod, store(operations, &state));
+    let operations = drop_grace(pod, store(pod, operations, &state));
     let spec = Write::json(&POD, &pod.meta, operations);
     if state.container_batches_record.iter().all(|batch| batch.containers.is_empty()) {
         return Ok(vec![spec]);
@@ -79,10 +79,34 @@ fn pending_images(pod: &Pod, images: &BTreeMap<String, String>) -> BTreeMap<Stri
         all.extend(state.next_container_images);
     }
     all.extend(images.clone());
-    all.retain(|name, image| {
+    not_set(pod, all)
+}
+
+/// Without images that the pod has and containers that it lacks: nothing would restart for them.
+pub(crate) fn not_set(pod: &Pod, mut images: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    images.retain(|name, image| {
         pod.container(name).is_some_and(|(_, container)| *container.image != **image)
     });
+    images
+}
+
+/// Metadata still to be changed: that of the change, and what an earlier, unfinished update has not brought yet (W7).
+fn pending_metadata(pod: &Pod, change: &MetadataChange) -> MetadataChange {
+    let grace = grace_state(pod).ok().flatten().unwrap_or_default();
+    let mut all = metadata::planned(&grace).unwrap_or_default();
+    let state = update_state(pod).ok().flatten().unwrap_or_default();
+    metadata::add_read_by_env(&mut all, &state.next_container_ref_metadata);
+    all.labels.extend(change.labels.clone());
+    all.annotations.extend(change.annotations.clone());
+    supersede(&mut all.finalizers_added, &change.finalizers_added, &change.finalizers_removed);
+    supersede(&mut all.finalizers_removed, &change.finalizers_removed, &change.finalizers_added);
     all
+}
+
+/// Adds what is `new` to a list and takes out what is `undone`.
+fn supersede(list: &mut Vec<String>, new: &[String], undone: &[String]) {
+    list.retain(|item| !undone.contains(item) && !new.contains(item));
+    list.extend_from_slice(new);
 }
 
 /// The conditions of ①, if the pod has the gate.
@@ -90,7 +114,7 @@ fn drain(pod: &Pod, now: Timestamp) -> Option<Vec<Value>> {
     if !pod.gated_by(keys::INPLACE_UPDATE_READY) {
         return None;
     }
-    let mut list = vec![conditions::gate_false(now)];
+    let mut list = vec![conditions::gate_false(pod, now)];
     list.extend(conditions::ready_false(pod, keys::INPLACE_UPDATE_READY, now));
     Some(list)
 }
@@ -143,10 +167,12 @@ pub(crate) fn next_batch(
             operations = operations
                 .test(&path("name"), name.as_str())
                 .test(&path("imageID"), &*status.image_id);
-            let last = LastStatus {
-                image_id: status.image_id.to_string(),
-                container_id: status.container_id.to_string(),
+            let container_id = if comes_back(pod, status, &image) {
+                String::new()
+            } else {
+                status.container_id.to_string()
             };
+            let last = LastStatus { image_id: status.image_id.to_string(), container_id };
             let recorded = state.last_container_statuses.get_or_insert_default();
             recorded.entry(name.clone()).or_insert(last);
         }
@@ -160,10 +186,25 @@ pub(crate) fn next_batch(
     operations
 }
 
-/// Writes the state annotation.
-pub(crate) fn store(operations: Operations, state: &UpdateState) -> Operations {
+/// Whether a container gets the image back that it runs, before the kubelet acted on the last update: the kubelet may
+/// see only the second change and keep the container, so another container ID must not be waited for (W27).
+fn comes_back(pod: &Pod, status: &ContainerStatus, image: &str) -> bool {
+    let Ok(Some(state)) = update_state(pod) else { return false };
+    let last = state.last_container_statuses.as_ref().and_then(|all| all.get(&*status.name));
+    last.is_some_and(|last| !restarted(pod, status, last, &state))
+        && same_image(image, &status.image)
+}
+
+/// Writes the state annotation; its legacy form goes (§2).
+pub(crate) fn store(pod: &Pod, operations: Operations, state: &UpdateState) -> Operations {
     let text = serde_json::to_string(state).unwrap_or_default();
-    operations.add(&["metadata", "annotations", keys::INPLACE_UPDATE_STATE], text)
+    let operations = operations.add(&["metadata", "annotations", keys::INPLACE_UPDATE_STATE], text);
+    match pod.annotations.get(keys::INPLACE_UPDATE_STATE_LEGACY) {
+        Some(_) => {
+            operations.remove(&["metadata", "annotations", keys::INPLACE_UPDATE_STATE_LEGACY])
+        }
+        None => operations,
+    }
 }
 
 /// Removes the grace annotations that are on the pod.
@@ -177,7 +218,7 @@ pub(crate) fn drop_grace(pod: &Pod, operations: Operations) -> Operations {
 /// controller finds everything on the pod.
 fn begin_grace(
     pod: &Pod,
-    change: &Change,
+    metadata: &MetadataChange,
     images: BTreeMap<String, String>,
     target: &Target<'_>,
     (conditions, now): (Vec<Value>, Timestamp),
@@ -189,11 +230,10 @@ fn begin_grace(
         update_images: !images.is_empty(),
         ..UpdateState::default()
     };
-    let patch = metadata_patch(&change.metadata);
     let grace = GraceState {
         revision: target.revision.to_owned(),
         container_images: images,
-        meta_data_patch: STANDARD.encode(serde_json::to_vec(&patch).map_err(unreadable)?),
+        meta_data_patch: metadata::patch(metadata),
         grace_seconds: target.grace_seconds,
         ..GraceState::default()
     };
@@ -205,6 +245,11 @@ fn begin_grace(
         .insert(keys::INPLACE_UPDATE_STATE.into(), json!(text(serde_json::to_string(&state))?));
     annotations
         .insert(keys::INPLACE_UPDATE_GRACE.into(), json!(text(serde_json::to_string(&grace))?));
+    for legacy in [keys::INPLACE_UPDATE_STATE_LEGACY, keys::INPLACE_UPDATE_GRACE_LEGACY] {
+        if pod.annotations.get(legacy).is_some() {
+            annotations.insert(legacy.to_owned(), Value::Null);
+        }
+    }
     if !lifecycle::state(pod).is_empty() {
         labels.insert(keys::LIFECYCLE_STATE.to_owned(), json!("Updating"));
         annotations.insert(keys::LIFECYCLE_TIMESTAMP.to_owned(), json!(rfc3339(now)));
@@ -214,50 +259,4 @@ fn begin_grace(
         "status": { "conditions": conditions },
     });
     Ok(Write::strategic_status(&POD, &pod.meta, body))
-}
-
-/// Changed template metadata as the strategic merge patch that OpenKruise stores.
-fn metadata_patch(change: &MetadataChange) -> Value {
-    let mut meta = Map::new();
-    let maps = [("labels", &change.labels), ("annotations", &change.annotations)];
-    for (map, pairs) in maps {
-        if !pairs.is_empty() {
-            meta.insert(map.to_owned(), json!(pairs));
-        }
-    }
-    if !change.finalizers_removed.is_empty() {
-        let gone = json!(change.finalizers_removed);
-        meta.insert("$deleteFromPrimitiveList/finalizers".to_owned(), gone);
-    }
-    if !change.finalizers_added.is_empty() {
-        meta.insert("finalizers".to_owned(), json!(change.finalizers_added));
-    }
-    if meta.is_empty() { json!({}) } else { json!({ "metadata": meta }) }
-}
-
-/// The reverse of [`metadata_patch`], for patches that either side stored.
-pub(crate) fn read_metadata_patch(base64: &str) -> Result<MetadataChange, String> {
-    if base64.is_empty() {
-        return Ok(MetadataChange::default());
-    }
-    let bytes = STANDARD.decode(base64).map_err(|error| error.to_string())?;
-    let patch: Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-    let pairs = |map: &str| {
-        let map = patch.pointer(&format!("/metadata/{map}")).and_then(Value::as_object);
-        map.into_iter()
-            .flatten()
-            .map(|(key, value)| (key.clone(), value.as_str().map(str::to_owned)))
-            .collect()
-    };
-    let list = |member: &str| -> Vec<String> {
-        let list = patch.get("metadata").and_then(|meta| meta.get(member));
-        let items = list.and_then(Value::as_array).into_iter().flatten();
-        items.filter_map(Value::as_str).map(str::to_owned).collect()
-    };
-    Ok(MetadataChange {
-        labels: pairs("labels"),
-        annotations: pairs("annotations"),
-        finalizers_added: list("finalizers"),
-        finalizers_removed: list("$deleteFromPrimitiveList/finalizers"),
-    })
 }

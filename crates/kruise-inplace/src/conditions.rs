@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_api::shared::inplace::rfc3339;
 use kruise_api::shared::readiness::{Blocker, blockers, message};
+use kruise_common::moment::Moment;
 use kruise_common::pod::Pod;
 use serde_json::{Value, json};
 
@@ -14,14 +15,17 @@ pub(crate) fn gate_true(kind: &str, now: Timestamp) -> Value {
     })
 }
 
-/// `InPlaceUpdateReady` false: the pod leaves traffic before a container is killed.
-pub(crate) fn gate_false(now: Timestamp) -> Value {
+/// `InPlaceUpdateReady` false: the pod leaves traffic before a container is killed. What is false already keeps its
+/// time (§5.3).
+pub(crate) fn gate_false(pod: &Pod, now: Timestamp) -> Value {
+    let known = pod.condition(keys::INPLACE_UPDATE_READY).filter(|condition| !condition.status);
+    let since = known.and_then(|condition| condition.since).map_or(now, Moment::timestamp);
     json!({
         "type": keys::INPLACE_UPDATE_READY,
         "status": "False",
         "reason": keys::START_INPLACE_UPDATE,
         "lastProbeTime": null,
-        "lastTransitionTime": rfc3339(now),
+        "lastTransitionTime": rfc3339(since),
     })
 }
 

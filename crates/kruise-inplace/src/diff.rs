@@ -97,7 +97,8 @@ impl Change {
 /// Compares the data of two ControllerRevisions.
 pub fn diff(old: &RawJson, new: &RawJson, options: &DiffOptions) -> Result<Change, NotInPlace> {
     let (mut old, mut new) = (template(old)?, template(new)?);
-    let metadata = metadata_change(&take(&mut old, "metadata"), &take(&mut new, "metadata"))?;
+    let old_metadata = take(&mut old, "metadata");
+    let metadata = metadata_change(&old_metadata, &take(&mut new, "metadata"))?;
     let (mut old, mut new) = (take(&mut old, "spec"), take(&mut new, "spec"));
     let (old_list, new_list) = (take_list(&mut old), take_list(&mut new));
     if let Some(path) = first_difference(&old, &new, "spec") {
@@ -113,7 +114,7 @@ pub fn diff(old: &RawJson, new: &RawJson, options: &DiffOptions) -> Result<Chang
     }
     if options.env_from_metadata {
         for container in &new_list {
-            note_env_reader(&mut change, container);
+            note_env_reader(&mut change, &old_metadata, container);
         }
     }
     Ok(change)
@@ -229,8 +230,9 @@ fn pairs_change(
         .collect()
 }
 
-/// Notes the container if its env reads a label or annotation that was added or changed; a removed key restarts nobody (§4.1).
-fn note_env_reader(change: &mut Change, container: &Value) {
+/// Notes the container if its env reads a label or annotation that was added or changed; a removed key restarts nobody,
+/// nor does a map that was absent altogether (§4.1).
+fn note_env_reader(change: &mut Change, old_metadata: &Map<String, Value>, container: &Value) {
     let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
     let env = container.get("env").and_then(Value::as_array);
     let reads_changed = |entry: &Value| {
@@ -241,12 +243,12 @@ fn note_env_reader(change: &mut Change, container: &Value) {
         else {
             return false;
         };
-        let changed = match map {
-            "metadata.labels" => &change.metadata.labels,
-            "metadata.annotations" => &change.metadata.annotations,
+        let (member, changed) = match map {
+            "metadata.labels" => ("labels", &change.metadata.labels),
+            "metadata.annotations" => ("annotations", &change.metadata.annotations),
             _ => return false,
         };
-        changed.get(key).is_some_and(Option::is_some)
+        old_metadata.contains_key(member) && changed.get(key).is_some_and(Option::is_some)
     };
     if env.into_iter().flatten().any(reads_changed) {
         change.env_readers.insert(name.to_owned());

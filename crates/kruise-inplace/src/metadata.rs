@@ -1,8 +1,14 @@
-//! JSON Patch operations on a pod's metadata that hold whatever else is on the live object.
+//! Changed metadata: as JSON Patch operations that hold whatever else is on the live object, and as it waits in the
+//! record of a grace period (§3.2).
 
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kruise_api::shared::inplace::GraceState;
 use kruise_common::pod::Pod;
 use kruise_common::write::Operations;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::diff::MetadataChange;
 
@@ -63,4 +69,68 @@ fn finalizers(pod: &Pod, mut operations: Operations, change: &MetadataChange) ->
         exists = true;
     }
     operations
+}
+
+/// Changed template metadata as OpenKruise stores it: a strategic merge patch in base64.
+pub(crate) fn patch(change: &MetadataChange) -> String {
+    let mut meta = Map::new();
+    let maps = [("labels", &change.labels), ("annotations", &change.annotations)];
+    for (map, pairs) in maps {
+        if !pairs.is_empty() {
+            meta.insert(map.to_owned(), json!(pairs));
+        }
+    }
+    if !change.finalizers_removed.is_empty() {
+        let gone = json!(change.finalizers_removed);
+        meta.insert("$deleteFromPrimitiveList/finalizers".to_owned(), gone);
+    }
+    if !change.finalizers_added.is_empty() {
+        meta.insert("finalizers".to_owned(), json!(change.finalizers_added));
+    }
+    let patch = if meta.is_empty() { json!({}) } else { json!({ "metadata": meta }) };
+    STANDARD.encode(patch.to_string())
+}
+
+/// What metadata a grace period is to bring, whoever stored it: the reverse of [`patch`], and what OpenKruise stores
+/// apart because env reads it (§6.8).
+pub(crate) fn planned(grace: &GraceState) -> Result<MetadataChange, String> {
+    let mut change = read_patch(&grace.meta_data_patch)?;
+    add_read_by_env(&mut change, &grace.container_ref_metadata);
+    Ok(change)
+}
+
+/// Adds metadata that env reads, by container; it is the pod's nevertheless.
+pub(crate) fn add_read_by_env(change: &mut MetadataChange, read: &BTreeMap<String, Value>) {
+    for metadata in read.values() {
+        change.labels.extend(pairs(metadata, "labels"));
+        change.annotations.extend(pairs(metadata, "annotations"));
+    }
+}
+
+/// The pairs of a map in `metadata`; null removes a key.
+fn pairs<'a>(
+    metadata: &'a Value,
+    map: &str,
+) -> impl Iterator<Item = (String, Option<String>)> + use<'a> {
+    let map = metadata.get(map).and_then(Value::as_object);
+    map.into_iter().flatten().map(|(key, value)| (key.clone(), value.as_str().map(str::to_owned)))
+}
+
+fn read_patch(base64: &str) -> Result<MetadataChange, String> {
+    if base64.is_empty() {
+        return Ok(MetadataChange::default());
+    }
+    let bytes = STANDARD.decode(base64).map_err(|error| error.to_string())?;
+    let patch: Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+    let metadata = patch.get("metadata").unwrap_or(&Value::Null);
+    let list = |member: &str| -> Vec<String> {
+        let items = metadata.get(member).and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    Ok(MetadataChange {
+        labels: pairs(metadata, "labels").collect(),
+        annotations: pairs(metadata, "annotations").collect(),
+        finalizers_added: list("finalizers"),
+        finalizers_removed: list("$deleteFromPrimitiveList/finalizers"),
+    })
 }

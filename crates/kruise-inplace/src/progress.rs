@@ -120,13 +120,19 @@ pub(crate) fn containers(pod: &Pod, state: &UpdateState) -> Option<Missing> {
 }
 
 /// Whether the container runs what the update asked for. Any of these is evidence (W1, W27): another container ID than
-/// recorded; without a recorded one (an update that OpenKruise began) another image ID, a start after the batch, or
-/// the wanted image name.
-fn restarted(pod: &Pod, status: &ContainerStatus, last: &LastStatus, state: &UpdateState) -> bool {
+/// recorded; without a recorded one (an update that OpenKruise began, or one that takes an image back) another image
+/// ID, a start after the batch, or the wanted image name on a container that runs.
+pub(crate) fn restarted(
+    pod: &Pod,
+    status: &ContainerStatus,
+    last: &LastStatus,
+    state: &UpdateState,
+) -> bool {
     if !last.container_id.is_empty() {
         return !status.container_id.is_empty() && *status.container_id != *last.container_id;
     }
-    if *status.image_id != *last.image_id {
+    // While a container is down its image ID may be empty: no evidence.
+    if !status.image_id.is_empty() && *status.image_id != *last.image_id {
         return true;
     }
     let began = state
@@ -136,12 +142,17 @@ fn restarted(pod: &Pod, status: &ContainerStatus, last: &LastStatus, state: &Upd
         .find(|batch| batch.containers.iter().any(|name| **name == *status.name));
     let began = began.and_then(|batch| batch.timestamp.parse::<Timestamp>().ok());
     if let (Some(began), Some(started)) = (began, status.started_at)
-        && started > began
+        && started.timestamp() > began
     {
         return true;
     }
     let wanted = pod.container(&status.name).map(|(_, container)| &*container.image);
-    wanted.is_some_and(|wanted| normalized(wanted) == normalized(&status.image))
+    status.started_at.is_some() && wanted.is_some_and(|wanted| same_image(wanted, &status.image))
+}
+
+/// Whether two names mean the same image.
+pub(crate) fn same_image(a: &str, b: &str) -> bool {
+    normalized(a) == normalized(b)
 }
 
 /// An image name with its defaults written out, as runtimes report it: registry, `library/`, tag.

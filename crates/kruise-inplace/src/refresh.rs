@@ -12,8 +12,9 @@ use kruise_common::pod::Pod;
 use kruise_common::write::{Operations, Write};
 use serde_json::{Value, json};
 
-use crate::begin::{drop_grace, next_batch, read_metadata_patch, store};
+use crate::begin::{drop_grace, next_batch, not_set, store};
 use crate::conditions;
+use crate::diff::MetadataChange;
 use crate::lifecycle::{self, HookPending};
 use crate::metadata;
 use crate::progress::{Missing, containers, has_next};
@@ -115,17 +116,14 @@ fn finish_grace(
     if now < until {
         return Refresh::wait(Waiting::Grace { until });
     }
-    let change = match read_metadata_patch(&grace.meta_data_patch) {
+    let change = match metadata::planned(grace) {
         Ok(change) => change,
         Err(problem) => return corrupt(keys::INPLACE_UPDATE_GRACE, problem),
     };
-    let images = grace.container_images.clone();
-    let images = images.into_iter().filter(|(name, image)| {
-        pod.container(name).is_some_and(|(_, container)| *container.image != **image)
-    });
+    let images = not_set(pod, grace.container_images.clone());
     let operations = metadata::apply(pod, operations, &change);
-    let operations = next_batch(pod, operations, &mut state, images.collect(), now);
-    let operations = drop_grace(pod, store(operations, &state));
+    let operations = next_batch(pod, operations, &mut state, images, now);
+    let operations = drop_grace(pod, store(pod, operations, &state));
     Refresh::write("end of the grace period: new image", Write::json(&POD, &pod.meta, operations))
 }
 
@@ -153,13 +151,18 @@ fn advance(pod: &Pod, state: &UpdateState, now: Timestamp) -> Refresh {
         .containers_required_ready
         .iter()
         .find(|name| !pod.status(name).is_some_and(|(_, status)| status.ready));
-    if unready.is_some() || state.next_container_images.is_empty() {
+    let nothing =
+        state.next_container_images.is_empty() && state.next_container_ref_metadata.is_empty();
+    if unready.is_some() || nothing {
         return Refresh::wait(Waiting::Incomplete(Missing::NextBatch));
     }
     let mut next = state.clone();
-    let images = std::mem::take(&mut next.next_container_images);
-    let operations = next_batch(pod, state_test(pod), &mut next, images, now);
-    let write = Write::json(&POD, &pod.meta, store(operations, &next));
+    let images = not_set(pod, std::mem::take(&mut next.next_container_images));
+    let mut change = MetadataChange::default();
+    metadata::add_read_by_env(&mut change, &std::mem::take(&mut next.next_container_ref_metadata));
+    let operations = metadata::apply(pod, state_test(pod), &change);
+    let operations = next_batch(pod, operations, &mut next, images, now);
+    let write = Write::json(&POD, &pod.meta, store(pod, operations, &next));
     Refresh::write("next batch of containers", write)
 }
 
@@ -251,9 +254,7 @@ fn verified(
         }
     }
     let on_status = !list.is_empty();
-    for condition in list {
-        operations = put_condition(pod, operations, condition);
-    }
+    operations = put_conditions(pod, operations, list);
     if let Some(next) = next {
         let path = ["metadata", "labels", keys::LIFECYCLE_STATE];
         operations = metadata::with_annotations(pod, operations.test(&path, lifecycle::state(pod)))
@@ -267,19 +268,27 @@ fn verified(
     }
 }
 
-/// Replaces the condition of this type where it was seen, or appends it.
-fn put_condition(pod: &Pod, operations: Operations, condition: Value) -> Operations {
-    let kind = condition.get("type").and_then(Value::as_str).unwrap_or_default();
-    let at = pod.conditions.iter().position(|known| *known.kind == *kind);
-    match at {
-        Some(at) => {
-            let at = at.to_string();
-            let path = ["status", "conditions", &at];
-            operations.test(&["status", "conditions", &at, "type"], kind).replace(&path, condition)
-        }
-        None if pod.conditions.is_empty() => {
-            operations.add(&["status", "conditions"], json!([condition]))
-        }
-        None => operations.add(&["status", "conditions", "-"], condition),
+/// Replaces each condition where it was seen, or appends it. A message is tested too: it is a list in which others have
+/// entries (§12.3).
+fn put_conditions(pod: &Pod, mut operations: Operations, list: Vec<Value>) -> Operations {
+    if pod.conditions.is_empty() && !list.is_empty() {
+        return operations
+            .test(&["status", "conditions"], Value::Null)
+            .add(&["status", "conditions"], list);
     }
+    for condition in list {
+        let kind = condition.get("type").and_then(Value::as_str).unwrap_or_default();
+        let known = pod.conditions.iter().enumerate().find(|(_, known)| *known.kind == *kind);
+        let Some((at, known)) = known else {
+            operations = operations.add(&["status", "conditions", "-"], condition);
+            continue;
+        };
+        let at = at.to_string();
+        operations = operations.test(&["status", "conditions", &at, "type"], kind);
+        if let Some(message) = &known.message {
+            operations = operations.test(&["status", "conditions", &at, "message"], &**message);
+        }
+        operations = operations.replace(&["status", "conditions", &at], condition);
+    }
+    operations
 }

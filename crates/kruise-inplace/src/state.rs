@@ -26,6 +26,10 @@ fn read<T: serde::de::DeserializeOwned>(
 ) -> Result<Option<T>, Corrupt> {
     let text = pod.annotations.get(key).or_else(|| pod.annotations.get(legacy));
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let corrupt = |error: serde_json::Error| Corrupt { key, problem: error.to_string() };
-    serde_json::from_str(text).map(Some).map_err(corrupt)
+    let corrupt = |problem: String| Corrupt { key, problem };
+    // A list would be read as the members in order.
+    if !text.trim_start().starts_with('{') {
+        return Err(corrupt("is no JSON object".to_owned()));
+    }
+    serde_json::from_str(text).map(Some).map_err(|error| corrupt(error.to_string()))
 }

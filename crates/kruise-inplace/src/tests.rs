@@ -1,1 +1,12 @@
-//! Unit tests: `src/tests/a.rs` tests `src/a.rs`.
+//! Unit tests: `src/tests/a.rs` tests `src/a.rs`; `pod.rs` and `cluster.rs` are what they act on.
+
+mod begin;
+mod cluster;
+mod conditions;
+mod diff;
+mod lifecycle;
+mod metadata;
+mod pod;
+mod progress;
+mod refresh;
+mod state;

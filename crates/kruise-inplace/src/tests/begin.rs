@@ -1,0 +1,247 @@
+//! The writes that start an update: their whole bodies, and nothing else beside them (`inplace.md` §5, §6, §22).
+
+use kruise_common::write::Write;
+use serde_json::{Value, json};
+
+use super::pod::{NOW, now, put, sent, stored_state, web, web_main};
+use crate::begin::{Target, begin};
+use crate::diff::{Change, MetadataChange, NotInPlace};
+
+mod batches;
+mod grace;
+mod third_revision;
+
+const STATE: &str = "/metadata/annotations/apps.kruise.io~1inplace-update-state";
+
+/// New images of containers.
+fn images(images: &[(&str, &str)]) -> Change {
+    let images = images.iter().map(|(name, image)| ((*name).to_owned(), (*image).to_owned()));
+    Change { images: images.collect(), ..Change::default() }
+}
+
+/// A changed label; `None` removes it.
+fn label(key: &str, value: Option<&str>) -> MetadataChange {
+    let labels = [(key.to_owned(), value.map(str::to_owned))].into();
+    MetadataChange { labels, ..MetadataChange::default() }
+}
+
+fn to(revision: &str) -> Target<'_> {
+    Target { revision, grace_seconds: 0 }
+}
+
+fn start(pod: &super::pod::Builder, change: &Change) -> Vec<Write> {
+    begin(&pod.build(), change, &to("web-b"), now()).unwrap()
+}
+
+/// The status write that takes a pod with one gate out of traffic.
+fn drained() -> Value {
+    json!({ "on": "pods/status", "merge": {
+        "metadata": { "uid": "uid-web-0" },
+        "status": { "conditions": [
+            {
+                "type": "InPlaceUpdateReady", "status": "False", "reason": "StartInPlaceUpdate",
+                "lastProbeTime": null, "lastTransitionTime": NOW,
+            },
+            {
+                "type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady",
+                "message": "the status of pod readiness gate \"InPlaceUpdateReady\" is not \"True\", but False",
+                "lastProbeTime": null, "lastTransitionTime": NOW,
+            },
+        ]},
+    }})
+}
+
+#[test]
+fn a_new_image_is_two_writes_out_of_traffic_first() {
+    let state = r#"{"revision":"web-b","updateTimestamp":"2026-01-02T03:04:05Z","lastContainerStatuses":{"main":{"imageID":"reg.io/main:v1@sha256:1","containerID":"containerd://main-1"}},"updateImages":true,"containerBatchesRecord":[{"timestamp":"2026-01-02T03:04:05Z","containers":["main"]}]}"#;
+    let spec = json!({ "on": "pods", "json": [
+        { "op": "test", "path": "/metadata/uid", "value": "uid-web-0" },
+        { "op": "test", "path": "/metadata/labels/controller-revision-hash", "value": "web-a" },
+        { "op": "add", "path": "/metadata/labels/controller-revision-hash", "value": "web-b" },
+        { "op": "add", "path": "/metadata/labels/lifecycle.apps.kruise.io~1state", "value": "Updating" },
+        { "op": "add", "path": "/metadata/annotations/lifecycle.apps.kruise.io~1timestamp", "value": NOW },
+        { "op": "test", "path": "/spec/containers/0/name", "value": "main" },
+        { "op": "test", "path": "/spec/containers/0/image", "value": "reg.io/main:v1" },
+        { "op": "test", "path": "/status/containerStatuses/0/name", "value": "main" },
+        { "op": "test", "path": "/status/containerStatuses/0/imageID", "value": "reg.io/main:v1@sha256:1" },
+        { "op": "replace", "path": "/spec/containers/0/image", "value": "reg.io/main:v2" },
+        { "op": "add", "path": STATE, "value": state },
+    ]});
+    let writes = start(&web_main(), &images(&[("main", "reg.io/main:v2")]));
+    assert_eq!(sent(&writes), json!([drained(), spec]));
+}
+
+/// §22.1, W3: no container restarts, so nobody is drained.
+#[test]
+fn changed_metadata_alone_is_one_write() {
+    let change = Change {
+        metadata: MetadataChange {
+            labels: [("tier".to_owned(), Some("gold".to_owned())), ("old".to_owned(), None)].into(),
+            annotations: [("a.io/~x".to_owned(), Some("1".to_owned()))].into(),
+            finalizers_added: vec!["a.io/new".to_owned()],
+            finalizers_removed: vec!["a.io/old".to_owned()],
+        },
+        ..Change::default()
+    };
+    let state = r#"{"revision":"web-b","updateTimestamp":"2026-01-02T03:04:05Z","lastContainerStatuses":null,"containerBatchesRecord":[{"timestamp":"2026-01-02T03:04:05Z","containers":[]}]}"#;
+    let pod = web_main().finalizers(&["a.io/old"]);
+    assert_eq!(
+        sent(&start(&pod, &change)),
+        json!([{ "on": "pods", "json": [
+            { "op": "test", "path": "/metadata/uid", "value": "uid-web-0" },
+            { "op": "test", "path": "/metadata/labels/controller-revision-hash", "value": "web-a" },
+            { "op": "add", "path": "/metadata/labels/controller-revision-hash", "value": "web-b" },
+            { "op": "add", "path": "/metadata/labels/lifecycle.apps.kruise.io~1state", "value": "Updating" },
+            { "op": "add", "path": "/metadata/annotations/lifecycle.apps.kruise.io~1timestamp", "value": NOW },
+            { "op": "add", "path": "/metadata/labels/old", "value": "" },
+            { "op": "remove", "path": "/metadata/labels/old" },
+            { "op": "add", "path": "/metadata/labels/tier", "value": "gold" },
+            { "op": "add", "path": "/metadata/annotations/a.io~1~0x", "value": "1" },
+            { "op": "test", "path": "/metadata/finalizers/0", "value": "a.io/old" },
+            { "op": "remove", "path": "/metadata/finalizers/0" },
+            { "op": "add", "path": "/metadata/finalizers", "value": ["a.io/new"] },
+            { "op": "add", "path": STATE, "value": state },
+        ]}])
+    );
+}
+
+/// IP-5: only revision label and state are written.
+#[test]
+fn no_difference_at_all_is_one_write() {
+    let writes = start(&web_main(), &Change::default());
+    assert_eq!(writes.len(), 1);
+    let label = put(&writes, "/metadata/labels/controller-revision-hash");
+    assert_eq!(label, Some(json!("web-b")));
+    assert_eq!(stored_state(&writes)["lastContainerStatuses"], Value::Null);
+}
+
+/// IP-7: nobody would put the condition back to true.
+#[test]
+fn a_pod_without_the_gate_is_not_drained() {
+    let writes = start(&web_main().without_gates(), &images(&[("main", "reg.io/main:v2")]));
+    assert_eq!(writes.len(), 1);
+    assert_eq!(put(&writes, "/spec/containers/0/image"), Some(json!("reg.io/main:v2")));
+}
+
+/// §5.3: the cached copy may be stale in the dangerous direction. What is false keeps its time.
+#[test]
+fn the_gate_is_written_false_even_if_it_is_false_already() {
+    let pod = web_main()
+        .condition("InPlaceUpdateReady", &json!({ "status": "False" }))
+        .condition("Ready", &json!({ "status": "False" }));
+    let writes = start(&pod, &images(&[("main", "reg.io/main:v2")]));
+    assert_eq!(writes.len(), 2);
+    let conditions = &sent(&writes)[0]["merge"]["status"]["conditions"];
+    assert_eq!(
+        *conditions,
+        json!([{
+            "type": "InPlaceUpdateReady", "status": "False", "reason": "StartInPlaceUpdate",
+            "lastProbeTime": null, "lastTransitionTime": "2026-01-02T03:00:00Z",
+        }])
+    );
+}
+
+/// IP-19.
+#[test]
+fn a_pod_without_a_lifecycle_state_gets_none() {
+    let pod = web_main().without_label("lifecycle.apps.kruise.io/state");
+    let graced = Target { revision: "web-b", grace_seconds: 5 };
+    for target in [to("web-b"), graced] {
+        let change = images(&[("main", "reg.io/main:v2")]);
+        let writes = begin(&pod.build(), &change, &target, now()).unwrap();
+        assert!(!format!("{writes:?}").contains("lifecycle"), "{writes:?}");
+    }
+}
+
+/// W5: without the daemon nobody restarts the reader, and the update would never end.
+#[test]
+fn env_readers_of_changed_metadata_are_not_updated_in_place() {
+    let change = Change {
+        env_readers: ["b".to_owned(), "a".to_owned()].into(),
+        ..images(&[("main", "reg.io/main:v2")])
+    };
+    let refused = begin(&web_main().build(), &change, &to("web-b"), now()).unwrap_err();
+    assert_eq!(refused, NotInPlace::NoDaemon { containers: "a, b".to_owned() });
+}
+
+/// §6: containers are found by name in the live pod, so an injected sidecar disturbs nothing.
+#[test]
+fn containers_are_matched_by_name() {
+    let pod = web().container("proxy", "reg.io/proxy:v1").container("main", "reg.io/main:v1");
+    let change = images(&[("main", "reg.io/main:v2"), ("gone", "reg.io/gone:v2")]);
+    let writes = start(&pod, &change);
+    assert_eq!(put(&writes, "/spec/containers/1/image"), Some(json!("reg.io/main:v2")));
+    assert_eq!(put(&writes, "/spec/containers/0/image"), None);
+    let state = stored_state(&writes);
+    assert_eq!(state["containerBatchesRecord"][0]["containers"], json!(["main"]));
+    assert_eq!(state["nextContainerImages"], Value::Null, "a missing container waits for nobody");
+}
+
+/// §6.6.
+#[test]
+fn a_container_without_a_status_gets_no_record() {
+    let pod = web_main().edit(|pod| pod["status"]["containerStatuses"] = json!([]));
+    let writes = start(&pod, &images(&[("main", "reg.io/main:v2")]));
+    assert_eq!(put(&writes, "/spec/containers/0/image"), Some(json!("reg.io/main:v2")));
+    assert_eq!(stored_state(&writes)["lastContainerStatuses"], Value::Null);
+}
+
+/// The kubelet restarts nothing for an image that is there, so nothing may wait for it.
+#[test]
+fn an_image_that_the_pod_has_already_restarts_nobody() {
+    let pod = web_main().spec("main", &json!({ "image": "reg.io/main:v2" }));
+    let writes = start(&pod, &images(&[("main", "reg.io/main:v2")]));
+    assert_eq!(writes.len(), 1, "no drain: {writes:?}");
+    assert_eq!(stored_state(&writes)["lastContainerStatuses"], Value::Null);
+}
+
+/// §2: read while the new key is absent, deleted when it is written.
+#[test]
+fn the_legacy_state_goes_when_the_new_one_comes() {
+    let pod = web_main().annotation("inplace-update-state", r#"{"revision":"web-a"}"#);
+    let writes = start(&pod, &images(&[("main", "reg.io/main:v2")]));
+    let removal = json!({ "op": "remove", "path": "/metadata/annotations/inplace-update-state" });
+    assert!(super::pod::operations(&writes).contains(&removal), "{writes:?}");
+}
+
+/// W10: what cannot be read is planned anew, not waited for.
+#[test]
+fn corrupt_annotations_are_overwritten_by_the_next_update() {
+    let pod = web_main()
+        .annotation("apps.kruise.io/inplace-update-state", "{")
+        .annotation("apps.kruise.io/inplace-update-grace", "[1]");
+    let writes = start(&pod, &images(&[("main", "reg.io/main:v2")]));
+    assert_eq!(stored_state(&writes)["revision"], "web-b");
+    let removal = json!({ "op": "remove", "path": "/metadata/annotations/apps.kruise.io~1inplace-update-grace" });
+    assert!(super::pod::operations(&writes).contains(&removal), "{writes:?}");
+}
+
+/// An adopted pod may have neither labels nor annotations: maps are made, and tested to be absent still.
+#[test]
+fn a_bare_pod_gets_the_maps_that_its_metadata_lacks() {
+    let pod = web_main().edit(|pod| {
+        pod["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .retain(|member, _| member != "labels" && member != "annotations");
+    });
+    let operations = super::pod::operations(&start(&pod, &Change::default()));
+    for map in ["labels", "annotations"] {
+        let path = format!("/metadata/{map}");
+        let test = json!({ "op": "test", "path": path, "value": null });
+        let add = json!({ "op": "add", "path": path, "value": {} });
+        let at = operations.iter().position(|operation| *operation == test).unwrap();
+        assert_eq!(operations[at + 1], add);
+    }
+}
+
+#[test]
+fn a_label_that_is_removed_by_the_change_need_not_be_there() {
+    let change = Change { metadata: label("tier", None), ..Change::default() };
+    let operations = super::pod::operations(&start(&web_main(), &change));
+    let at = operations.iter().position(|o| o["path"] == "/metadata/labels/tier").unwrap();
+    assert_eq!(
+        (&operations[at]["op"], &operations[at + 1]["op"]),
+        (&json!("add"), &json!("remove"))
+    );
+}

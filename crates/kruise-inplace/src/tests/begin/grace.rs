@@ -1,0 +1,99 @@
+//! The beginning of a grace period: one write from which a restarted controller can go on (`inplace.md` §5.4e, §8, §22.1).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kruise_common::write::Write;
+use serde_json::{Value, json};
+
+use super::{drained, images, label};
+use crate::begin::{Target, begin};
+use crate::diff::{Change, MetadataChange};
+use crate::tests::pod::{Builder, NOW, now, put, sent, web_main};
+
+fn start(pod: &Builder, change: &Change) -> Vec<Write> {
+    let target = Target { revision: "web-b", grace_seconds: 10 };
+    begin(&pod.build(), change, &target, now()).unwrap()
+}
+
+fn annotation(writes: &[Write], key: &str) -> Value {
+    sent(writes)[0]["merge"]["metadata"]["annotations"][key].clone()
+}
+
+#[test]
+fn one_write_takes_the_pod_out_of_traffic_and_carries_the_whole_plan() {
+    let mut want = drained();
+    want["merge"]["metadata"] = json!({
+        "uid": "uid-web-0",
+        "labels": {
+            "controller-revision-hash": "web-b",
+            "lifecycle.apps.kruise.io/state": "Updating",
+        },
+        "annotations": {
+            "lifecycle.apps.kruise.io/timestamp": NOW,
+            "apps.kruise.io/inplace-update-state":
+                r#"{"revision":"web-b","updateTimestamp":"2026-01-02T03:04:05Z","lastContainerStatuses":null,"updateImages":true}"#,
+            "apps.kruise.io/inplace-update-grace":
+                r#"{"revision":"web-b","containerImages":{"main":"reg.io/main:v2"},"metaDataPatch":"e30=","graceSeconds":10}"#,
+        },
+    });
+    let writes = start(&web_main(), &images(&[("main", "reg.io/main:v2")]));
+    assert_eq!(sent(&writes), json!([want]));
+}
+
+#[test]
+fn changed_metadata_waits_as_a_strategic_merge_patch() {
+    let metadata = MetadataChange {
+        annotations: [("note".to_owned(), None)].into(),
+        finalizers_added: vec!["a.io/new".to_owned()],
+        finalizers_removed: vec!["a.io/old".to_owned()],
+        ..label("tier", Some("gold"))
+    };
+    let writes = start(&web_main(), &Change { metadata, ..images(&[("main", "reg.io/main:v2")]) });
+    let labels = &sent(&writes)[0]["merge"]["metadata"]["labels"];
+    assert_eq!(labels["tier"], Value::Null, "not before the grace period ends");
+    let grace = annotation(&writes, "apps.kruise.io/inplace-update-grace");
+    let grace: Value = serde_json::from_str(grace.as_str().unwrap()).unwrap();
+    let patch = STANDARD.decode(grace["metaDataPatch"].as_str().unwrap()).unwrap();
+    let patch: Value = serde_json::from_slice(&patch).unwrap();
+    assert_eq!(
+        patch,
+        json!({ "metadata": {
+            "labels": { "tier": "gold" },
+            "annotations": { "note": null },
+            "finalizers": ["a.io/new"],
+            "$deleteFromPrimitiveList/finalizers": ["a.io/old"],
+        }})
+    );
+}
+
+#[test]
+fn without_a_restart_or_without_the_gate_there_is_no_grace_period() {
+    let metadata = Change { metadata: label("tier", Some("gold")), ..Change::default() };
+    let image = images(&[("main", "reg.io/main:v2")]);
+    let same = images(&[("main", "reg.io/main:v1")]);
+    let cases = [
+        ("metadata only", web_main(), metadata),
+        ("no gate, so nobody is drained", web_main().without_gates(), image),
+        ("the image is there", web_main(), same),
+    ];
+    for (sentence, pod, change) in cases {
+        let writes = start(&pod, &change);
+        assert_eq!(writes.len(), 1, "{sentence}");
+        assert_eq!(sent(&writes)[0]["on"], "pods", "{sentence}");
+        let grace = put(&writes, "/metadata/annotations/apps.kruise.io~1inplace-update-grace");
+        assert_eq!(grace, None, "{sentence}");
+    }
+}
+
+/// §2: deleted when the new one is written.
+#[test]
+fn legacy_annotations_go_when_the_new_ones_come() {
+    let pod = web_main()
+        .annotation("inplace-update-state", r#"{"revision":"web-a"}"#)
+        .annotation("inplace-update-grace", r#"{"revision":"web-a"}"#);
+    let writes = start(&pod, &images(&[("main", "reg.io/main:v2")]));
+    let annotations = &sent(&writes)[0]["merge"]["metadata"]["annotations"];
+    for key in ["inplace-update-state", "inplace-update-grace"] {
+        assert_eq!(annotations.get(key), Some(&Value::Null), "{key}");
+    }
+}
