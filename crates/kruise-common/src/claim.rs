@@ -70,17 +70,17 @@ impl Wire for WireClaim {
     type Record = Claim;
     const KIND: &'static Kind = &CLAIM;
 
-    fn into_record(self, interner: &Interner) -> Option<Claim> {
+    fn into_record(self, interner: &Interner) -> Claim {
         let storage = |amounts: Option<BTreeMap<String, String>>| {
             amounts.and_then(|mut amounts| amounts.remove("storage")).map(String::into_boxed_str)
         };
         let modes = self.spec.access_modes.into_iter().flatten();
-        Some(Claim {
+        Claim {
             meta: Meta::new(&self.metadata, interner),
             request: storage(self.spec.resources.unwrap_or_default().requests),
             capacity: storage(self.status.capacity),
             class: self.spec.storage_class_name.map(|class| interner.get(&class)),
             access_modes: modes.map(|mode| interner.get(&mode)).collect(),
-        })
+        }
     }
 }

@@ -11,6 +11,7 @@ pub mod intern;
 pub mod key;
 pub mod kind;
 pub mod meta;
+pub mod moment;
 pub mod ordering;
 pub mod plan;
 pub mod pod;

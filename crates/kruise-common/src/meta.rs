@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use serde::{Deserialize, Deserializer};
 
 use crate::intern::Interner;
 use crate::key::ObjectKey;
+use crate::moment::Moment;
 
 /// A reference from an object to its owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// API group of the owner; its version is irrelevant to identity.
     pub group: Arc<str>,
@@ -26,14 +26,18 @@ pub struct Owner {
     pub controller: bool,
 }
 
-/// Labels or annotations, sorted by key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pairs(Box<[(Arc<str>, Arc<str>)]>);
+/// Labels or annotations, sorted by key. Objects of one workload share the list of keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pairs {
+    keys: Arc<[Arc<str>]>,
+    values: Box<[Arc<str>]>,
+}
 
 impl Pairs {
     /// Pairs from an ordered map; values are shared through `interner`.
     pub fn interned(map: &BTreeMap<String, String>, interner: &Interner) -> Self {
-        Self(map.iter().map(|(k, v)| (interner.get(k), interner.get(v))).collect())
+        let keys = interner.list(map.keys().map(String::as_str));
+        Self { keys, values: map.values().map(|value| interner.get(value)).collect() }
     }
 
     /// Only the pairs whose key `keep` accepts; values are not shared, for they rarely repeat.
@@ -42,24 +46,25 @@ impl Pairs {
         interner: &Interner,
         keep: impl Fn(&str) -> bool,
     ) -> Self {
-        let kept = map.iter().filter(|(k, _)| keep(k));
-        Self(kept.map(|(k, v)| (interner.get(k), Arc::from(v.as_str()))).collect())
+        let kept = || map.iter().filter(|(key, _)| keep(key));
+        let keys = interner.list(kept().map(|(key, _)| key.as_str()));
+        Self { keys, values: kept().map(|(_, value)| Arc::from(value.as_str())).collect() }
     }
 
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&str> {
-        let at = self.0.binary_search_by(|(k, _)| (**k).cmp(key)).ok()?;
-        self.0.get(at).map(|(_, value)| &**value)
+        let at = self.keys.binary_search_by(|known| (**known).cmp(key)).ok()?;
+        self.values.get(at).map(|value| &**value)
     }
 
     /// All pairs in key order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(k, v)| (&**k, &**v))
+        self.keys.iter().zip(&self.values).map(|(key, value)| (&**key, &**value))
     }
 
     /// Whether there is no pair.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// An owned ordered map.
@@ -80,33 +85,36 @@ pub struct Meta {
     /// Generation of the spec, 0 if the kind has none.
     pub generation: i64,
     /// When the object was created.
-    pub created: Option<Timestamp>,
+    pub created: Option<Moment>,
     /// When the object was or will be removed; set means terminating.
-    pub deleted: Option<Timestamp>,
+    pub deleted: Option<Moment>,
     /// Owner references in stored order.
-    pub owners: Box<[Owner]>,
+    pub owners: Arc<[Owner]>,
     /// Labels.
     pub labels: Pairs,
     /// Finalizers in stored order.
-    pub finalizers: Box<[Arc<str>]>,
+    pub finalizers: Arc<[Arc<str>]>,
 }
 
 impl Meta {
     /// The record form of `meta`.
     pub fn new(meta: &ObjectMeta, interner: &Interner) -> Self {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let owners = meta.owner_references.as_deref().unwrap_or_default();
+        let owners: Vec<Owner> = owners.iter().map(|owner| Owner::new(owner, interner)).collect();
         let none = BTreeMap::new();
+        let time = |time: &Option<Time>| time.as_ref().map(|time| time.0.into());
+        let name = interner.get(meta.name.as_deref().unwrap_or_default());
         Self {
-            key: ObjectKey::new(interner.get(&text(&meta.namespace)), text(&meta.name)),
-            uid: text(&meta.uid).into(),
-            resource_version: text(&meta.resource_version).into(),
+            // Names are shared too: a pod's is the value of one of its labels, a claim's is named by its pod.
+            key: ObjectKey::new(interner.get(meta.namespace.as_deref().unwrap_or_default()), name),
+            uid: meta.uid.as_deref().unwrap_or_default().into(),
+            resource_version: meta.resource_version.as_deref().unwrap_or_default().into(),
             generation: meta.generation.unwrap_or(0),
-            created: meta.creation_timestamp.as_ref().map(|time| time.0),
-            deleted: meta.deletion_timestamp.as_ref().map(|time| time.0),
-            owners: owners.iter().map(|owner| Owner::new(owner, interner)).collect(),
+            created: time(&meta.creation_timestamp),
+            deleted: time(&meta.deletion_timestamp),
+            owners: interner.owners(&owners),
             labels: Pairs::interned(meta.labels.as_ref().unwrap_or(&none), interner),
-            finalizers: meta.finalizers.iter().flatten().map(|f| interner.get(f)).collect(),
+            finalizers: interner.list(meta.finalizers.iter().flatten().map(String::as_str)),
         }
     }
 

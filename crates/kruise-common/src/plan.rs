@@ -1,5 +1,6 @@
 //! What a turn decided and what became of it: steps, holds, notes, outcomes.
 
+use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 
 use jiff::Timestamp;
@@ -63,6 +64,27 @@ pub trait Hold: Display + Debug + Clone + PartialEq + Send + Sync + 'static {
     fn until(&self) -> Option<Timestamp>;
 }
 
+/// The different reasons among `holds`, sorted.
+pub fn reasons<H: Hold>(holds: &[H]) -> Vec<&'static str> {
+    holds.iter().map(Hold::reason).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// `holds` for a log line, however many there are: of each reason the first, and how many more.
+pub fn summary<H: Hold>(holds: &[H]) -> String {
+    let mut firsts: Vec<(&H, usize)> = Vec::new();
+    for hold in holds {
+        match firsts.iter_mut().find(|(first, _)| first.reason() == hold.reason()) {
+            Some((_, more)) => *more += 1,
+            None => firsts.push((hold, 0)),
+        }
+    }
+    let texts = firsts.into_iter().map(|(first, more)| match more {
+        0 => first.to_string(),
+        more => format!("{first} and {more} more"),
+    });
+    texts.collect::<Vec<_>>().join("; ")
+}
+
 /// A Kubernetes Event to record on the reconciled object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -114,6 +136,11 @@ impl<A> Applied<A> {
     /// Actions that were done.
     pub fn done(&self) -> impl Iterator<Item = &A> {
         self.outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Done).map(|(a, _)| a)
+    }
+
+    /// Whether actions are left that the turn did not come to.
+    pub fn not_attempted(&self) -> bool {
+        self.outcomes.iter().any(|(_, outcome)| *outcome == Outcome::NotAttempted)
     }
 
     /// Actions that failed, with the error.

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use kruise_api::keys;
 
 use crate::meta::{Meta, Pairs};
+use crate::moment::Moment;
 use crate::table::Record;
 
 mod wire;
@@ -30,9 +31,9 @@ pub struct Pod {
     /// The node it is bound to.
     pub node: Option<Arc<str>>,
     /// Containers in spec order.
-    pub containers: Box<[Container]>,
+    pub containers: Arc<[Container]>,
     /// Condition types of the readiness gates, in spec order.
-    pub gates: Box<[Arc<str>]>,
+    pub gates: Arc<[Arc<str>]>,
     /// Volumes backed by a claim: (volume name, claim name), in spec order.
     pub claims: Box<[(Arc<str>, Arc<str>)]>,
     /// Conditions in stored order.
@@ -60,7 +61,7 @@ pub enum Phase {
 }
 
 /// A container of the spec.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Container {
     /// Name.
     pub name: Arc<str>,
@@ -78,7 +79,7 @@ pub struct Condition {
     /// Whether the status is `True`.
     pub status: bool,
     /// Last change of the status.
-    pub since: Option<Timestamp>,
+    pub since: Option<Moment>,
     /// Reason, empty if absent.
     pub reason: Arc<str>,
     /// Message, kept only for the gates that kruise writes.
@@ -99,7 +100,7 @@ pub struct ContainerStatus {
     /// Whether it is ready.
     pub ready: bool,
     /// Start of the running container.
-    pub started_at: Option<Timestamp>,
+    pub started_at: Option<Moment>,
     /// Why it waits, empty if it does not.
     pub waiting: Arc<str>,
 }
@@ -161,7 +162,7 @@ impl Pod {
         let Some(since) = self.condition("Ready").and_then(|ready| ready.since) else {
             return Availability::At(longest);
         };
-        let at = since.checked_add(wait).unwrap_or(longest).min(longest);
+        let at = since.timestamp().checked_add(wait).unwrap_or(longest).min(longest);
         if at <= now { Availability::Available } else { Availability::At(at) }
     }
 

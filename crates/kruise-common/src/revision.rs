@@ -55,11 +55,14 @@ impl Wire for WireRevision {
     const KIND: &'static Kind = &CONTROLLER_REVISION;
 
     /// Revisions of other workload kinds are not kept: they outnumber ours and carry whole templates.
-    fn into_record(self, interner: &Interner) -> Option<Revision> {
+    fn wanted(&self) -> bool {
+        let owners = self.metadata.owner_references.iter().flatten();
+        let mut controllers = owners.filter(|owner| owner.controller == Some(true));
+        controllers.all(|owner| owner.api_version.split('/').next() == Some(keys::GROUP))
+    }
+
+    fn into_record(self, interner: &Interner) -> Revision {
         let meta = Meta::new(&self.metadata, interner);
-        if meta.controller().is_some_and(|owner| *owner.group != *keys::GROUP) {
-            return None;
-        }
-        Some(Revision { meta, revision: self.revision, data: self.data.unwrap_or_default() })
+        Revision { meta, revision: self.revision, data: self.data.unwrap_or_default() }
     }
 }

@@ -5,7 +5,9 @@
 //! Replies to our own writes go straight in ([`Table::apply`]), so a controller never plans on a
 //! state older than its own last write; events that are older than a row are ignored.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::intern::Interner;
@@ -33,8 +35,12 @@ pub trait Wire:
     type Record: Record;
     /// Its kind.
     const KIND: &'static Kind;
-    /// The record of this object; `None` if it is of no interest and need not be kept.
-    fn into_record(self, interner: &Interner) -> Option<Self::Record>;
+    /// Whether the object is of interest; others are not kept.
+    fn wanted(&self) -> bool {
+        true
+    }
+    /// The record of this object.
+    fn into_record(self, interner: &Interner) -> Self::Record;
 }
 
 /// A row that came, changed or went.
@@ -52,10 +58,40 @@ pub struct Table<R> {
     rows: RwLock<Rows<R>>,
 }
 
+/// A row in an index, sorted and found by the key that it carries itself.
+#[derive(Debug)]
+struct Row<R>(Arc<R>);
+
+impl<R: Record> Borrow<ObjectKey> for Row<R> {
+    fn borrow(&self) -> &ObjectKey {
+        &self.0.meta().key
+    }
+}
+
+impl<R: Record> Ord for Row<R> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.meta().key.cmp(&other.0.meta().key)
+    }
+}
+
+impl<R: Record> PartialOrd for Row<R> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<R: Record> PartialEq for Row<R> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<R: Record> Eq for Row<R> {}
+
 #[derive(Debug)]
 struct Rows<R> {
-    by_key: BTreeMap<ObjectKey, Arc<R>>,
-    by_owner: HashMap<Arc<str>, BTreeSet<ObjectKey>, ahash::RandomState>,
+    by_key: BTreeSet<Row<R>>,
+    by_owner: HashMap<Arc<str>, BTreeSet<Row<R>>, ahash::RandomState>,
     /// UIDs that we deleted: an event still on its way must not bring them back.
     gone: HashSet<Arc<str>, ahash::RandomState>,
     /// Keys seen since [`Table::begin_sync`].
@@ -66,7 +102,7 @@ impl<R> Default for Table<R> {
     fn default() -> Self {
         Self {
             rows: RwLock::new(Rows {
-                by_key: BTreeMap::new(),
+                by_key: BTreeSet::new(),
                 by_owner: HashMap::default(),
                 gone: HashSet::default(),
                 seen: None,
@@ -78,14 +114,13 @@ impl<R> Default for Table<R> {
 impl<R: Record> Table<R> {
     /// The row of `key`.
     pub fn get(&self, key: &ObjectKey) -> Option<Arc<R>> {
-        self.read().by_key.get(key).cloned()
+        self.read().row(key).cloned()
     }
 
     /// Rows controlled by the object with this UID, in key order.
     pub fn owned_by(&self, uid: &str) -> Vec<Arc<R>> {
         let rows = self.read();
-        let keys = rows.by_owner.get(uid).into_iter().flatten();
-        keys.filter_map(|key| rows.by_key.get(key).cloned()).collect()
+        rows.by_owner.get(uid).into_iter().flatten().map(|Row(row)| row.clone()).collect()
     }
 
     /// Rows of a namespace whose name starts with `prefix`, in key order.
@@ -93,15 +128,14 @@ impl<R: Record> Table<R> {
         let from = ObjectKey { namespace: namespace.clone(), name: Arc::from(prefix) };
         let rows = self.read();
         let range = rows.by_key.range(from..);
-        range
-            .take_while(|(key, _)| key.namespace == *namespace && key.name.starts_with(prefix))
-            .map(|(_, row)| row.clone())
-            .collect()
+        let wanted = |key: &ObjectKey| key.namespace == *namespace && key.name.starts_with(prefix);
+        let range = range.map(|Row(row)| row).take_while(|row| wanted(&row.meta().key));
+        range.cloned().collect()
     }
 
     /// All keys in order.
     pub fn keys(&self) -> Vec<ObjectKey> {
-        self.read().by_key.keys().cloned().collect()
+        self.read().by_key.iter().map(|Row(row)| row.meta().key.clone()).collect()
     }
 
     /// How many rows there are.
@@ -124,14 +158,14 @@ impl<R: Record> Table<R> {
         if rows.gone.contains(&row.meta().uid) {
             return None;
         }
-        let old = rows.by_key.get(&key).cloned();
+        let old = rows.row(&key).cloned();
         if old.as_ref().is_some_and(|old| !is_newer(old.meta(), row.meta())) {
             return None;
         }
         let row = Arc::new(row);
-        rows.unindex(&key, old.as_deref());
-        rows.index(&key, &row);
-        rows.by_key.insert(key, row.clone());
+        rows.unindex(old.as_deref());
+        rows.index(&row);
+        rows.by_key.replace(Row(row.clone()));
         Some(Change { old, new: Some(row) })
     }
 
@@ -139,7 +173,7 @@ impl<R: Record> Table<R> {
     pub fn remove(&self, meta: &Meta) -> Option<Change<R>> {
         let mut rows = self.write();
         rows.gone.remove(&meta.uid);
-        let old = rows.by_key.get(&meta.key)?;
+        let old = rows.row(&meta.key)?;
         if old.meta().uid != meta.uid && !is_newer(old.meta(), meta) {
             return None;
         }
@@ -149,7 +183,7 @@ impl<R: Record> Table<R> {
     /// Removes a row that we know the server removed, before its event arrives.
     pub fn forget(&self, key: &ObjectKey, uid: &str) -> Option<Change<R>> {
         let mut rows = self.write();
-        if rows.by_key.get(key).is_none_or(|row| *row.meta().uid != *uid) {
+        if rows.row(key).is_none_or(|row| *row.meta().uid != *uid) {
             return None;
         }
         rows.gone.insert(Arc::from(uid));
@@ -166,8 +200,8 @@ impl<R: Record> Table<R> {
         let mut rows = self.write();
         rows.gone.clear();
         let Some(seen) = rows.seen.take() else { return Vec::new() };
-        let vanished: Vec<ObjectKey> =
-            rows.by_key.keys().filter(|key| !seen.contains(*key)).cloned().collect();
+        let keys = rows.by_key.iter().map(|Row(row)| &row.meta().key);
+        let vanished: Vec<ObjectKey> = keys.filter(|key| !seen.contains(*key)).cloned().collect();
         vanished.iter().filter_map(|key| rows.take(key)).collect()
     }
 
@@ -182,22 +216,28 @@ impl<R: Record> Table<R> {
 
 impl<R: Record> Rows<R> {
     fn take(&mut self, key: &ObjectKey) -> Option<Change<R>> {
-        let old = self.by_key.remove(key)?;
-        self.unindex(key, Some(&old));
+        let Row(old) = self.by_key.take(key)?;
+        self.unindex(Some(&old));
         Some(Change { old: Some(old), new: None })
     }
 
-    fn index(&mut self, key: &ObjectKey, row: &R) {
+    fn row(&self, key: &ObjectKey) -> Option<&Arc<R>> {
+        self.by_key.get(key).map(|Row(row)| row)
+    }
+
+    fn index(&mut self, row: &Arc<R>) {
         if let Some(owner) = row.meta().controller() {
-            self.by_owner.entry(owner.uid.clone()).or_default().insert(key.clone());
+            let rows = self.by_owner.entry(owner.uid.clone()).or_default();
+            rows.insert(Row(row.clone()));
         }
     }
 
-    fn unindex(&mut self, key: &ObjectKey, row: Option<&R>) {
-        let Some(owner) = row.and_then(|row| row.meta().controller()) else { return };
-        if let Some(keys) = self.by_owner.get_mut(&owner.uid) {
-            keys.remove(key);
-            if keys.is_empty() {
+    fn unindex(&mut self, row: Option<&R>) {
+        let Some(row) = row else { return };
+        let Some(owner) = row.meta().controller() else { return };
+        if let Some(rows) = self.by_owner.get_mut(&owner.uid) {
+            rows.remove(&row.meta().key);
+            if rows.is_empty() {
                 self.by_owner.remove(&owner.uid);
             }
         }

@@ -5,17 +5,19 @@ use kruise_common::kind::{CONTROLLER_REVISION, POD, STATEFUL_SET};
 use kruise_common::meta::Meta;
 use kruise_common::pod::Pod;
 use kruise_common::write::{Guard, Operations, Write};
+use kruise_inplace::begin::{Target, begin};
 use kruise_inplace::lifecycle::{initial_state, timestamp};
+use kruise_inplace::refresh::{Context, refresh};
 use serde_json::{Value, json};
 
 use crate::plan::action::Action;
 use crate::pod;
-use crate::revision::{Revisions, controller_reference};
+use crate::revision::{Template, controller_reference};
 use crate::snapshot::{Settings, Snapshot};
 
 /// The calls of `action`, in order. Without valid settings there are no actions, hence no calls.
 pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write> {
-    let Ok(settings) = &snapshot.settings else { return Vec::new() };
+    let Ok((settings, revisions)) = snapshot.chosen() else { return Vec::new() };
     let one = |write: Option<Write>| write.into_iter().collect();
     match action {
         Action::CreateRevision(new) => vec![new.create(snapshot, settings)],
@@ -40,7 +42,7 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
             one(pod.map(|pod| release(pod, snapshot)))
         }
         Action::CreatePod { ordinal, revision } => {
-            create_pod(snapshot, settings, *ordinal, revision, now)
+            create_pod(snapshot, settings, *ordinal, revisions.by_name(revision), now)
         }
         Action::CreateClaims { ordinal } => create_claims(snapshot, settings, *ordinal),
         Action::RepairIdentity { ordinal } => {
@@ -53,9 +55,21 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
         Action::DeletePod { ordinal, .. } => {
             one(snapshot.pods.get(ordinal).map(|pod| Write::delete(&POD, &pod.meta)))
         }
-        Action::Refresh { writes, .. }
-        | Action::UpdateInPlace { writes, .. }
-        | Action::Announce { writes, .. } => writes.clone(),
+        Action::Refresh { ordinal, .. } => {
+            let context = Context {
+                lifecycle: settings.lifecycle.as_ref(),
+                update_revision: &revisions.update.name,
+            };
+            let pod = snapshot.pods.get(ordinal);
+            pod.map(|pod| refresh(pod, &context, now).writes).unwrap_or_default()
+        }
+        Action::UpdateInPlace { ordinal, revision, change } => {
+            let grace_seconds = settings.rolling().map_or(0, |rolling| rolling.grace_seconds);
+            let target = Target { revision, grace_seconds };
+            let pod = snapshot.pods.get(ordinal);
+            pod.and_then(|pod| begin(pod, change, &target, now).ok()).unwrap_or_default()
+        }
+        Action::Announce { writes, .. } => writes.clone(),
     }
 }
 
@@ -87,11 +101,9 @@ fn create_pod(
     snapshot: &Snapshot,
     settings: &Settings,
     ordinal: i32,
-    revision: &str,
+    template: &Template,
     now: Timestamp,
 ) -> Vec<Write> {
-    let Ok(revisions) = Revisions::choose(snapshot, settings) else { return Vec::new() };
-    let template = revisions.by_name(revision);
     let state = initial_state(settings.lifecycle.as_ref(), &template.template);
     let time = timestamp(now);
     let mut writes = create_claims(snapshot, settings, ordinal);

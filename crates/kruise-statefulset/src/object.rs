@@ -57,12 +57,12 @@ impl Wire for WireSet {
     type Record = Set;
     const KIND: &'static Kind = &STATEFUL_SET;
 
-    fn into_record(self, interner: &Interner) -> Option<Set> {
+    fn into_record(self, interner: &Interner) -> Set {
         let meta = Meta::new(&self.metadata, interner);
         let annotations = self.metadata.annotations.unwrap_or_default();
         let spec = self.spec.parse().map(Box::new).map_err(|error| error.to_string());
         // A status that cannot be read is written anew.
         let status = self.status.parse().unwrap_or_default();
-        Some(Set { meta, annotations, spec, status })
+        Set { meta, annotations, spec, status }
     }
 }

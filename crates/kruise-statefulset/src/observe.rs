@@ -1,7 +1,7 @@
 //! From the caches to a [`Snapshot`].
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kruise_common::claim::Claim;
 use kruise_common::gates::FeatureGates;
@@ -59,6 +59,7 @@ pub fn observe(caches: &Caches, gates: FeatureGates, key: &ObjectKey) -> Option<
         revisions,
         foreign_revisions,
         claims,
+        revised: OnceLock::new(),
     })
 }
 

@@ -27,12 +27,8 @@ use turn::{Flow, Turn};
 
 /// What to do about the set, and why not more.
 pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan<Action, Hold> {
-    let chosen = snapshot.settings.as_ref().map_err(Clone::clone).and_then(|settings| {
-        let revisions = Revisions::choose(snapshot, settings)?;
-        Ok((settings, revisions))
-    });
-    match chosen {
-        Ok((settings, revisions)) => staged(snapshot, settings, &revisions, now),
+    match snapshot.chosen() {
+        Ok((settings, revisions)) => staged(snapshot, settings, revisions, now),
         Err(invalid) => refused(invalid),
     }
 }

@@ -63,8 +63,8 @@ pub struct NewRevision {
 }
 
 impl Revisions {
-    /// Chooses both revisions (7.3).
-    pub fn choose(snapshot: &Snapshot, settings: &Settings) -> Result<Self, Invalid> {
+    /// Chooses both revisions (7.3); [`Snapshot::chosen`] has the result.
+    pub(crate) fn choose(snapshot: &Snapshot, settings: &Settings) -> Result<Self, Invalid> {
         let encoded = history::encode(settings.template.get()).map_err(|error| Invalid {
             field: "spec.template".to_owned(),
             problem: error.to_string(),

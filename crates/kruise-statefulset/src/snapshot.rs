@@ -3,7 +3,7 @@
 //! [`Settings::new`] is the only reader of the raw spec; what it refuses is data ([`Invalid`]), not an error.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kruise_api::raw::RawJson;
@@ -20,6 +20,7 @@ use kruise_common::selector::Selector;
 use crate::claims::ClaimTemplate;
 use crate::object::Set;
 use crate::ordinals::Ordinals;
+use crate::revision::Revisions;
 
 /// Everything a decision about one set may depend on.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub foreign_revisions: Vec<Arc<Revision>>,
     /// Claims that exist under a name the set would give, by name.
     pub claims: BTreeMap<Arc<str>, Arc<Claim>>,
+    /// Worked out by [`Snapshot::chosen`].
+    pub(crate) revised: OnceLock<Result<Revisions, Invalid>>,
 }
 
 /// A spec that cannot be acted upon.
@@ -134,6 +137,13 @@ pub struct Retention {
 }
 
 impl Snapshot {
+    /// The settings and the two revisions, or why there is nothing to act upon. The template is encoded once.
+    pub fn chosen(&self) -> Result<(&Settings, &Revisions), Invalid> {
+        let settings = self.settings.as_ref().map_err(Clone::clone)?;
+        let revisions = self.revised.get_or_init(|| Revisions::choose(self, settings));
+        Ok((settings, revisions.as_ref().map_err(Clone::clone)?))
+    }
+
     /// Whether the set is being deleted.
     pub fn deleting(&self) -> bool {
         self.set.meta.terminating()

@@ -14,7 +14,6 @@ use serde_json::json;
 
 use crate::plan::action::Action;
 use crate::plan::hold::Hold;
-use crate::revision::Revisions;
 use crate::snapshot::{Settings, Snapshot};
 
 /// The status write, or `None` if the stored status is right.
@@ -41,9 +40,7 @@ pub fn compute(
 ) -> StatefulSetStatus {
     let mut status = snapshot.set.status.clone();
     status.observed_generation = Some(snapshot.set.meta.generation);
-    if let Ok(settings) = &snapshot.settings
-        && let Ok(revisions) = Revisions::choose(snapshot, settings)
-    {
+    if let Ok((settings, revisions)) = snapshot.chosen() {
         status.collision_count = Some(revisions.collision_count);
         status.label_selector = Some(settings.selector.to_string());
         status.current_revision = Some(revisions.current.name.to_string());

@@ -2,9 +2,7 @@
 //! and none of them can fail, so no stored Pod can poison a watch.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod as TypedPod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kruise_api::keys;
@@ -140,29 +138,30 @@ impl Wire for WirePod {
     type Record = Pod;
     const KIND: &'static Kind = &POD;
 
-    fn into_record(self, interner: &Interner) -> Option<Pod> {
+    fn into_record(self, interner: &Interner) -> Pod {
         let none = BTreeMap::new();
         let annotations = self.metadata.annotations.as_ref().unwrap_or(&none);
         let spec = self.spec;
         let status = self.status;
         let claims = spec.volumes.into_iter().flatten().filter_map(|volume| {
             let claim = volume.persistent_volume_claim?;
-            Some((interner.get(&volume.name), Arc::from(claim.claim_name)))
+            Some((interner.get(&volume.name), interner.get(&claim.claim_name)))
         });
-        let gates = spec.readiness_gates.into_iter().flatten();
-        Some(Pod {
+        let gates = spec.readiness_gates.unwrap_or_default();
+        let containers = each(spec.containers, |container| container.record(interner));
+        Pod {
             meta: Meta::new(&self.metadata, interner),
             annotations: Pairs::kept(annotations, interner, is_read),
             annotated: !annotations.is_empty(),
             phase: phase(status.phase.as_deref()),
             reason: status.reason.map(|reason| interner.get(&reason)),
             node: spec.node_name.map(|node| interner.get(&node)),
-            containers: each(spec.containers, |container| container.record(interner)),
-            gates: gates.map(|gate| interner.get(&gate.condition_type)).collect(),
+            containers: interner.containers(&containers),
+            gates: interner.list(gates.iter().map(|gate| gate.condition_type.as_str())),
             claims: claims.collect(),
             conditions: each(status.conditions, |condition| condition.record(interner)),
             statuses: each(status.container_statuses, |status| status.record(interner)),
-        })
+        }
     }
 }
 
@@ -213,7 +212,7 @@ impl WireCondition {
         Condition {
             kind: interner.get(&self.kind),
             status: self.status == "True",
-            since: self.last_transition_time.map(|time: Time| -> Timestamp { time.0 }),
+            since: self.last_transition_time.map(|time| time.0.into()),
             reason: interner.get(self.reason.as_deref().unwrap_or_default()),
             message: self.message.filter(|_| ours).map(String::into_boxed_str),
         }
@@ -230,7 +229,10 @@ impl WireContainerStatus {
             image_id: interner.get(&self.image_id),
             container_id: self.container_id.unwrap_or_default().into(),
             ready: self.ready,
-            started_at: state.running.and_then(|running| running.started_at).map(|time| time.0),
+            started_at: state
+                .running
+                .and_then(|running| running.started_at)
+                .map(|time| time.0.into()),
             waiting: interner.get(&waiting),
         }
     }

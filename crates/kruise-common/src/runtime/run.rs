@@ -21,7 +21,7 @@ use super::queue::{Queue, Turn};
 use super::recorder::Recorder;
 use super::writer::Writer;
 use crate::key::ObjectKey;
-use crate::plan::{Applied, Hold, Outcome, Plan, Step};
+use crate::plan::{Applied, Hold, Outcome, Plan, Step, reasons, summary};
 use crate::reconciler::Reconciler;
 use crate::write::{Category, WriteError};
 
@@ -29,6 +29,11 @@ use crate::write::{Category, WriteError};
 const BURST: usize = 64;
 /// Least time between two status writes of one object.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// How long a turn starts new actions. What is left gets another turn at once, decided anew: a spec that changes in the
+/// middle of ten thousand creations is obeyed, and the status goes on.
+const TURN: Duration = Duration::from_secs(1);
+/// Least time between two log lines that name the same reasons for waiting with other examples.
+const WAITING_EVERY: Duration = Duration::from_secs(10);
 
 /// Turns the crank for one controller.
 pub struct Crank<R: Reconciler> {
@@ -56,7 +61,8 @@ pub struct Memory {
     failures: u32,
     status_written: Option<Instant>,
     holds: Vec<&'static str>,
-    held: String,
+    /// What the log last said of the holds, and when.
+    said: Option<(String, Instant)>,
 }
 
 /// What is left after a turn.
@@ -127,16 +133,17 @@ impl<R: Reconciler> Crank<R> {
                 let wait = error.retry_after.map(|s| Duration::from_secs(u64::from(s)));
                 After::Failed(wait)
             }
+            None if applied.not_attempted() => After::At(Duration::ZERO),
             None => due(&plan, now, status.unwrap_or_default()),
         }
     }
 
-    /// Logs and counts the plan.
+    /// Logs and counts the plan. A large rollout waits for another pod after every turn; the log tells of new reasons
+    /// at once, of other examples now and then.
     fn explain(&self, key: &ObjectKey, snapshot: &R::Snapshot, plan: &Plan<R::Action, R::Hold>) {
-        let held = plan.holds.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        let mut reasons: Vec<&'static str> = plan.holds.iter().map(Hold::reason).collect();
-        reasons.sort_unstable();
-        reasons.dedup();
+        let reasons = reasons(&plan.holds);
+        let text = summary(&plan.holds);
+        let now = instant();
         self.remember(key, |memory| {
             for gone in memory.holds.iter().filter(|reason| !reasons.contains(reason)) {
                 self.metrics.hold(gone, -1.0);
@@ -144,11 +151,15 @@ impl<R: Reconciler> Crank<R> {
             for new in reasons.iter().filter(|reason| !memory.holds.contains(reason)) {
                 self.metrics.hold(new, 1.0);
             }
-            memory.holds = reasons;
-            if memory.held != held {
-                tracing::info!(controller = R::NAME, object = %key, holds = %held, "waiting");
-                memory.held.clone_from(&held);
+            let said = memory.said.as_ref();
+            let due = memory.holds != reasons
+                || said.is_some_and(|(last, at)| *last != text && now - *at >= WAITING_EVERY);
+            if due {
+                let what = if text.is_empty() { "waits for nothing any more" } else { "waiting" };
+                tracing::info!(controller = R::NAME, object = %key, holds = %text, "{what}");
+                memory.said = Some((text, now));
             }
+            memory.holds = reasons;
         });
         for action in plan.actions() {
             tracing::debug!(controller = R::NAME, object = %key, %action, "planned");
@@ -167,6 +178,7 @@ impl<R: Reconciler> Crank<R> {
     ) -> Applied<R::Action> {
         let mut applied = Applied::default();
         let mut failed = false;
+        let end = instant() + TURN;
         for step in &plan.steps {
             let (actions, width) = match step {
                 Step::InOrder(actions) => (actions, 1),
@@ -175,7 +187,7 @@ impl<R: Reconciler> Crank<R> {
             let outcomes = if failed {
                 actions.iter().map(|action| (action.clone(), Outcome::NotAttempted)).collect()
             } else {
-                self.burst(key, snapshot, actions, width, now).await
+                self.burst(key, snapshot, actions, (width, end), now).await
             };
             failed |= outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Done);
             applied.outcomes.extend(outcomes);
@@ -184,13 +196,13 @@ impl<R: Reconciler> Crank<R> {
     }
 
     /// Slow start: one action first, then twice as many with each round of successes, `most` at most.
-    /// After a failure nothing new is started.
+    /// After a failure, or after `end`, nothing new is started.
     async fn burst(
         &self,
         key: &ObjectKey,
         snapshot: &R::Snapshot,
         actions: &[R::Action],
-        most: usize,
+        (most, end): (usize, Instant),
         now: Timestamp,
     ) -> Vec<(R::Action, Outcome)> {
         let mut outcomes: Vec<_> =
@@ -200,7 +212,8 @@ impl<R: Reconciler> Crank<R> {
         let mut width = 1;
         let mut failed = false;
         loop {
-            while !failed && running.len() < width {
+            // The first action always starts, so that every turn gets on.
+            while !failed && running.len() < width && (next == 0 || instant() < end) {
                 let Some(action) = actions.get(next) else { break };
                 let index = next;
                 let done = self.perform(key, snapshot, action, now);

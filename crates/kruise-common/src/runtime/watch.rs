@@ -139,10 +139,10 @@ impl<W: Wire> Cache<W> {
     }
 
     fn upsert(&self, object: W) {
-        let meta = Meta::new(object.meta(), &self.interner);
-        let change = match object.into_record(&self.interner) {
-            Some(row) => self.table.apply(row),
-            None => self.table.remove(&meta),
+        let change = if object.wanted() {
+            self.table.apply(object.into_record(&self.interner))
+        } else {
+            self.table.remove(&Meta::new(object.meta(), &self.interner))
         };
         if let Some(change) = change {
             self.concern(&change);

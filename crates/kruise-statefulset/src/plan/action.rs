@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use kruise_common::write::Write;
+use kruise_inplace::diff::Change;
 
 use crate::revision::NewRevision;
 
@@ -45,8 +46,6 @@ pub enum Action {
         ordinal: i32,
         /// What is done.
         what: String,
-        /// The prepared writes.
-        writes: Vec<Write>,
     },
     /// Create the missing claims of an ordinal, then its pod.
     CreatePod {
@@ -85,8 +84,8 @@ pub enum Action {
         ordinal: i32,
         /// Name of the revision.
         revision: Arc<str>,
-        /// The prepared writes.
-        writes: Vec<Write>,
+        /// What changes; shared by all pods that come from the same revision.
+        change: Arc<Change>,
     },
     /// Tell a lifecycle hook that a pod is about to be deleted or updated.
     Announce {
@@ -132,7 +131,7 @@ impl fmt::Display for Action {
             Self::DeleteRevision { name } => write!(f, "delete-revision {name}"),
             Self::AdoptPod { name } => write!(f, "adopt {name}"),
             Self::ReleasePod { name } => write!(f, "release {name}"),
-            Self::Refresh { ordinal, what, .. } => write!(f, "refresh {ordinal}: {what}"),
+            Self::Refresh { ordinal, what } => write!(f, "refresh {ordinal}: {what}"),
             Self::CreatePod { ordinal, revision } => write!(f, "create {ordinal} @ {revision}"),
             Self::CreateClaims { ordinal } => write!(f, "create-claims {ordinal}"),
             Self::RepairIdentity { ordinal } => write!(f, "repair-identity {ordinal}"),

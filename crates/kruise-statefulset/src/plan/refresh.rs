@@ -27,7 +27,7 @@ pub fn refresh(turn: &mut Turn<'_>) {
         let Refresh { writes, what, waiting } = refresh_pod(pod, &context, turn.now);
         if !writes.is_empty() {
             turn.touched.insert(ordinal);
-            actions.push(Action::Refresh { ordinal, what, writes });
+            actions.push(Action::Refresh { ordinal, what });
         }
         if let Some(waiting) = waiting {
             turn.explain(ordinal, hold(pod, waiting));

@@ -134,7 +134,7 @@ fn move_pod(
     } else {
         Err("its volumes are not those of the claim templates".to_owned())
     };
-    match change.and_then(|change| in_place(turn, rolling, &change, (ordinal, pod))) {
+    match change.and_then(|change| in_place(turn, rolling, change, (ordinal, pod))) {
         Ok(action) => action,
         Err(_) if rolling.policy == Policy::InPlaceIfPossible => {
             turn.delete(ordinal, pod, Why::Update)
@@ -174,7 +174,7 @@ fn compare(turn: &Turn<'_>, compared: &mut BTreeMap<String, Compared>, pod: &Pod
 fn in_place(
     turn: &mut Turn<'_>,
     rolling: &Rolling,
-    change: &Change,
+    change: Arc<Change>,
     (ordinal, pod): (i32, &Arc<Pod>),
 ) -> Result<Option<Action>, String> {
     let revision = turn.revisions.update.name.clone();
@@ -196,7 +196,8 @@ fn in_place(
         }
     }
     let target = Target { revision: &revision, grace_seconds: rolling.grace_seconds };
-    let writes = begin(pod, change, &target, turn.now).map_err(|error| error.to_string())?;
+    // The writes are built when they are sent: those of a large budget at once would not fit into memory.
+    begin(pod, &change, &target, turn.now).map_err(|error| error.to_string())?;
     turn.touched.insert(ordinal);
-    Ok(Some(Action::UpdateInPlace { ordinal, revision, writes }))
+    Ok(Some(Action::UpdateInPlace { ordinal, revision, change }))
 }
