@@ -1,0 +1,78 @@
+//! `make bench`: controllers against each other and against what the API server can take at all.
+
+mod audit;
+mod cluster;
+mod contestant;
+mod floor;
+mod measure;
+mod report;
+mod requests;
+mod sample;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use rand::seq::SliceRandom;
+
+use crate::contestant::{Bench, Contestant};
+use crate::report::Record;
+use crate::sample::Sample;
+
+/// Measures controllers on embedded clusters with simulated nodes.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "kruise-bench")]
+struct Options {
+    /// Which workloads, of P1 (parallel scale-up), P3 (rolling re-creation), P4 (in-place update).
+    #[arg(long, env = "BENCH", value_delimiter = ',', default_value = "P1,P3,P4")]
+    bench: Vec<Bench>,
+    /// Pods of the set; several sizes are measured one after another.
+    #[arg(long, env = "SIZE", value_delimiter = ',', default_value = "300")]
+    size: Vec<usize>,
+    /// Samples of each; the median counts.
+    #[arg(long, env = "RUNS", default_value_t = 3)]
+    runs: usize,
+    /// Who takes part.
+    #[arg(long, env = "CONTESTANTS", default_value = "hack/bench/contestants.yaml")]
+    contestants: PathBuf,
+    /// Where the records go.
+    #[arg(long, default_value = "target/bench/results.json")]
+    results: PathBuf,
+    /// How long a simulated container takes to start, in milliseconds.
+    #[arg(long, default_value_t = 200)]
+    start_delay_ms: u64,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    // Somebody else may have installed one in this process; either is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    ensure!(!options.size.contains(&0) && options.runs > 0, "SIZE and RUNS must not be 0");
+    let contestants = contestant::read(&options.contestants)?;
+    let rates = floor::measure().await.context("raw rates of the API server")?;
+    report::say(&format!("raw writes/s with {} writers: {rates}", floor::WRITERS));
+    let mut records: Vec<Record> = Vec::new();
+    for &size in &options.size {
+        for run in 1..=options.runs {
+            let mut order: Vec<&Contestant> = contestants.iter().collect();
+            order.shuffle(&mut rand::rng());
+            for contestant in order {
+                let sample = Sample { contestant, size, start_delay_ms: options.start_delay_ms };
+                let name = contestant.title();
+                report::say(&format!("run {run}/{}, {size} pods: {name}", options.runs));
+                let made = sample.run(&options.bench, &rates).await;
+                for record in made.with_context(|| name)? {
+                    report::say(&format!("  {record}"));
+                    records.push(record);
+                }
+                report::store(&options.results, &records)?;
+            }
+        }
+    }
+    let first = contestants.first().map(Contestant::title).unwrap_or_default();
+    report::print(&records, &rates, &first)
+}

@@ -1,0 +1,8 @@
+//! Unit tests: `src/tests/a.rs` tests `src/a.rs`.
+
+mod audit;
+mod contestant;
+mod floor;
+mod measure;
+mod report;
+mod sample;
