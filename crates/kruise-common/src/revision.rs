@@ -20,7 +20,8 @@ pub struct Revision {
     pub meta: Meta,
     /// The number that orders revisions.
     pub revision: i64,
-    /// The stored bytes, exactly as the API server keeps them (the hash is over these bytes).
+    /// The stored bytes, exactly as the API server keeps them (the hash is over these bytes); of revisions that
+    /// another kind of workload controls nothing is kept.
     pub data: RawJson,
 }
 
@@ -54,15 +55,12 @@ impl Wire for WireRevision {
     type Record = Revision;
     const KIND: &'static Kind = &CONTROLLER_REVISION;
 
-    /// Revisions of other workload kinds are not kept: they outnumber ours and carry whole templates.
-    fn wanted(&self) -> bool {
-        let owners = self.metadata.owner_references.iter().flatten();
-        let mut controllers = owners.filter(|owner| owner.controller == Some(true));
-        controllers.all(|owner| owner.api_version.split('/').next() == Some(keys::GROUP))
-    }
-
+    /// Of revisions of other workload kinds only the name counts, which is taken: they outnumber ours and carry
+    /// whole templates.
     fn into_record(self, interner: &Interner) -> Revision {
         let meta = Meta::new(&self.metadata, interner);
-        Revision { meta, revision: self.revision, data: self.data.unwrap_or_default() }
+        let foreign = meta.controller().is_some_and(|owner| *owner.group != *keys::GROUP);
+        let data = self.data.filter(|_| !foreign).unwrap_or_default();
+        Revision { meta, revision: self.revision, data }
     }
 }

@@ -35,10 +35,6 @@ pub trait Wire:
     type Record: Record;
     /// Its kind.
     const KIND: &'static Kind;
-    /// Whether the object is of interest; others are not kept.
-    fn wanted(&self) -> bool {
-        true
-    }
     /// The record of this object.
     fn into_record(self, interner: &Interner) -> Self::Record;
 }

@@ -139,12 +139,7 @@ impl<W: Wire> Cache<W> {
     }
 
     fn upsert(&self, object: W) {
-        let change = if object.wanted() {
-            self.table.apply(object.into_record(&self.interner))
-        } else {
-            self.table.remove(&Meta::new(object.meta(), &self.interner))
-        };
-        if let Some(change) = change {
+        if let Some(change) = self.table.apply(object.into_record(&self.interner)) {
             self.concern(&change);
         }
     }

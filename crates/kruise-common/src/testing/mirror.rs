@@ -36,7 +36,7 @@ impl<W: Wire> MirrorOf<W> {
         // As the watch reads it: from bytes, so that what cannot be read is noticed here too.
         let bytes = object.to_string();
         let wire: W = serde_json::from_str(&bytes).ok()?;
-        wire.wanted().then(|| wire.into_record(&self.interner))
+        Some(wire.into_record(&self.interner))
     }
 }
 

@@ -3,12 +3,16 @@
 
 use std::path::Path;
 
+use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
-use kruise_common::kind::{POD, STATEFUL_SET};
+use kruise_common::kind::{CONTROLLER_REVISION, POD, STATEFUL_SET};
+use kruise_common::testing::drive::Drive;
+use kruise_common::testing::world::World;
 use serde_json::{Value, json};
 
 use crate::builders::{
-    Sim, change, drive, drive_with, in_place, merge, set_image, text, web, web_with, with_claims,
+    Sim, change, drive, drive_with, in_place, merge, process, set_image, start, text, web,
+    web_with, with_claims,
 };
 
 const TURNS: usize = 400;
@@ -245,6 +249,34 @@ fn an_evicted_pod_comes_back_and_an_orphan_is_adopted() {
     });
     settle(&mut sim, &key);
     compare(&sim, "eviction");
+}
+
+#[test]
+fn a_revision_name_that_a_native_set_holds_is_passed_over() {
+    let (mut sim, key) = drive(web(1));
+    settle(&mut sim, &key);
+    let revision = |sim: &Sim| {
+        let set = sim.world.get(&STATEFUL_SET, &key).unwrap();
+        text(set, "/status/updateRevision").to_owned()
+    };
+    let taken = revision(&sim);
+    let mut world = World::new(start());
+    let owner = json!([{
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "native", "controller": true,
+    }]);
+    let native = json!({
+        "metadata": { "name": taken, "namespace": "default", "ownerReferences": owner, "labels": { "app": "web" } },
+        "revision": 1,
+        "data": { "spec": {} },
+    });
+    world.insert(&CONTROLLER_REVISION, native);
+    world.insert(&STATEFUL_SET, web(1));
+    sim = Drive::new(world, || process(FeatureGates::default()));
+    settle(&mut sim, &key);
+    assert_ne!(revision(&sim), taken);
+    let set = sim.world.get(&STATEFUL_SET, &key).unwrap();
+    assert_eq!(set["status"]["collisionCount"], 1);
+    assert_eq!(sim.writes.iter().filter(|write| *write.kind == CONTROLLER_REVISION).count(), 1);
 }
 
 #[test]
