@@ -8,7 +8,7 @@ use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
 use kruise_common::pod::{Pod, parse_name};
 use kruise_common::revision::Revision;
-use kruise_common::table::Table;
+use kruise_common::table::{Record, Table};
 
 use crate::object::Set;
 use crate::revision::by_age;
@@ -63,10 +63,18 @@ pub fn observe(caches: &Caches, gates: FeatureGates, key: &ObjectKey) -> Option<
     })
 }
 
+/// Rows that the set controls. A reference from another namespace counts for nothing: whoever may write there must not
+/// reach into this one.
+fn owned<R: Record>(table: &Table<R>, set: &Set) -> Vec<Arc<R>> {
+    let mut rows = table.owned_by(&set.meta.uid);
+    rows.retain(|row| row.meta().key.namespace == set.meta.key.namespace);
+    rows
+}
+
 /// Without settings (invalid, or the set is being deleted) nothing is adopted or released: only what is controlled counts.
 fn claim_pods(caches: &Caches, set: &Set, settings: Option<&Settings>) -> Claimed {
     let mut claimed = Claimed::default();
-    for pod in caches.pods.owned_by(&set.meta.uid) {
+    for pod in owned(&caches.pods, set) {
         let member = ordinal(set, &pod);
         let selected = settings.is_none_or(|s| s.selector.matches(&pod.meta.labels));
         match member.filter(|_| selected) {
@@ -108,7 +116,7 @@ type Revisions = (Vec<Arc<Revision>>, Vec<Arc<Revision>>);
 fn revisions(caches: &Caches, set: &Set, settings: Option<&Settings>) -> Revisions {
     let prefix = format!("{}-", set.name());
     let all = caches.revisions.with_prefix(&set.meta.key.namespace, &prefix);
-    let mut owned = caches.revisions.owned_by(&set.meta.uid);
+    let mut owned = owned(&caches.revisions, set);
     let selects = |revision: &Revision| {
         settings.is_some_and(|settings| settings.selector.matches(&revision.meta.labels))
     };

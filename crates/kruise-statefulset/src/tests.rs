@@ -1,1 +1,12 @@
-//! Unit tests: `src/tests/a_b.rs` tests `src/a/b.rs`.
+//! Unit tests: `src/tests/a_b.rs` tests `src/a/b.rs`; `facts.rs` builds what they act on.
+
+mod claims;
+mod events;
+mod facts;
+mod observe;
+mod ordinals;
+mod plan_hold;
+mod pod;
+mod snapshot;
+mod status;
+mod watch;

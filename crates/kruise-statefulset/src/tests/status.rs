@@ -1,0 +1,165 @@
+use kruise_api::statefulset::v1beta1::StatefulSetStatus;
+use kruise_common::plan::{Applied, Outcome, Plan};
+use kruise_common::write::{Category, WriteError};
+use serde_json::{Value, json};
+
+use super::facts::{Facts, UID, alone, claim, claim_template, now, pod, set};
+use crate::plan::action::Action;
+use crate::plan::hold::Hold;
+use crate::snapshot::Snapshot;
+use crate::status::compute;
+
+fn status(snapshot: &Snapshot) -> StatefulSetStatus {
+    compute(snapshot, &Plan::default(), &Applied::default(), now())
+}
+
+fn at(revision: &str) -> Value {
+    json!({ "metadata": { "labels": { "controller-revision-hash": revision } } })
+}
+
+/// A set of 2 whose status names `old` as current revision, with these pods; `{update}` stands for its update revision.
+fn snapshot(pods: &[Value]) -> Snapshot {
+    let mut object = set(&json!({}));
+    object["status"] = json!({ "currentRevision": "old" });
+    let update = Facts::new(&object, []).snapshot("").chosen().unwrap().1.update.name.to_string();
+    let pods = pods.iter().map(|pod| {
+        serde_json::from_str::<Value>(&pod.to_string().replace("{update}", &update)).unwrap()
+    });
+    let template =
+        json!({ "metadata": { "labels": { "app": "web" } }, "spec": {}, "$patch": "replace" });
+    let old = json!({
+        "metadata": {
+            "name": "old", "namespace": "default", "uid": "old", "labels": { "app": "web" },
+            "ownerReferences": [{
+                "apiVersion": "apps.kruise.io/v1beta1", "kind": "StatefulSet", "name": "web", "uid": UID,
+                "controller": true,
+            }],
+        },
+        "revision": 1,
+        "data": { "spec": { "template": template } },
+    });
+    Facts::new(&object, pods).with_revision(&old).snapshot("")
+}
+
+#[test]
+fn pods_are_counted_by_revision_readiness_and_availability() {
+    let mut unready = pod(1, &at("{update}"));
+    unready["status"]["conditions"][0]["status"] = json!("False");
+    let mut going = pod(2, &at("{update}"));
+    going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:09:00Z");
+    let seen = snapshot(&[pod(0, &at("other")), unready, going]);
+    let status = status(&seen);
+    assert_eq!((status.replicas, status.ready_replicas, status.available_replicas), (3, 2, 2));
+    // Terminating pods do not count as live ones of a revision, but they are still there.
+    assert_eq!((status.updated_replicas, status.updated_ready_replicas), (1, 1));
+}
+
+#[test]
+fn readiness_has_to_last() {
+    let change = json!({ "updateStrategy": { "rollingUpdate": { "minReadySeconds": 300 } } });
+    let since = |time: &str| {
+        let mut pod = pod(0, &json!({}));
+        pod["status"]["conditions"][0]["lastTransitionTime"] = json!(time);
+        status(&Facts::new(&set(&change), [pod]).snapshot("")).available_replicas
+    };
+    assert_eq!(since("2026-01-01T00:05:00Z"), 1, "exactly five minutes");
+    assert_eq!(since("2026-01-01T00:05:01Z"), 0);
+}
+
+#[test]
+fn the_rollout_ends_when_all_wanted_pods_are_updated_and_ready() {
+    let complete = |pods: &[Value]| {
+        let status = status(&snapshot(pods));
+        status.current_revision == status.update_revision
+    };
+    assert!(complete(&[pod(0, &at("{update}")), pod(1, &at("{update}"))]));
+    assert!(!complete(&[pod(0, &at("{update}"))]), "few pods are not the end (W-9)");
+    assert!(!complete(&[pod(0, &at("{update}")), pod(1, &at("other"))]));
+}
+
+#[test]
+fn claims_are_counted_against_their_template() {
+    let set = set(&json!({ "volumeClaimTemplates": [claim_template("2Gi")] }));
+    let mut grown = claim(0, &json!([]));
+    grown["spec"]["resources"]["requests"]["storage"] = json!("2Gi");
+    grown["status"]["capacity"]["storage"] = json!("2Gi");
+    let facts = Facts::new(&set, []).with_claim(&grown).with_claim(&claim(1, &json!([])));
+    let status = status(&facts.snapshot(""));
+    let [claims] = &status.volume_claims[..] else { panic!("one template") };
+    assert_eq!(claims.volume_claim_name, "data");
+    assert_eq!((claims.compatible_replicas, claims.compatible_ready_replicas), (1, 1));
+}
+
+fn conditions(
+    snapshot: &Snapshot,
+    plan: &Plan<Action, Hold>,
+    applied: &Applied<Action>,
+) -> Vec<(String, String, String)> {
+    let status = compute(snapshot, plan, applied, now());
+    let of = |text: &Option<String>| text.clone().unwrap_or_default();
+    status.conditions.iter().map(|c| (c.type_.clone(), c.status.clone(), of(&c.message))).collect()
+}
+
+fn create(outcome: Outcome) -> Applied<Action> {
+    Applied { outcomes: vec![(Action::CreatePod { ordinal: 0, revision: "r".into() }, outcome)] }
+}
+
+fn condition(kind: &str, status: &str, message: &str) -> (String, String, String) {
+    (kind.to_owned(), status.to_owned(), message.to_owned())
+}
+
+#[test]
+fn a_refused_creation_is_a_condition_until_one_succeeds() {
+    let refused = WriteError::new(Category::Forbidden, "exceeded quota");
+    let failing = create(Outcome::Failed(refused));
+    let raised = condition(
+        "FailedCreatePod",
+        "True",
+        "StatefulPodControl failed to create Pod error: exceeded quota",
+    );
+    assert_eq!(
+        conditions(&alone(&json!({})), &Plan::default(), &failing),
+        std::slice::from_ref(&raised)
+    );
+
+    let mut stored = set(&json!({}));
+    stored["status"] = json!({ "conditions": [{
+        "type": raised.0, "status": raised.1, "message": raised.2, "reason": "forbidden",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }] });
+    let snapshot = || Facts::new(&stored, []).snapshot("");
+    let waiting =
+        Applied { outcomes: vec![(Action::CreateClaims { ordinal: 0 }, Outcome::NotAttempted)] };
+    assert_eq!(conditions(&snapshot(), &Plan::default(), &waiting), [raised], "nothing was tried");
+    let settled = condition("FailedCreatePod", "False", "");
+    assert_eq!(conditions(&snapshot(), &Plan::default(), &create(Outcome::Done)), [settled]);
+}
+
+#[test]
+fn a_race_is_no_condition() {
+    let conflict = create(Outcome::Failed(WriteError::new(Category::Conflict, "changed")));
+    assert!(conditions(&alone(&json!({})), &Plan::default(), &conflict).is_empty());
+}
+
+#[test]
+fn a_taken_name_and_a_spec_without_meaning_are_conditions() {
+    let held = |hold: Hold| Plan { holds: vec![hold], ..Plan::default() };
+    let taken = held(Hold::NameTaken { pod: "web-0".to_owned() });
+    let text = "Pod web-0 exists and belongs to somebody else";
+    let expected = [condition("FailedCreatePod", "True", text)];
+    assert_eq!(conditions(&alone(&json!({})), &taken, &Applied::default()), expected);
+
+    let invalid = held(Hold::InvalidSpec { field: "spec.x".to_owned(), problem: "no".to_owned() });
+    let nonsense = alone(&json!({ "selector": { "matchLabels": null } }));
+    let expected = [condition("InvalidSpec", "True", "spec.x: no")];
+    assert_eq!(conditions(&nonsense, &invalid, &Applied::default()), expected);
+}
+
+#[test]
+fn times_are_whole_seconds_so_that_what_is_read_back_is_equal() {
+    let refused = create(Outcome::Failed(WriteError::new(Category::Invalid, "no")));
+    let odd = now() + jiff::SignedDuration::from_millis(999);
+    let status = compute(&alone(&json!({})), &Plan::default(), &refused, odd);
+    let time = status.conditions[0].last_transition_time.as_ref().unwrap();
+    assert_eq!(time.0, now());
+}
