@@ -99,6 +99,8 @@ pub const CONDITION_FAILED_CREATE_POD: &str = "FailedCreatePod";
 pub const CONDITION_FAILED_UPDATE_POD: &str = "FailedUpdatePod";
 /// Condition of a set: its spec cannot be acted upon (ours).
 pub const CONDITION_INVALID_SPEC: &str = "InvalidSpec";
+/// Condition, not in OpenKruise: the API server refuses a write that everything else waits for, such as a revision.
+pub const CONDITION_REFUSED_WRITE: &str = "RefusedWrite";
 
 // Events on a set (statefulset §20).
 
@@ -130,6 +132,8 @@ pub const EVENT_CREATED_PULL_JOB: &str = "CreatedImagePullJob";
 pub const EVENT_FAILED_CREATE_PULL_JOB: &str = "FailedCreateImagePullJob";
 /// Event: the spec cannot be acted upon (ours).
 pub const EVENT_INVALID_SPEC: &str = "InvalidSpec";
+/// Event, not in OpenKruise: see [`CONDITION_REFUSED_WRITE`].
+pub const EVENT_REFUSED_WRITE: &str = "RefusedWrite";
 
 // Components (G-4, platform §12, §18).
 

@@ -26,7 +26,10 @@ pub fn events(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<No
                 error,
             )])
             .collect(),
-        Action::CreateClaims { ordinal } => created(snapshot, *ordinal, error),
+        Action::CreateClaims { ordinal } => match error {
+            None => created(snapshot, *ordinal, None),
+            Some(_) => refused(action, error),
+        },
         Action::DeletePod { ordinal, .. } => vec![about(
             (keys::EVENT_SUCCESSFUL_DELETE, keys::EVENT_FAILED_DELETE, "delete"),
             &pod(*ordinal),
@@ -42,7 +45,7 @@ pub fn events(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<No
         Action::UpdateInPlace { ordinal, revision, .. } => {
             vec![in_place(&pod(*ordinal), revision, error)]
         }
-        // Adoption, release, state changes, revisions and references give no Events (EV-1).
+        // Adoption, release, state changes, revisions and references give no Events (EV-1) as long as they work.
         Action::CreateRevision(_)
         | Action::RaiseRevision { .. }
         | Action::AdoptRevision { .. }
@@ -51,8 +54,16 @@ pub fn events(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<No
         | Action::ReleasePod { .. }
         | Action::Refresh { .. }
         | Action::RetainClaims { .. }
-        | Action::Announce { .. } => Vec::new(),
+        | Action::Announce { .. } => refused(action, error),
     }
+}
+
+/// What OpenKruise has no Event for, although everything behind it waits.
+fn refused(action: &Action, error: Option<&WriteError>) -> Vec<Note> {
+    let note = |error: &WriteError| {
+        Note::warning(keys::EVENT_REFUSED_WRITE, format!("{action}: {}", error.message))
+    };
+    error.map(note).into_iter().collect()
 }
 
 /// Races and standby are not news; what the server says about the object is.

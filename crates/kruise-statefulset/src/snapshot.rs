@@ -187,7 +187,7 @@ impl Settings {
             claims: claim_templates(spec)?,
             service: spec.service_name.clone().unwrap_or_default(),
             ordered,
-            min_ready_seconds: min_ready_seconds(&update, rolling),
+            min_ready_seconds: min_ready_seconds(spec, &update, rolling),
             update,
             scale_budget: scale
                 .map(|amount| count(amount, replicas, "spec.scaleStrategy.maxUnavailable"))
@@ -298,12 +298,15 @@ fn rolling_update(
     })
 }
 
-/// Always 0 with OnDelete, for the field lives in `rollingUpdate` (section 9).
-fn min_ready_seconds(update: &Update, rolling: Option<&RollingUpdate>) -> i32 {
-    match update {
-        Update::OnDelete => 0,
-        Update::Rolling(_) => rolling.and_then(|r| r.min_ready_seconds).unwrap_or(0).max(0),
-    }
+/// The member of `rollingUpdate`, which counts for nothing with OnDelete (section 9), else that of the spec (K-2).
+fn min_ready_seconds(
+    spec: &StatefulSetSpec,
+    update: &Update,
+    rolling: Option<&RollingUpdate>,
+) -> i32 {
+    let rolling = rolling.filter(|_| matches!(update, Update::Rolling(_)));
+    let seconds = rolling.and_then(|rolling| rolling.min_ready_seconds);
+    seconds.or(spec.min_ready_seconds).unwrap_or(0).max(0)
 }
 
 /// Unknown or empty values make the whole policy Retain (PV-9).

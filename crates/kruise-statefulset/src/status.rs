@@ -135,15 +135,17 @@ fn conditions(
         }
         _ => None,
     });
-    let failed = |concerns: fn(&Action) -> bool, text: &str| {
+    let failed = |concerns: fn(&Action) -> bool, text: fn(&Action) -> String| {
         let failures = applied.failed().filter(|(action, _)| concerns(action));
-        failures.filter(|(_, error)| error.category.concerns_user()).last().map(|(_, error)| {
-            (error.category.as_str().to_owned(), format!("{text}: {}", error.message))
-        })
+        failures.filter(|(_, error)| error.category.concerns_user()).last().map(
+            |(action, error)| {
+                (error.category.as_str().to_owned(), format!("{}: {}", text(action), error.message))
+            },
+        )
     };
     let created = |action: &Action| matches!(action, Action::CreatePod { .. });
-    let create = "StatefulPodControl failed to create Pod error";
-    let update = "StatefulPodControl failed to update Pod error";
+    let create = |_: &Action| "StatefulPodControl failed to create Pod error".to_owned();
+    let update = |_: &Action| "StatefulPodControl failed to update Pod error".to_owned();
     let repaired = |action: &Action| {
         matches!(action, Action::RepairIdentity { .. } | Action::CreateClaims { .. })
     };
@@ -152,6 +154,14 @@ fn conditions(
         && plan.holds.iter().all(|hold| !matches!(hold, Hold::NameTaken { .. }));
     let create_settled = complete || applied.done().any(created);
     let update_settled = complete || applied.done().any(repaired);
+    // Everything else that can be refused, from the revision to a reference; settled by a turn that is refused nothing.
+    let other = |action: &Action| {
+        !matches!(
+            action,
+            Action::CreatePod { .. } | Action::RepairIdentity { .. } | Action::CreateClaims { .. }
+        )
+    };
+    let nothing_failed = applied.failed().next().is_none();
     let mut conditions = snapshot.set.status.conditions.clone();
     let mut set = |kind: &str, problem: Option<(String, String)>, settled: bool| {
         raise(&mut conditions, kind, problem, settled, now);
@@ -159,6 +169,8 @@ fn conditions(
     set(keys::CONDITION_INVALID_SPEC, invalid, snapshot.settings.is_ok());
     set(keys::CONDITION_FAILED_CREATE_POD, failed(created, create).or(taken), create_settled);
     set(keys::CONDITION_FAILED_UPDATE_POD, failed(repaired, update), update_settled);
+    let refused = failed(other, ToString::to_string);
+    set(keys::CONDITION_REFUSED_WRITE, refused, nothing_failed);
     conditions
 }
 

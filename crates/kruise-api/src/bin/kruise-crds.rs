@@ -13,6 +13,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kruise_api::crd;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
 
 /// Field manager of what is applied.
 const MANAGER: &str = "kruise-crds";
@@ -94,11 +95,23 @@ async fn apply(
             refuse_loss(live, crd)?;
         }
     }
-    let mut params = PatchParams::apply(MANAGER).force();
-    params.dry_run = dry_run;
-    let body = Patch::Apply(crd);
-    let applied =
-        api.patch(&name, &params, &body).await.with_context(|| format!("cannot apply {name}"))?;
+    let mut applied = None;
+    if live.as_ref().is_some_and(has_webhook) {
+        println!("{name}: {} its conversion webhook", if dry_run { "would end" } else { "ending" });
+        applied = Some(without_webhook(api, crd, dry_run).await?);
+    }
+    // A dry run cannot build upon a dry run: what has just been tried is the answer.
+    let applied = match applied.filter(|_| dry_run) {
+        Some(applied) => applied,
+        None => {
+            let mut params = PatchParams::apply(MANAGER).force();
+            params.dry_run = dry_run;
+            let body = Patch::Apply(crd);
+            api.patch(&name, &params, &body)
+                .await
+                .with_context(|| format!("cannot apply {name}"))?
+        }
+    };
     if let Some(live) = live {
         // The server's own answer is compared, so what it fills in by itself is no change.
         let value = |crd: &CustomResourceDefinition| serde_json::to_value(crd);
@@ -114,6 +127,31 @@ async fn apply(
         }
     }
     if dry_run { Ok(()) } else { established(api, &name).await }
+}
+
+fn has_webhook(crd: &CustomResourceDefinition) -> bool {
+    crd.spec.conversion.as_ref().is_some_and(|conversion| conversion.webhook.is_some())
+}
+
+/// Server-side apply never removes a member that somebody else set, and the server refuses a webhook beside the
+/// strategy `None`: a merge patch with the whole spec takes it out (both versions have the same content).
+async fn without_webhook(
+    api: &Api<CustomResourceDefinition>,
+    crd: &CustomResourceDefinition,
+    dry_run: bool,
+) -> anyhow::Result<CustomResourceDefinition> {
+    let name = crd.name_any();
+    let mut spec = serde_json::to_value(&crd.spec)?;
+    if let Some(conversion) = spec.get_mut("conversion").and_then(Value::as_object_mut) {
+        conversion.insert("webhook".to_owned(), Value::Null);
+    }
+    let mut params =
+        PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    params.dry_run = dry_run;
+    let body = Patch::Merge(json!({ "spec": spec }));
+    api.patch(&name, &params, &body)
+        .await
+        .with_context(|| format!("cannot end the conversion webhook of {name}"))
 }
 
 /// A CRD that belongs to a Helm release would be deleted with it, and every object with the CRD.

@@ -49,6 +49,11 @@ impl Health {
         self.ready.store(ready, Ordering::Relaxed);
     }
 
+    /// Whether caches are complete.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
     fn stalled_for(&self) -> Duration {
         let progress = Duration::from_millis(self.progress.load(Ordering::Relaxed));
         (now() - self.started).saturating_sub(progress)
@@ -98,7 +103,7 @@ async fn healthz(State(admin): State<Admin>) -> (StatusCode, String) {
 }
 
 async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
-    if admin.health.ready.load(Ordering::Relaxed) {
+    if admin.health.is_ready() {
         (StatusCode::OK, "ok\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "caches are not complete\n")

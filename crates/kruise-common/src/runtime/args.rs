@@ -1,5 +1,4 @@
-//! Flags every controller has. Flags of OpenKruise's manager that would have no meaning here are
-//! accepted by the controllers that need them, so that a flag line can be carried over.
+//! Flags every controller has. Names are those of OpenKruise's manager where it has such a flag.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

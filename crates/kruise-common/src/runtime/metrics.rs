@@ -120,7 +120,7 @@ impl Metrics {
             )?,
             unresolved_writes: IntCounter::new(
                 "kruise_unresolved_writes_total",
-                "Writes without an answer that were looked up live.",
+                "Writes that were refused or got no answer, and whose target was looked up live.",
             )?,
             leader: IntGaugeVec::new(
                 Opts::new("leader_election_master_status", "1 while this replica leads."),

@@ -163,8 +163,13 @@ impl Process {
             ready.set_ready(true);
             tracing::info!("caches are complete");
         };
-        let lead =
-            lead(leadership, self.metrics.clone(), self.lease_name(), self.queue.clone(), keys);
+        let lead = lead(
+            leadership.clone(),
+            self.metrics.clone(),
+            self.lease_name(),
+            self.queue.clone(),
+            keys,
+        );
         let working = crank.clone();
         let stop = self.stop.clone();
         tasks.spawn(async move {
@@ -178,7 +183,7 @@ impl Process {
         tasks.spawn(watch_progress(
             health,
             self.queue.clone(),
-            crank.metrics.clone(),
+            (leadership, crank.metrics.clone()),
             self.stop.clone(),
         ));
         self.until_ended(&lost, &campaign, tasks).await
@@ -222,6 +227,26 @@ impl Process {
         if id.is_empty() { self.name.to_owned() } else { id.clone() }
     }
 
+    /// Nobody else may take over before we have stopped, and we must be able to try more than once until then.
+    fn check_lease_times(&self) -> Result<(), ProcessError> {
+        let lease = self.args.leader_election_lease_duration;
+        let (renew, retry) =
+            (self.args.leader_election_renew_deadline, self.args.leader_election_retry_period);
+        let refuse = |flag: &'static str, value: Duration, rule: &str, limit: Duration| {
+            let problem = format!("{value:?} must be {rule} ({limit:?})");
+            Err(ProcessError::Flag { flag, problem })
+        };
+        if renew >= lease {
+            let rule = "shorter than --leader-election-lease-duration";
+            return refuse("leader-election-renew-deadline", renew, rule, lease);
+        }
+        if retry >= renew {
+            let rule = "shorter than --leader-election-renew-deadline";
+            return refuse("leader-election-retry-period", retry, rule, renew);
+        }
+        Ok(())
+    }
+
     /// Starts the campaign; the handle leads as long as the Lease is ours.
     fn campaign(
         &self,
@@ -232,6 +257,7 @@ impl Process {
         if !self.args.enable_leader_election {
             return Ok(leader::disabled());
         }
+        self.check_lease_times()?;
         let foreign = &self.args.openkruise_lease;
         let (namespace, name) = foreign.split_once('/').ok_or_else(|| ProcessError::Flag {
             flag: "openkruise-lease",
@@ -296,7 +322,6 @@ async fn lead(
     loop {
         let leads = *changes.borrow_and_update();
         metrics.leads(&lease, leads);
-        metrics.conflicts(leadership.standby_reason().is_some());
         if leads {
             tracing::info!(%lease, "leading");
             for key in keys() {
@@ -309,11 +334,12 @@ async fn lead(
     }
 }
 
-/// Tells the probe that the process is alive: a turn ended, or nothing waits for one.
+/// Tells the probe that the process is alive: a turn ended, or nothing waits for one, or the caches are still being
+/// filled (a restart would only begin that again). Tells the metrics whether a foreign manager keeps us from acting.
 async fn watch_progress(
     health: Arc<Health>,
     queue: Arc<Queue>,
-    metrics: Metrics,
+    (leadership, metrics): (Leadership, Metrics),
     stop: CancellationToken,
 ) {
     let mut every = tokio::time::interval(Duration::from_secs(5));
@@ -323,8 +349,9 @@ async fn watch_progress(
             () = stop.cancelled() => return,
             _ = every.tick() => {}
         }
+        metrics.conflicts(leadership.standby_reason().is_some());
         let now = metrics.turns();
-        if now != turns || (queue.depth() == 0 && queue.running() == 0) {
+        if now != turns || !health.is_ready() || (queue.depth() == 0 && queue.running() == 0) {
             health.progressed();
         }
         turns = now;

@@ -6,7 +6,6 @@
 //! without end. Whatever vanished while it was down is found when it is back (mark and sweep).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
@@ -40,7 +39,6 @@ pub struct Cache<W: Wire> {
     queue: Arc<Queue>,
     metrics: Metrics,
     synced: watch::Sender<bool>,
-    broken: AtomicBool,
 }
 
 impl<W: Wire> Cache<W> {
@@ -58,7 +56,6 @@ impl<W: Wire> Cache<W> {
             queue,
             metrics,
             synced: watch::Sender::new(false),
-            broken: AtomicBool::new(false),
         })
     }
 
@@ -91,7 +88,6 @@ impl<W: Wire> Cache<W> {
                 }
                 Some(Err(error)) => {
                     failures += 1;
-                    self.broken.store(true, Ordering::Relaxed);
                     self.metrics.watch_error(W::KIND.plural);
                     tracing::warn!(resource = W::KIND.plural, failures, %error, "watch failed");
                     let delay = backoff.delay(failures, rand::random());
@@ -112,11 +108,6 @@ impl<W: Wire> Cache<W> {
         let _ = synced.wait_for(|synced| *synced).await;
     }
 
-    /// Whether the watch is up: false while it is being opened again after an error.
-    pub fn healthy(&self) -> bool {
-        !self.broken.load(Ordering::Relaxed)
-    }
-
     fn take(&self, event: Event<W>) {
         match event {
             Event::Init => self.table.begin_sync(),
@@ -126,7 +117,6 @@ impl<W: Wire> Cache<W> {
                     self.concern(&change);
                 }
                 self.synced.send_replace(true);
-                self.broken.store(false, Ordering::Relaxed);
             }
             Event::Delete(object) => {
                 let meta = Meta::new(object.meta(), &self.interner);

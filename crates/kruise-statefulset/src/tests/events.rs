@@ -55,6 +55,20 @@ fn what_was_done_is_told_in_openkruises_words() {
 }
 
 #[test]
+fn what_openkruise_is_silent_about_is_told_when_it_is_refused() {
+    let snapshot = alone(&json!({}));
+    let adopt = Action::AdoptRevision { name: "web-1".into() };
+    let claims = Action::CreateClaims { ordinal: 0 };
+    for (action, text) in [
+        (&adopt, "Warning RefusedWrite: adopt-revision web-1: the server says no"),
+        (&claims, "Warning RefusedWrite: create-claims 0: the server says no"),
+    ] {
+        assert_eq!(texts(&events(&snapshot, action, &failed(Category::Forbidden))), [text]);
+        assert!(events(&snapshot, action, &Outcome::Done).is_empty());
+    }
+}
+
+#[test]
 fn races_are_no_news() {
     let snapshot = alone(&json!({}));
     let create = Action::CreatePod { ordinal: 0, revision: "r".into() };

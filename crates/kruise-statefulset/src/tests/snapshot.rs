@@ -64,6 +64,18 @@ fn on_delete_has_no_rolling_update_and_no_min_ready_seconds() {
 }
 
 #[test]
+fn min_ready_seconds_may_stand_where_native_sets_have_it() {
+    let of = |own: &Value, rolling: &Value, kind: &str| {
+        let strategy = json!({ "type": kind, "rollingUpdate": { "minReadySeconds": rolling } });
+        settings(&json!({ "minReadySeconds": own, "updateStrategy": strategy })).min_ready_seconds
+    };
+    assert_eq!(of(&json!(5), &Value::Null, "RollingUpdate"), 5);
+    assert_eq!(of(&json!(5), &json!(0), "RollingUpdate"), 0, "the nearer one wins");
+    assert_eq!(of(&json!(5), &json!(9), "OnDelete"), 5);
+    assert_eq!(of(&json!(-5), &Value::Null, "RollingUpdate"), 0);
+}
+
+#[test]
 fn claims_are_kept_unless_both_members_say_something_known() {
     let of = |policy: &Value| {
         let Retention { delete_with_set, delete_with_pod } =

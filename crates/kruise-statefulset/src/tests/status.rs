@@ -136,6 +136,32 @@ fn a_refused_creation_is_a_condition_until_one_succeeds() {
 }
 
 #[test]
+fn a_refused_revision_is_a_condition_until_a_turn_is_refused_nothing() {
+    let adopt = |outcome: Outcome| Applied {
+        outcomes: vec![(Action::AdoptRevision { name: "web-1".into() }, outcome)],
+    };
+    let refused = adopt(Outcome::Failed(WriteError::new(Category::Forbidden, "no")));
+    let raised = condition("RefusedWrite", "True", "adopt-revision web-1: no");
+    let seen = alone(&json!({}));
+    assert_eq!(conditions(&seen, &Plan::default(), &refused), [raised.clone()]);
+
+    let mut stored = set(&json!({}));
+    stored["status"] = json!({ "conditions": [{
+        "type": raised.0, "status": raised.1, "message": raised.2, "reason": "forbidden",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }] });
+    let snapshot = || Facts::new(&stored, []).snapshot("");
+    let unknown = adopt(Outcome::Failed(WriteError::new(Category::Unknown, "no answer")));
+    assert_eq!(
+        conditions(&snapshot(), &Plan::default(), &unknown),
+        [raised],
+        "nobody said that it works"
+    );
+    let settled = condition("RefusedWrite", "False", "");
+    assert_eq!(conditions(&snapshot(), &Plan::default(), &adopt(Outcome::Done)), [settled]);
+}
+
+#[test]
 fn a_race_is_no_condition() {
     let conflict = create(Outcome::Failed(WriteError::new(Category::Conflict, "changed")));
     assert!(conditions(&alone(&json!({})), &Plan::default(), &conflict).is_empty());
