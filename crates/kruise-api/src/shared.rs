@@ -1,6 +1,9 @@
 //! What several kinds share on the wire.
 
+pub mod field;
 pub mod inplace;
+pub mod labels;
 pub mod quantity;
 pub mod readiness;
+pub mod selector;
 pub mod template;

@@ -3,3 +3,4 @@
 pub mod default;
 pub mod v1alpha1;
 pub mod v1beta1;
+pub mod validate;

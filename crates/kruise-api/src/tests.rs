@@ -6,3 +6,4 @@ mod shared_quantity;
 mod shared_template;
 mod statefulset;
 mod statefulset_default;
+mod statefulset_validate;

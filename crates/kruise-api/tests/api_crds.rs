@@ -1,4 +1,4 @@
-#![expect(clippy::disallowed_methods, reason = "a test that acts as the cluster's owner")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
 //! `kruise-crds` against a real API server whose CRD is as OpenKruise's chart left it. Run by `hack/test api`; alone on
 //! its cluster, for it changes the CRD that others use.
 

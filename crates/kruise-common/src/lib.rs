@@ -19,7 +19,6 @@ pub mod reconciler;
 pub mod revision;
 #[cfg(feature = "runtime")]
 pub mod runtime;
-pub mod selector;
 pub mod table;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use kruise_api::shared::selector::Labels;
 use serde::{Deserialize, Deserializer};
 
 use crate::intern::Interner;
@@ -70,6 +71,12 @@ impl Pairs {
     /// An owned ordered map.
     pub fn to_map(&self) -> BTreeMap<String, String> {
         self.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    }
+}
+
+impl Labels for Pairs {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.get(key)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kruise_api::raw::RawJson;
+use kruise_api::shared::selector::Selector;
 use kruise_api::statefulset::v1beta1::{
     Lifecycle, PriorityStrategy, RollingUpdate, StatefulSetSpec,
 };
@@ -15,7 +16,6 @@ use kruise_common::claim::Claim;
 use kruise_common::gates::FeatureGates;
 use kruise_common::pod::Pod;
 use kruise_common::revision::Revision;
-use kruise_common::selector::Selector;
 
 use crate::claims::ClaimTemplate;
 use crate::object::Set;
@@ -231,7 +231,7 @@ fn match_template(selector: &Selector, template: &RawJson) -> Result<(), Invalid
         .parse()
         .map_err(|error| invalid("spec.template", format!("cannot be read: {error}")))?;
     let labels = labelled.metadata.and_then(|meta| meta.labels).unwrap_or_default();
-    if selector.matches_map(&labels) {
+    if selector.matches(&labels) {
         return Ok(());
     }
     let have = labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");

@@ -101,16 +101,13 @@ async fn apply(
         applied = Some(without_webhook(api, crd, dry_run).await?);
     }
     // A dry run cannot build upon a dry run: what has just been tried is the answer.
-    let applied = match applied.filter(|_| dry_run) {
-        Some(applied) => applied,
-        None => {
-            let mut params = PatchParams::apply(MANAGER).force();
-            params.dry_run = dry_run;
-            let body = Patch::Apply(crd);
-            api.patch(&name, &params, &body)
-                .await
-                .with_context(|| format!("cannot apply {name}"))?
-        }
+    let applied = if let Some(tried) = applied.filter(|_| dry_run) {
+        tried
+    } else {
+        let mut params = PatchParams::apply(MANAGER).force();
+        params.dry_run = dry_run;
+        let body = Patch::Apply(crd);
+        api.patch(&name, &params, &body).await.with_context(|| format!("cannot apply {name}"))?
     };
     if let Some(live) = live {
         // The server's own answer is compared, so what it fills in by itself is no change.

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use kruise_api::statefulset::v1beta1::PriorityStrategy;
 
 use crate::meta::Pairs;
-use crate::selector::Selector;
+use kruise_api::shared::selector::Selector;
 
 /// Sorts stably by `strategy`; who goes first comes first. `labels` are those of an item.
 pub fn sort<T>(items: &mut [T], strategy: &PriorityStrategy, labels: impl Fn(&T) -> &Pairs) {

@@ -4,7 +4,17 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::meta::Pairs;
+/// Labels that can be looked up by key.
+pub trait Labels {
+    /// The value of a label.
+    fn label(&self, key: &str) -> Option<&str>;
+}
+
+impl Labels for BTreeMap<String, String> {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.get(key).map(String::as_str)
+    }
+}
 
 /// A selector that can be evaluated; built once per object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,18 +90,9 @@ impl Selector {
     }
 
     /// Whether labels satisfy every requirement.
-    pub fn matches(&self, labels: &Pairs) -> bool {
-        self.holds(|key| labels.get(key))
-    }
-
-    /// Like [`Selector::matches`], for a plain map.
-    pub fn matches_map(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.holds(|key| labels.get(key).map(String::as_str))
-    }
-
-    fn holds<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+    pub fn matches(&self, labels: &impl Labels) -> bool {
         self.requirements.iter().all(|requirement| {
-            let value = label(&requirement.key);
+            let value = labels.label(&requirement.key);
             match &requirement.rule {
                 Rule::Equals(wanted) => value == Some(wanted),
                 Rule::In(values) => value.is_some_and(|v| values.iter().any(|wanted| wanted == v)),
