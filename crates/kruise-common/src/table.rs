@@ -186,15 +186,17 @@ impl<R: Record> Table<R> {
         rows.take(key)
     }
 
-    /// A relist starts: from now on every row that is applied counts as seen.
+    /// A relist starts: from now on every row that is applied counts as seen. The old watch has ended and the list is
+    /// yet to be read, so nothing is under way that could bring back what we deleted before.
     pub fn begin_sync(&self) {
-        self.write().seen = Some(HashSet::default());
+        let mut rows = self.write();
+        rows.gone.clear();
+        rows.seen = Some(HashSet::default());
     }
 
     /// A relist is complete: rows that were not seen are gone.
     pub fn end_sync(&self) -> Vec<Change<R>> {
         let mut rows = self.write();
-        rows.gone.clear();
         let Some(seen) = rows.seen.take() else { return Vec::new() };
         let keys = rows.by_key.iter().map(|Row(row)| &row.meta().key);
         let vanished: Vec<ObjectKey> = keys.filter(|key| !seen.contains(*key)).cloned().collect();

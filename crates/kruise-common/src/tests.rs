@@ -1,5 +1,34 @@
 //! Unit tests: `src/tests/a_b.rs` tests `src/a/b.rs`.
 
+mod budget;
+mod gates;
 mod history;
+mod intern;
+mod key;
+mod meta;
+mod moment;
+mod ordering_priority;
+mod plan;
+mod pod;
+mod pod_wire;
+#[cfg(feature = "runtime")]
+mod runtime_args;
+#[cfg(feature = "runtime")]
+mod runtime_backoff;
 #[cfg(feature = "runtime")]
 mod runtime_leader;
+#[cfg(feature = "runtime")]
+mod runtime_limiter;
+#[cfg(feature = "runtime")]
+mod runtime_metrics;
+#[cfg(feature = "runtime")]
+mod runtime_queue;
+#[cfg(feature = "runtime")]
+mod runtime_recorder;
+#[cfg(feature = "runtime")]
+mod runtime_run;
+#[cfg(feature = "runtime")]
+mod runtime_writer;
+mod support;
+mod table;
+mod write;

@@ -56,7 +56,7 @@ pub enum Patch {
     Strategic(Value),
 }
 
-/// A live read before a write: the object must still exist under this UID and not be terminating (E-19, R-20).
+/// A live read before a write: the object must still exist under this UID (E-19, R-20).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
     /// Kind of the guarding object.
@@ -65,6 +65,20 @@ pub struct Guard {
     pub key: ObjectKey,
     /// Its UID.
     pub uid: Arc<str>,
+    /// Whether it may be terminating.
+    pub may_terminate: bool,
+}
+
+impl Guard {
+    /// The object must be alive.
+    pub fn alive(kind: &'static Kind, meta: &Meta) -> Self {
+        Self { kind, key: meta.key.clone(), uid: meta.uid.clone(), may_terminate: false }
+    }
+
+    /// The object must be there, terminating or not.
+    pub fn there(kind: &'static Kind, meta: &Meta) -> Self {
+        Self { may_terminate: true, ..Self::alive(kind, meta) }
+    }
 }
 
 impl Write {

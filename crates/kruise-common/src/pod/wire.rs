@@ -1,12 +1,12 @@
-//! Reads a Pod off the wire into its record: only the members that controllers look at are parsed,
-//! and none of them can fail, so no stored Pod can poison a watch.
+//! Reads a Pod off the wire into its record: only the members that controllers look at are parsed. Whatever is absent
+//! or null may be so, and no time fails, so nothing that Go writes of a stored Pod can poison a watch.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod as TypedPod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kruise_api::keys;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Condition, Container, ContainerStatus, Phase, Pod};
 use crate::intern::Interner;
@@ -97,6 +97,7 @@ struct WireCondition {
     #[serde(rename = "type")]
     kind: String,
     status: String,
+    #[serde(deserialize_with = "time_or_none")]
     last_transition_time: Option<Time>,
     reason: Option<String>,
     message: Option<String>,
@@ -125,7 +126,14 @@ struct WireState {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct WireRunning {
+    #[serde(deserialize_with = "time_or_none")]
     started_at: Option<Time>,
+}
+
+/// Go accepts the last hours of the year 9999 in any zone, and then writes five digits of year in UTC.
+fn time_or_none<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Time>, D::Error> {
+    let text = Option::<String>::deserialize(source)?;
+    Ok(text.and_then(|text| text.parse().ok()).map(Time))
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -5,8 +5,8 @@
 //! Leader election on a Lease of our own (platform §18.4).
 //!
 //! # Guarantees
-//! Never two leaders: a rival's Lease counts as expired only after we have watched it unchanged for its whole
-//! duration on our own monotonic clock; every write replaces exactly the record that was read; our own validity
+//! Never two leaders: a rival's Lease counts as expired only after we have watched it unchanged (or deleted) for its
+//! whole duration on our own monotonic clock; every write replaces exactly the record that was read; our own validity
 //! starts when the request was *sent* and ends at the renew deadline, earlier than anybody else may take over.
 //! [`Leadership::is_leader`] looks at the clock itself, so a process that was stopped for a while does not lead
 //! when it continues, whatever its tasks have seen.
@@ -147,7 +147,7 @@ impl Leadership {
         self.is_leader().then_some(guard)
     }
 
-    /// Tells of every change of leadership.
+    /// Tells of every change of leadership, and of the reason to stand by.
     pub fn changed(&self) -> watch::Receiver<bool> {
         self.shared.changed.subscribe()
     }
@@ -168,7 +168,12 @@ impl Leadership {
     }
 
     fn set_standby(&self, reason: Option<StandbyReason>) {
-        *self.shared.standby.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+        let mut standby = self.shared.standby.lock().unwrap_or_else(PoisonError::into_inner);
+        if *standby != reason {
+            *standby = reason;
+            drop(standby);
+            self.shared.changed.send_modify(|_| {});
+        }
     }
 
     fn writing(&self) -> usize {
@@ -186,17 +191,29 @@ impl Shared {
 /// A record and since when we have seen it unchanged.
 #[derive(Default)]
 struct Observed {
-    record: Option<(Option<String>, Option<MicroTime>, Option<i32>)>,
+    /// The holder, and the resource version: no clock of a process can make two renewals look the same.
+    record: Option<(Option<String>, Option<String>)>,
     since: Option<Instant>,
+    /// Whether it changed while we looked.
+    changed: bool,
 }
 
 impl Observed {
+    /// What was read, or, of a Lease that is gone, what it said last: its leader may be writing all the same.
+    fn spec(&self, lease: Option<&Lease>) -> LeaseSpec {
+        let last = || {
+            let holder_identity = self.record.clone().and_then(|(holder, _)| holder);
+            Some(LeaseSpec { holder_identity, ..LeaseSpec::default() })
+        };
+        lease.map_or_else(last, |lease| lease.spec.clone()).unwrap_or_default()
+    }
+
     /// Takes in what was read; how long it has been unchanged for us.
-    fn unchanged_for(&mut self, spec: &LeaseSpec, now: Instant) -> Duration {
-        let record =
-            (spec.holder_identity.clone(), spec.renew_time.clone(), spec.lease_transitions);
+    fn unchanged_for(&mut self, lease: Option<&Lease>, now: Instant) -> Duration {
+        let version = lease.and_then(|lease| lease.metadata.resource_version.clone());
+        let record = (self.spec(lease).holder_identity, version);
         if self.record.as_ref() != Some(&record) {
-            self.record = Some(record);
+            self.changed = self.record.replace(record).is_some();
             self.since = Some(now);
         }
         self.since.map_or(Duration::ZERO, |since| now - since)
@@ -274,15 +291,12 @@ impl Candidate {
 
     /// One try to get or keep the Lease.
     async fn attempt(&mut self) -> kube::Result<bool> {
-        if self.foreign_holder_lives().await {
+        if self.foreign_holder_lives().await? {
             return Ok(false);
         }
-        let Some(mut lease) = self.api.get_opt(&self.config.name).await? else {
-            return self.create().await;
-        };
-        let spec = lease.spec.clone().unwrap_or_default();
-        let now = Instant::now();
-        let unchanged = self.seen.unchanged_for(&spec, now);
+        let lease = self.api.get_opt(&self.config.name).await?;
+        let spec = self.seen.spec(lease.as_ref());
+        let unchanged = self.seen.unchanged_for(lease.as_ref(), Instant::now());
         let ours = spec.holder_identity.as_deref() == Some(&self.config.identity);
         let held = spec.holder_identity.as_deref().is_some_and(|holder| !holder.is_empty());
         let seconds = u64::try_from(spec.lease_duration_seconds.unwrap_or(0)).unwrap_or(0);
@@ -290,7 +304,9 @@ impl Candidate {
         if !ours && held && unchanged < duration {
             return Ok(false);
         }
-        lease.spec = Some(self.claim(&spec, ours));
+        let claim = Some(self.claim(&spec, ours));
+        let Some(mut lease) = lease else { return self.create(claim).await };
+        lease.spec = claim;
         match self.api.replace(&self.config.name, &PostParams::default(), &lease).await {
             Ok(_) => Ok(true),
             // Somebody was faster, or changed something else on it: the next try reads who holds it now.
@@ -298,12 +314,10 @@ impl Candidate {
         }
     }
 
-    async fn create(&self) -> kube::Result<bool> {
+    async fn create(&self, spec: Option<LeaseSpec>) -> kube::Result<bool> {
         let name = self.config.name.clone();
-        let lease = Lease {
-            metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() },
-            spec: Some(self.claim(&LeaseSpec::default(), false)),
-        };
+        let lease =
+            Lease { metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() }, spec };
         match self.api.create(&PostParams::default(), &lease).await {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(false),
@@ -326,30 +340,31 @@ impl Candidate {
     }
 
     /// Whether an OpenKruise manager leads (18.4): its Lease is held and was renewed while we looked, or, at first
-    /// sight, recently by the clock. What cannot be read counts as absent.
-    async fn foreign_holder_lives(&mut self) -> bool {
+    /// sight, recently by the clock. What we may not read counts as absent; a look that failed tells nothing, neither
+    /// that it died nor, later, that it came back.
+    async fn foreign_holder_lives(&mut self) -> kube::Result<bool> {
         let Some(foreign) = self.config.conflict.clone().filter(|_| !self.config.allow_coexistence)
         else {
-            return false;
+            return Ok(false);
         };
         let api: Api<Lease> = Api::namespaced(self.client.clone(), &foreign.namespace);
         let lease = match api.get_opt(&foreign.name).await {
-            Ok(lease) => lease,
-            Err(error) => {
-                tracing::debug!(%error, lease = foreign.name, "cannot read the foreign Lease");
-                None
+            Err(kube::Error::Api(status)) if status.is_forbidden() => {
+                tracing::debug!(%status, lease = foreign.name, "may not read the foreign Lease");
+                self.leadership.set_standby(None);
+                return Ok(false);
             }
+            looked => looked?,
         };
-        let spec = lease.and_then(|lease| lease.spec).unwrap_or_default();
+        let spec = lease.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();
         let holder = spec.holder_identity.clone().unwrap_or_default();
         let seconds = i64::from(spec.lease_duration_seconds.unwrap_or(15));
-        let first = self.foreign.since.is_none();
-        let unchanged = self.foreign.unchanged_for(&spec, Instant::now());
+        let unchanged = self.foreign.unchanged_for(lease.as_ref(), Instant::now());
         let recent = spec.renew_time.as_ref().is_some_and(|renewed| {
             Timestamp::now().duration_since(renewed.0).as_secs().abs() <= seconds
         });
         let waited = unchanged.as_secs() >= seconds.unsigned_abs();
-        let lives = !holder.is_empty() && !waited && (recent || !first);
+        let lives = !holder.is_empty() && !waited && (recent || self.foreign.changed);
         let reason = lives.then(|| StandbyReason { holder: holder.clone() });
         if reason.is_some() && self.leadership.standby_reason() != reason {
             tracing::warn!(
@@ -359,7 +374,7 @@ impl Candidate {
             );
         }
         self.leadership.set_standby(reason);
-        lives
+        Ok(lives)
     }
 
     /// Nothing is written any more; the successor may start at once.
@@ -370,7 +385,16 @@ impl Candidate {
             sleep(Duration::from_millis(5)).await;
         }
         let left = until.saturating_duration_since(Instant::now());
-        let release = async {
+        match timeout(left.min(Duration::from_secs(5)), self.clear()).await {
+            Ok(Ok(())) => tracing::info!(lease = self.config.name, "released the Lease"),
+            Ok(Err(error)) => tracing::warn!(%error, "Lease not released"),
+            Err(_) => tracing::warn!("Lease not released in time"),
+        }
+    }
+
+    /// Takes our name off the Lease.
+    async fn clear(&self) -> kube::Result<()> {
+        loop {
             let Some(mut lease) = self.api.get_opt(&self.config.name).await? else { return Ok(()) };
             let spec = lease.spec.clone().unwrap_or_default();
             if spec.holder_identity.as_deref() != Some(&self.config.identity) {
@@ -381,12 +405,11 @@ impl Candidate {
                 lease_duration_seconds: Some(1),
                 ..spec
             });
-            self.api.replace(&self.config.name, &PostParams::default(), &lease).await.map(|_| ())
-        };
-        match timeout(left.min(Duration::from_secs(5)), release).await {
-            Ok(Ok(())) => tracing::info!(lease = self.config.name, "released the Lease"),
-            Ok(Err(error)) => tracing::warn!(%error, "Lease not released"),
-            Err(_) => tracing::warn!("Lease not released in time"),
+            match self.api.replace(&self.config.name, &PostParams::default(), &lease).await {
+                // A renewal that was under way at the stop came in between.
+                Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                other => return other.map(|_| ()),
+            }
         }
     }
 }

@@ -52,6 +52,9 @@ impl Limiter {
                 let fits = (state.in_flight as f64) < state.window.floor().max(1.0);
                 if pause.is_none() && fits {
                     state.in_flight += 1;
+                    drop(state);
+                    // The window may have grown by more than this one.
+                    self.freed.notify_one();
                     return Slot { limiter: self, started: now };
                 }
                 pause

@@ -91,11 +91,11 @@ impl<R: Reconciler> Crank<R> {
         let after = self.reconcile(&turn.key).await;
         let result = match after {
             After::Nothing => {
-                self.remember(&turn.key, |memory| memory.failures = 0);
+                self.succeeded(&turn.key);
                 TurnResult::Success
             }
             After::At(delay) => {
-                self.remember(&turn.key, |memory| memory.failures = 0);
+                self.succeeded(&turn.key);
                 self.queue.add_after(turn.key.clone(), delay);
                 TurnResult::RequeueAfter
             }
@@ -177,19 +177,21 @@ impl<R: Reconciler> Crank<R> {
         now: Timestamp,
     ) -> Applied<R::Action> {
         let mut applied = Applied::default();
-        let mut failed = false;
+        let mut ended = false;
         let end = instant() + TURN;
         for step in &plan.steps {
             let (actions, width) = match step {
                 Step::InOrder(actions) => (actions, 1),
                 Step::Burst(actions) => (actions, BURST),
             };
-            let outcomes = if failed {
+            // A step that took long is the last one of its turn.
+            ended |= !applied.outcomes.is_empty() && instant() >= end;
+            let outcomes = if ended {
                 actions.iter().map(|action| (action.clone(), Outcome::NotAttempted)).collect()
             } else {
                 self.burst(key, snapshot, actions, (width, end), now).await
             };
-            failed |= outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Done);
+            ended |= outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Done);
             applied.outcomes.extend(outcomes);
         }
         applied
@@ -305,6 +307,14 @@ impl<R: Reconciler> Crank<R> {
             return change(known);
         }
         change(memory.entry(key.clone()).or_default())
+    }
+
+    /// Forgets failures; an object that is gone stays forgotten.
+    fn succeeded(&self, key: &ObjectKey) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = memory.get_mut(key) {
+            known.failures = 0;
+        }
     }
 
     fn forget(&self, key: &ObjectKey) {

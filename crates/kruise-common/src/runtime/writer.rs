@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use http::{Method, header};
 use kube::Client;
+use kube::client::Body;
 use kube::core::Status;
 use serde_json::json;
 use tokio::time::{Instant, timeout};
@@ -70,10 +71,10 @@ impl Writer {
 
     /// Sends `write` on behalf of `owner`.
     pub async fn send(&self, owner: &ObjectKey, write: &Write) -> Result<(), WriteError> {
+        let slot = self.limiter.enter().await;
         if let Some(guard) = &write.guard {
             self.check(guard).await?;
         }
-        let slot = self.limiter.enter().await;
         let not_leader = || WriteError::new(Category::NotLeader, "this replica does not lead");
         let _leading = self.leadership.enter().ok_or_else(not_leader)?;
         let started = Instant::now();
@@ -152,7 +153,7 @@ impl Writer {
         if seen.metadata.uid.as_deref() != Some(&*guard.uid) {
             return Err(gone("is gone: another object has its name"));
         }
-        if seen.metadata.deletion_timestamp.is_some() {
+        if !guard.may_terminate && seen.metadata.deletion_timestamp.is_some() {
             return Err(gone("is being deleted"));
         }
         Ok(())
@@ -165,16 +166,26 @@ impl Writer {
     }
 
     async fn request(&self, request: http::Request<Vec<u8>>) -> Result<Vec<u8>, WriteError> {
-        match timeout(self.timeout, self.client.request_text(request)).await {
-            Err(_) => {
-                let waited = self.timeout.as_secs();
-                let text = format!("no answer from the API server within {waited} s");
-                Err(WriteError::new(Category::Unknown, text))
-            }
-            Ok(Ok(body)) => Ok(body.into_bytes()),
-            Ok(Err(kube::Error::Api(status))) => Err(classify(&status)),
-            Ok(Err(error)) => Err(WriteError::new(Category::Unknown, error.to_string())),
+        timeout(self.timeout, self.exchange(request)).await.unwrap_or_else(|_| {
+            let waited = self.timeout.as_secs();
+            let text = format!("no answer from the API server within {waited} s");
+            Err(WriteError::new(Category::Unknown, text))
+        })
+    }
+
+    async fn exchange(&self, request: http::Request<Vec<u8>>) -> Result<Vec<u8>, WriteError> {
+        let unknown = |error: kube::Error| WriteError::new(Category::Unknown, error.to_string());
+        let response = self.client.send(request.map(Body::from)).await.map_err(unknown)?;
+        let (head, body) = response.into_parts();
+        let body = body.collect_bytes().await.map_err(unknown)?.to_vec();
+        if !head.status.is_client_error() && !head.status.is_server_error() {
+            return Ok(body);
         }
+        let mut error = classify(&read_status(head.status, &body));
+        // Priority and Fairness answers with text, and says only here how long to wait.
+        let wait = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        error.retry_after = error.retry_after.or(wait.and_then(|seconds| seconds.parse().ok()));
+        Err(error)
     }
 
     /// The reply goes into the cache.
@@ -288,6 +299,13 @@ fn still_there(body: &[u8]) -> bool {
     let waits = meta.deletion_grace_period_seconds.is_some_and(|seconds| seconds > 0)
         || meta.finalizers.is_some_and(|finalizers| !finalizers.is_empty());
     meta.deletion_timestamp.is_some() && waits
+}
+
+/// The body of a failure; proxies send something else.
+fn read_status(code: http::StatusCode, body: &[u8]) -> Status {
+    let text = || Status::failure(String::from_utf8_lossy(body).trim(), "Unreadable");
+    let status: Status = serde_json::from_slice(body).unwrap_or_else(|_| text());
+    if status.code == 0 { status.with_code(code.as_u16()) } else { status }
 }
 
 /// The category of an error answer. A JSON Patch whose `test` fails and a changed UID answer 422

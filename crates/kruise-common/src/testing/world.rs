@@ -186,7 +186,8 @@ impl World {
 
     fn check(&self, guard: &Guard) -> Result<(), WriteError> {
         let alive = self.get(guard.kind, &guard.key).is_some_and(|object| {
-            meta(object, "uid") == Some(&*guard.uid) && meta(object, "deletionTimestamp").is_none()
+            meta(object, "uid") == Some(&*guard.uid)
+                && (guard.may_terminate || meta(object, "deletionTimestamp").is_none())
         });
         let text = || format!("{} {} is gone", guard.kind.kind, guard.key);
         if alive { Ok(()) } else { Err(WriteError::new(Category::Guard, text())) }

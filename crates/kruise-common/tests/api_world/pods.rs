@@ -216,6 +216,7 @@ async fn a_guard_holds_only_while_its_object_lives() {
         kind: &STATEFUL_SET,
         key: owner.sibling(name),
         uid: uid.into(),
+        may_terminate: false,
     };
     pair.send("alive", Ok(()), |side| {
         Write::strategic(&POD, a.on(side), label("1")).guarded_by(guard(&web.on(side).uid, "web"))
@@ -232,6 +233,11 @@ async fn a_guard_holds_only_while_its_object_lives() {
     pair.send("delete the guard", Ok(()), |side| Write::delete(&STATEFUL_SET, web.on(side))).await;
     pair.send("terminating", Err(Category::Guard), |side| {
         Write::strategic(&POD, a.on(side), label("2")).guarded_by(guard(&web.on(side).uid, "web"))
+    })
+    .await;
+    pair.send("terminating, which is allowed here", Ok(()), |side| {
+        let guard = Guard { may_terminate: true, ..guard(&web.on(side).uid, "web") };
+        Write::strategic(&POD, a.on(side), label("3")).guarded_by(guard)
     })
     .await;
     let free = || Operations::default().remove(&["metadata", "finalizers"]);

@@ -1,0 +1,110 @@
+//! The names and labels that dashboards and alerts rely on.
+
+use std::time::Duration;
+
+use crate::runtime::metrics::{Metrics, TurnResult};
+
+fn touched() -> Metrics {
+    let metrics = Metrics::new("statefulset-controller").unwrap();
+    let wait = Duration::from_millis(20);
+    for result in [TurnResult::Success, TurnResult::Error, TurnResult::RequeueAfter] {
+        metrics.turn(result, wait, wait);
+    }
+    metrics.queue(3);
+    metrics.write("patch", "pods/status", "ok", wait, 64.0);
+    metrics.hold("Budget", 1.0);
+    metrics.cache("pods", 10_000);
+    metrics.watch_error("pods");
+    metrics.unresolved_write();
+    metrics.leads("kruise-statefulset", true);
+    metrics.conflicts(true);
+    metrics.event_dropped();
+    metrics
+}
+
+/// Each line without what differs from run to run: histograms without their buckets, the process without its numbers.
+fn lines(metrics: &Metrics) -> Vec<String> {
+    let text = metrics.render().unwrap();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let samples = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket{"));
+    let samples = samples.filter(|line| !line.starts_with("process_") && !line.contains("_sum"));
+    types.chain(samples).map(str::to_owned).collect()
+}
+
+/// platform §7.2 for those of controller-runtime; ours start with `kruise_`.
+const GOLDEN: &str = r#"
+controller_runtime_reconcile_errors_total counter
+controller_runtime_reconcile_time_seconds histogram
+controller_runtime_reconcile_total counter
+kruise_cache_objects gauge
+kruise_conflict gauge
+kruise_events_dropped_total counter
+kruise_holds gauge
+kruise_unresolved_writes_total counter
+kruise_watch_errors_total counter
+kruise_write_duration_seconds histogram
+kruise_write_window gauge
+kruise_writes_total counter
+leader_election_master_status gauge
+process_cpu_seconds_total counter
+process_max_fds gauge
+process_open_fds gauge
+process_resident_memory_bytes gauge
+process_start_time_seconds gauge
+process_threads gauge
+process_virtual_memory_bytes gauge
+workqueue_depth gauge
+workqueue_queue_duration_seconds histogram
+controller_runtime_reconcile_errors_total{controller="statefulset-controller"} 1
+controller_runtime_reconcile_time_seconds_count{controller="statefulset-controller"} 3
+controller_runtime_reconcile_total{controller="statefulset-controller",result="error"} 1
+controller_runtime_reconcile_total{controller="statefulset-controller",result="requeue_after"} 1
+controller_runtime_reconcile_total{controller="statefulset-controller",result="success"} 1
+kruise_cache_objects{resource="pods"} 10000
+kruise_conflict 1
+kruise_events_dropped_total 1
+kruise_holds{controller="statefulset-controller",reason="Budget"} 1
+kruise_unresolved_writes_total 1
+kruise_watch_errors_total{resource="pods"} 1
+kruise_write_duration_seconds_count{resource="pods/status",verb="patch"} 1
+kruise_write_window 64
+kruise_writes_total{outcome="ok",resource="pods/status",verb="patch"} 1
+leader_election_master_status{name="kruise-statefulset"} 1
+workqueue_depth{controller="statefulset-controller",name="statefulset-controller"} 3
+workqueue_queue_duration_seconds_count{controller="statefulset-controller",name="statefulset-controller"} 3
+"#;
+
+#[test]
+fn names_types_and_labels_stay() {
+    assert_eq!(lines(&touched()), GOLDEN.trim().lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn turns_are_counted_over_all_results() {
+    assert_eq!(touched().turns(), 3);
+    assert_eq!(Metrics::new("x").unwrap().turns(), 0);
+}
+
+#[test]
+fn gauges_go_down_again() {
+    let metrics = touched();
+    metrics.hold("Budget", -1.0);
+    metrics.leads("kruise-statefulset", false);
+    metrics.conflicts(false);
+    metrics.queue(0);
+    let lines = lines(&metrics);
+    for zero in [
+        r#"kruise_holds{controller="statefulset-controller",reason="Budget"} 0"#,
+        r#"leader_election_master_status{name="kruise-statefulset"} 0"#,
+        "kruise_conflict 0",
+        r#"workqueue_depth{controller="statefulset-controller",name="statefulset-controller"} 0"#,
+    ] {
+        assert!(lines.iter().any(|line| line == zero), "{zero}");
+    }
+}
+
+#[test]
+fn two_processes_of_one_test_do_not_collide() {
+    let (one, two) = (touched(), touched());
+    assert_eq!(lines(&one), lines(&two));
+}

@@ -1,0 +1,96 @@
+//! Why objects wait: metric, timer, and nothing left behind.
+
+use super::*;
+
+#[expect(clippy::disallowed_methods, reason = "a hold ends by the real clock")]
+fn ends_in(seconds: i64) -> Timestamp {
+    Timestamp::now().checked_add(SignedDuration::from_secs(seconds)).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_that_knows_its_end_gets_a_timer() {
+    let until = Some(ends_in(60));
+    let later = Some(ends_in(900));
+    let it = works(
+        disabled(),
+        move |_| {
+            let holds = vec![Wait("Later", later), Wait("Minute", until), Wait("Event", None)];
+            Some(Snapshot { holds, ..Snapshot::default() })
+        },
+        fine,
+    );
+    it.add();
+    pass(s(61)).await;
+    let turns = it.turns();
+    // The real clock went on a little between the two reads.
+    assert!(turns.len() >= 2 && (59_000..=60_100).contains(&turns[1]), "{turns:?}");
+    assert!(it.results("requeue_after") > 0.5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_without_end_waits_for_an_event() {
+    let holds = || vec![Wait("Event", None)];
+    let it =
+        works(disabled(), move |_| Some(Snapshot { holds: holds(), ..Snapshot::default() }), fine);
+    it.add();
+    pass(s(3600)).await;
+    assert_eq!((it.turns().len(), it.crank.queue.timers()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_that_is_over_does_not_spin() {
+    let past = Some(ends_in(-60));
+    let it = works(
+        disabled(),
+        move |_| Some(Snapshot { holds: vec![Wait("Past", past)], ..Snapshot::default() }),
+        fine,
+    );
+    it.add();
+    pass(s(1)).await;
+    let turns = it.turns().len();
+    assert!(turns <= 201, "{turns} turns in a second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_metric_counts_objects_by_reason_and_forgets_those_that_are_gone() {
+    let holds = Arc::new(Mutex::new(HashMap::from([
+        ("a", Some(vec!["Budget", "Budget", "Pod"])),
+        ("b", Some(vec!["Budget"])),
+    ])));
+    let observed = holds.clone();
+    let it = works(
+        disabled(),
+        move |key| {
+            let reasons = observed.lock().unwrap().get(&*key.name).cloned().flatten()?;
+            let holds = reasons.into_iter().map(|reason| Wait(reason, None)).collect();
+            Some(Snapshot { holds, ..Snapshot::default() })
+        },
+        fine,
+    );
+    let mut expect = Vec::new();
+    for (change, wanted) in [
+        (None, (2, 1)),
+        (Some(("a", Some(vec!["Budget"]))), (2, 0)),
+        (Some(("b", Some(vec!["Pod"]))), (1, 1)),
+        (Some(("a", None)), (0, 1)),
+        (Some(("b", Some(vec![]))), (0, 0)),
+        (Some(("b", None)), (0, 0)),
+    ] {
+        if let Some((name, value)) = change {
+            holds.lock().unwrap().insert(name, value);
+        }
+        // Twice: what stays the same is not counted again.
+        for name in ["a", "b", "a", "b"] {
+            it.crank.queue.add(key(name));
+            pass(ms(1)).await;
+        }
+        expect.push((f64::from(wanted.0), f64::from(wanted.1)));
+        let found = (it.holds("Budget"), it.holds("Pod"));
+        let wanted = expect[expect.len() - 1];
+        assert!(
+            (found.0 - wanted.0).abs() < 0.1 && (found.1 - wanted.1).abs() < 0.1,
+            "{found:?} is not {wanted:?}"
+        );
+    }
+    assert!(it.crank.memory.lock().unwrap().is_empty(), "nothing is remembered of what is gone");
+}

@@ -1,0 +1,156 @@
+//! The categories of failed writes, and what is looked up before the owner's next turn.
+
+use super::super::support::status;
+use super::*;
+
+fn with(code: u16, reason: &str, details: Value) -> Answer {
+    let mut body = status(code, reason);
+    body["details"] = details;
+    Answer::Json(code, body)
+}
+
+async fn category(write: &Write, answer: impl Fn() -> Answer + Send + Sync + 'static) -> Category {
+    fixture(move |_| answer()).send(write).await.unwrap_err()
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_have_categories() {
+    for (code, reason, wanted) in [
+        (409, "AlreadyExists", Category::AlreadyExists),
+        (409, "Conflict", Category::Conflict),
+        (400, "BadRequest", Category::Invalid),
+        (413, "RequestEntityTooLarge", Category::Invalid),
+        (401, "Unauthorized", Category::Forbidden),
+        (403, "Forbidden", Category::Forbidden),
+        (404, "NotFound", Category::NotFound),
+        (429, "TooManyRequests", Category::Throttled),
+        (503, "ServiceUnavailable", Category::Throttled),
+        (500, "InternalError", Category::Server),
+        (504, "Timeout", Category::Server),
+    ] {
+        assert_eq!(
+            category(&patch(), move || failure(code, reason)).await,
+            wanted,
+            "{code} {reason}"
+        );
+    }
+    assert_eq!(category(&patch(), || Answer::Text(502, "<html>", 0)).await, Category::Server);
+    assert_eq!(category(&patch(), || Answer::Broken).await, Category::Unknown);
+}
+
+/// 422 says three things: the patch's test failed, the UID is another one, or the content is wrong.
+#[tokio::test(start_paused = true)]
+async fn what_422_means_depends_on_its_details() {
+    assert_eq!(category(&patch(), || failure(422, "Invalid")).await, Category::Conflict);
+    let uid = || {
+        with(
+            422,
+            "Invalid",
+            json!({
+                "name": "web-0", "kind": "Pod",
+                "causes": [{"reason": "FieldValueInvalid", "message": "immutable", "field": "metadata.uid"}],
+            }),
+        )
+    };
+    assert_eq!(category(&patch(), uid).await, Category::Conflict);
+    let wrong = || {
+        with(
+            422,
+            "Invalid",
+            json!({
+                "name": "web-0", "kind": "Pod",
+                "causes": [{"reason": "FieldValueForbidden", "message": "no", "field": "spec"}],
+            }),
+        )
+    };
+    assert_eq!(category(&patch(), wrong).await, Category::Invalid);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_gone_already_is_deleted() {
+    let at = fixture(|_| failure(404, "NotFound"));
+    at.send(&delete()).await.unwrap();
+    assert_eq!(at.cached(), [r#"removed ns/web-0 Some("u")"#]);
+    at.writer.resolve(&key("set")).await.unwrap();
+    assert_eq!(lines(&at.log).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_without_an_answer_is_looked_up_once_before_the_owner_goes_on() {
+    let at = fixture(|request| match request.method.as_str() {
+        "GET" => Answer::Json(200, pod()),
+        _ => Answer::Silent,
+    });
+    let began = now();
+    let error = at.writer.send(&key("set"), &patch()).await.unwrap_err();
+    assert_eq!((error.category, now() - began), (Category::Unknown, s(30)));
+    assert_eq!(error.message, "no answer from the API server within 30 s");
+    at.writer.resolve(&key("other")).await.unwrap();
+    assert_eq!(lines(&at.log).len(), 1, "another owner has nothing to look up");
+    at.writer.resolve(&key("set")).await.unwrap();
+    assert_eq!(lines(&at.log)[1..], ["GET /api/v1/namespaces/ns/pods/web-0"]);
+    assert_eq!(at.cached(), [r#"stored "web-0""#]);
+    assert!(value(&at.metrics, "kruise_unresolved_writes_total") > 0.5);
+    at.writer.resolve(&key("set")).await.unwrap();
+    assert_eq!(lines(&at.log).len(), 2, "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_looked_up_yet_stays_to_be_looked_up() {
+    let began = now();
+    let at = fixture(move |request| match request.method.as_str() {
+        "GET" if now() - began < s(60) => failure(500, "InternalError"),
+        "GET" => failure(404, "NotFound"),
+        _ => Answer::Broken,
+    });
+    at.send(&patch()).await.unwrap_err();
+    for _ in 0..3 {
+        let error = at.writer.resolve(&key("set")).await.unwrap_err();
+        assert_eq!(error.category, Category::Server);
+    }
+    pass(s(60)).await;
+    at.writer.resolve(&key("set")).await.unwrap();
+    assert_eq!(at.cached(), ["removed ns/web-0 None"]);
+}
+
+/// After these the cache may be wrong: without a look the next turn would do the same again.
+#[tokio::test(start_paused = true)]
+async fn failures_that_tell_of_another_state_are_looked_up_and_refusals_are_not() {
+    for (code, reason, looked_up) in [
+        (409, "Conflict", true),
+        (409, "AlreadyExists", true),
+        (404, "NotFound", true),
+        (500, "InternalError", true),
+        (422, "Invalid", true),
+        (403, "Forbidden", false),
+        (400, "BadRequest", false),
+        (429, "TooManyRequests", false),
+    ] {
+        let at = fixture(move |request| match request.method.as_str() {
+            "GET" => Answer::Json(200, pod()),
+            _ => failure(code, reason),
+        });
+        at.send(&patch()).await.unwrap_err();
+        at.writer.resolve(&key("set")).await.unwrap();
+        assert_eq!(lines(&at.log).len() == 2, looked_up, "{code} {reason}");
+    }
+}
+
+/// API Priority and Fairness answers 429 as text, with its demand only in the header.
+#[tokio::test(start_paused = true)]
+async fn a_demand_to_wait_is_obeyed_by_all_writes() {
+    let text = || Answer::Text(429, "Too many requests, please try again later.", 7);
+    let body = || with(429, "TooManyRequests", json!({"retryAfterSeconds": 7}));
+    let both: [fn() -> Answer; 2] = [text, body];
+    for refuse in both {
+        let at = fixture(move |request| match request.method.as_str() {
+            "PATCH" => refuse(),
+            _ => Answer::Json(200, pod()),
+        });
+        let error = at.writer.send(&key("set"), &patch()).await.unwrap_err();
+        assert_eq!((error.category, error.retry_after), (Category::Throttled, Some(7)));
+        let began = now();
+        at.writer.send(&key("other"), &delete()).await.unwrap();
+        assert_eq!(now() - began, s(7));
+    }
+}

@@ -1,0 +1,198 @@
+//! Tables: what they keep, what they ignore, and what they find.
+
+use std::sync::Arc;
+
+use super::support::{key, meta};
+use crate::meta::Meta;
+use crate::table::{Record, Table};
+
+mod properties;
+
+#[derive(Debug, PartialEq)]
+struct Row(Meta);
+
+impl Record for Row {
+    fn meta(&self) -> &Meta {
+        &self.0
+    }
+}
+
+fn row(name: &str, uid: &str, version: u64) -> Row {
+    Row(meta(name, uid, version, "owner"))
+}
+
+/// `name uid version`, of all rows in order.
+fn rows(table: &Table<Row>) -> Vec<String> {
+    let show =
+        |row: Arc<Row>| format!("{} {} {}", row.0.key.name, row.0.uid, row.0.resource_version);
+    table.keys().iter().map(|key| show(table.get(key).unwrap())).collect()
+}
+
+/// As numbers, not as texts: 5 is older than 10.
+#[test]
+fn an_event_is_taken_if_it_is_newer_and_ignored_if_not() {
+    let table = Table::default();
+    let change = table.apply(row("a", "u", 5)).unwrap();
+    assert_eq!((change.old, change.new), (None, Some(Arc::new(row("a", "u", 5)))));
+    for version in [5, 4, 1] {
+        assert!(table.apply(row("a", "u", version)).is_none(), "{version}");
+    }
+    let change = table.apply(row("a", "u", 10)).unwrap();
+    assert_eq!(change.old, Some(Arc::new(row("a", "u", 5))));
+    assert_eq!(rows(&table), ["a u 10"]);
+    assert_eq!((table.len(), table.is_empty()), (1, false));
+}
+
+#[test]
+fn versions_that_are_no_numbers_are_taken_if_they_differ() {
+    let opaque = |version: &str| {
+        let mut meta = meta("a", "u", 1, "");
+        meta.resource_version = version.into();
+        Row(meta)
+    };
+    let table = Table::default();
+    table.apply(opaque("x9")).unwrap();
+    assert!(table.apply(opaque("x9")).is_none());
+    assert!(table.apply(opaque("x10")).is_some());
+    assert!(table.apply(opaque("x9")).is_some());
+}
+
+#[test]
+fn a_relist_marks_and_sweeps() {
+    let table = Table::default();
+    for name in ["a", "b", "c"] {
+        table.apply(row(name, name, 1));
+    }
+    table.begin_sync();
+    table.apply(row("a", "a", 1));
+    table.apply(row("b", "b", 7));
+    // A reply to our own write that the list, which is older, does not have.
+    table.apply(row("d", "d", 9));
+    let vanished = table.end_sync();
+    assert_eq!(vanished.len(), 1);
+    assert_eq!(vanished[0].old, Some(Arc::new(row("c", "c", 1))));
+    assert!(vanished[0].new.is_none());
+    assert_eq!(rows(&table), ["a a 1", "b b 7", "d d 9"]);
+    assert_eq!(table.owned_by("owner").len(), 3);
+    assert!(table.end_sync().is_empty(), "without a relist nothing is swept");
+    assert_eq!(table.len(), 3);
+}
+
+#[test]
+fn a_relist_that_broke_off_sweeps_nothing_of_what_the_next_one_has() {
+    let table = Table::default();
+    table.apply(row("a", "a", 1));
+    table.apply(row("b", "b", 1));
+    table.begin_sync();
+    table.apply(row("a", "a", 1));
+    table.begin_sync();
+    table.apply(row("b", "b", 1));
+    table.end_sync();
+    assert_eq!(rows(&table), ["b b 1"]);
+}
+
+#[test]
+fn what_we_deleted_does_not_come_back_with_a_late_event() {
+    let table = Table::default();
+    table.apply(row("a", "u", 5));
+    let change = table.forget(&key("a"), "u").unwrap();
+    assert!(change.old.is_some() && change.new.is_none());
+    assert!(table.apply(row("a", "u", 6)).is_none(), "it was under way");
+    assert!(table.is_empty() && table.owned_by("owner").is_empty());
+    assert!(table.remove(&meta("a", "u", 7, "")).is_none());
+    // Its name may be used again, at once.
+    table.forget(&key("a"), "u");
+    table.apply(row("a", "v", 8)).unwrap();
+    assert_eq!(rows(&table), ["a v 8"]);
+}
+
+/// The list was read before we deleted the object, and so were the events that follow it.
+#[test]
+fn what_we_deleted_during_a_relist_does_not_come_back_after_it() {
+    let table = Table::default();
+    table.apply(row("a", "u", 5));
+    table.begin_sync();
+    table.forget(&key("a"), "u").unwrap();
+    assert!(table.apply(row("a", "u", 5)).is_none());
+    assert!(table.end_sync().is_empty());
+    assert!(table.apply(row("a", "u", 6)).is_none(), "an event from before the deletion");
+    assert!(table.is_empty());
+    table.remove(&meta("a", "u", 7, ""));
+}
+
+#[test]
+fn only_the_object_that_was_meant_is_forgotten() {
+    let table = Table::default();
+    table.apply(row("a", "new", 5));
+    assert!(table.forget(&key("a"), "old").is_none());
+    assert!(table.forget(&key("b"), "new").is_none());
+    assert!(table.apply(row("a", "new", 6)).is_some());
+}
+
+#[test]
+fn a_deletion_does_not_hit_the_successor_of_the_same_name() {
+    let table = Table::default();
+    table.apply(row("a", "old", 5));
+    // The reply to our creation is faster than the event of the deletion.
+    let change = table.apply(row("a", "new", 9)).unwrap();
+    assert_eq!(&*change.old.unwrap().0.uid, "old");
+    assert!(table.remove(&meta("a", "old", 8, "")).is_none());
+    assert!(table.apply(row("a", "old", 7)).is_none());
+    assert_eq!(rows(&table), ["a new 9"]);
+    assert!(table.remove(&meta("a", "new", 12, "")).is_some());
+    assert!(table.remove(&meta("a", "new", 12, "")).is_none());
+    assert!(table.is_empty());
+}
+
+#[test]
+fn a_deletion_of_a_successor_that_we_never_saw_removes_the_row() {
+    let table = Table::default();
+    table.apply(row("a", "old", 5));
+    assert!(table.remove(&meta("a", "new", 9, "")).is_some());
+    assert!(table.is_empty());
+}
+
+#[test]
+fn the_index_follows_the_owner() {
+    let owned = |table: &Table<Row>, uid: &str| {
+        table.owned_by(uid).iter().map(|row| row.0.key.name.to_string()).collect::<Vec<_>>()
+    };
+    let table = Table::default();
+    for (name, owner) in [("b", "x"), ("a", "x"), ("c", "y"), ("d", "")] {
+        table.apply(Row(meta(name, name, 1, owner)));
+    }
+    assert_eq!(owned(&table, "x"), ["a", "b"]);
+    table.apply(Row(meta("a", "a", 2, "y")));
+    table.apply(Row(meta("c", "c", 2, "")));
+    assert_eq!((owned(&table, "x"), owned(&table, "y")), (vec!["b".into()], vec!["a".into()]));
+    table.apply(Row(meta("d", "d", 2, "x")));
+    assert_eq!(owned(&table, "x"), ["b", "d"]);
+    // The index has the row as it is now.
+    table.apply(Row(meta("b", "b", 3, "x")));
+    assert_eq!(&*table.owned_by("x")[0].0.resource_version, "3");
+    assert!(owned(&table, "nobody").is_empty() && owned(&table, "").is_empty());
+}
+
+#[test]
+fn a_prefix_stays_in_its_namespace() {
+    let table = Table::default();
+    let put = |namespace: &str, name: &str| {
+        let mut meta = meta(name, name, 1, "");
+        meta.key.namespace = namespace.into();
+        table.apply(Row(meta));
+    };
+    for name in ["web-0", "web-1", "web", "we", "web.", "wec", "api-0"] {
+        put("ns", name);
+    }
+    put("ms", "web-9");
+    put("nt", "web-9");
+    let names = |prefix: &str| {
+        let rows = table.with_prefix(&"ns".into(), prefix);
+        rows.iter().map(|row| row.0.key.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("web-"), ["web-0", "web-1"]);
+    assert_eq!(names("web"), ["web", "web-0", "web-1", "web."]);
+    assert_eq!(names("").len(), 7);
+    assert!(names("x").is_empty());
+    assert!(table.with_prefix(&"none".into(), "").is_empty());
+}
