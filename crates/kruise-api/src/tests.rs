@@ -3,6 +3,7 @@
 mod crd;
 mod shared_inplace;
 mod shared_quantity;
+mod shared_selector;
 mod shared_template;
 mod statefulset;
 mod statefulset_default;

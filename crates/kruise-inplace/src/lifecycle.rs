@@ -147,6 +147,36 @@ fn prepare_update(pod: &Pod, hook: &LifecycleHook, handler: bool, now: Timestamp
     vec![enter(pod, "PreparingUpdate", condition, extra, now)]
 }
 
+/// Takes back what was announced to a hook, since it is not wanted any more: the pod serves again (W-2, W-34). The hook of
+/// an update gets its markers back, so that it can hold the pod the next time.
+pub fn cancel(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -> Vec<Write> {
+    let mut metadata = Map::new();
+    let mut labels = Map::new();
+    let blocker = match state(pod) {
+        "PreparingDelete" => PRE_DELETE,
+        "PreparingUpdate" => {
+            if let Some(hook) = lifecycle.and_then(|lifecycle| lifecycle.in_place_update.as_ref()) {
+                labels.extend(hook.labels_handler.iter().map(|(k, v)| (k.clone(), json!(v))));
+                if !hook.finalizers_handler.is_empty() {
+                    metadata.insert("finalizers".to_owned(), json!(hook.finalizers_handler));
+                }
+            }
+            PRE_UPDATE
+        }
+        _ => return Vec::new(),
+    };
+    labels.insert(keys::LIFECYCLE_STATE.to_owned(), json!("Normal"));
+    metadata.insert("labels".to_owned(), Value::Object(labels));
+    metadata.insert("annotations".to_owned(), json!({ keys::LIFECYCLE_TIMESTAMP: timestamp(now) }));
+    vec![match conditions::unblock(pod, blocker, now) {
+        None => Write::strategic(&POD, &pod.meta, json!({ "metadata": metadata })),
+        Some(condition) => {
+            let body = json!({ "metadata": metadata, "status": { "conditions": [condition] } });
+            Write::strategic_status(&POD, &pod.meta, body)
+        }
+    }]
+}
+
 /// The write that enters a state; a condition rides along on the status subresource (§22.1).
 fn enter(
     pod: &Pod,

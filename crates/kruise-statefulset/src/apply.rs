@@ -7,7 +7,7 @@ use kruise_common::pod::Pod;
 use kruise_common::write::{Guard, Operations, Write};
 use kruise_inplace::begin::{Target, begin};
 use kruise_inplace::lifecycle::{initial_state, timestamp};
-use kruise_inplace::refresh::{Context, refresh};
+use kruise_inplace::refresh::refresh;
 use serde_json::{Value, json};
 
 use crate::plan::action::Action;
@@ -15,8 +15,12 @@ use crate::pod;
 use crate::revision::{Template, controller_reference};
 use crate::snapshot::{Settings, Snapshot};
 
-/// The calls of `action`, in order. Without valid settings there are no actions, hence no calls.
+/// The calls of `action`, in order. Without valid settings there is only upkeep.
 pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write> {
+    if let Action::Refresh { ordinal, .. } = action {
+        let pod = snapshot.pods.get(ordinal).zip(snapshot.upkeep());
+        return pod.map(|(pod, context)| refresh(pod, &context, now).writes).unwrap_or_default();
+    }
     let Ok((settings, revisions)) = snapshot.chosen() else { return Vec::new() };
     let one = |write: Option<Write>| write.into_iter().collect();
     match action {
@@ -55,14 +59,6 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
         Action::DeletePod { ordinal, .. } => {
             one(snapshot.pods.get(ordinal).map(|pod| Write::delete(&POD, &pod.meta)))
         }
-        Action::Refresh { ordinal, .. } => {
-            let context = Context {
-                lifecycle: settings.lifecycle.as_ref(),
-                update_revision: &revisions.update.name,
-            };
-            let pod = snapshot.pods.get(ordinal);
-            pod.map(|pod| refresh(pod, &context, now).writes).unwrap_or_default()
-        }
         Action::UpdateInPlace { ordinal, revision, change } => {
             let grace_seconds = settings.rolling().map_or(0, |rolling| rolling.grace_seconds);
             let target = Target { revision, grace_seconds };
@@ -70,6 +66,7 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
             pod.and_then(|pod| begin(pod, change, &target, now).ok()).unwrap_or_default()
         }
         Action::Announce { writes, .. } => writes.clone(),
+        Action::Refresh { .. } => Vec::new(),
     }
 }
 
@@ -85,8 +82,7 @@ fn on_revision(
 fn adopt(kind: &'static kruise_common::kind::Kind, meta: &Meta, snapshot: &Snapshot) -> Write {
     let set = &snapshot.set.meta;
     let change = json!({ "metadata": { "ownerReferences": [controller_reference(set)] } });
-    let guard = Guard { kind: &STATEFUL_SET, key: set.key.clone(), uid: set.uid.clone() };
-    Write::strategic(kind, meta, change).guarded_by(guard)
+    Write::strategic(kind, meta, change).guarded_by(Guard::alive(&STATEFUL_SET, set))
 }
 
 /// Takes our reference away (E-18); the list merges by UID.

@@ -10,10 +10,10 @@ use kruise_api::shared::quantity::Quantity;
 use kruise_api::statefulset::v1beta1::StatefulSetSpec;
 use kruise_common::claim::Claim;
 use kruise_common::key::ObjectKey;
-use kruise_common::kind::{CLAIM, STATEFUL_SET};
+use kruise_common::kind::{CLAIM, POD, STATEFUL_SET};
 use kruise_common::meta::Meta;
 use kruise_common::pod::Pod;
-use kruise_common::write::{Operations, Write};
+use kruise_common::write::{Guard, Operations, Write};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -189,7 +189,17 @@ pub fn retain(
             operations = operations.add(&["metadata", "ownerReferences", "-"], reference);
         }
     }
-    Some(Write::json(&CLAIM, &claim.meta, operations))
+    let write = Write::json(&CLAIM, &claim.meta, operations);
+    // A reference to an owner that is gone would make the garbage collector delete the claim: who is added is looked at
+    // right before. At most one is added (16.3).
+    let added = keepers.into_iter().find(|(_, wanted, uid)| {
+        *wanted && !claim.meta.owners.iter().any(|owner| owner.uid == **uid)
+    });
+    Some(match added {
+        None => write,
+        Some((Keeper::Set, ..)) => write.guarded_by(Guard::alive(&STATEFUL_SET, set)),
+        Some((Keeper::Pod, ..)) => write.guarded_by(Guard::there(&POD, &pod.meta)),
+    })
 }
 
 fn reference(keeper: Keeper, set: &Meta, pod: &Pod) -> Value {

@@ -64,6 +64,19 @@ impl Ordinals {
         self.taken.iter().flat_map(|(low, high)| *low..=*high)
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.rank(i32::MAX).saturating_add(usize::from(self.contains(i32::MAX)))
+    }
+
+    /// How many of them are below `ordinal`.
+    pub fn rank(&self, ordinal: i32) -> usize {
+        let below = |(low, high): &(i32, i32)| {
+            (i64::from(*high).min(i64::from(ordinal) - 1) - i64::from(*low) + 1).max(0)
+        };
+        usize::try_from(self.taken.iter().map(below).sum::<i64>()).unwrap_or(usize::MAX)
+    }
+
     /// Whether the set has this ordinal.
     pub fn contains(&self, ordinal: i32) -> bool {
         self.taken.iter().any(|(low, high)| (*low..=*high).contains(&ordinal))

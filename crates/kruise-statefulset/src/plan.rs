@@ -29,7 +29,7 @@ use turn::{Flow, Turn};
 pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan<Action, Hold> {
     match snapshot.chosen() {
         Ok((settings, revisions)) => staged(snapshot, settings, revisions, now),
-        Err(invalid) => refused(invalid),
+        Err(invalid) => refused(snapshot, invalid, now),
     }
 }
 
@@ -40,8 +40,16 @@ fn staged(
     now: Timestamp,
 ) -> Plan<Action, Hold> {
     let plan = Plan::default();
-    let (touched, explained) = (BTreeSet::new(), BTreeSet::new());
-    let mut turn = Turn { snapshot, settings, revisions, now, plan, touched, explained };
+    let mut turn = Turn {
+        snapshot,
+        settings,
+        revisions,
+        now,
+        plan,
+        touched: BTreeSet::new(),
+        explained: BTreeSet::new(),
+        created_old: BTreeSet::new(),
+    };
     if snapshot.deleting() {
         // The garbage collector does the rest; only the status is kept (M-8, AC-8).
         turn.hold(Hold::SetDeleting);
@@ -50,18 +58,49 @@ fn staged(
     history::register(&mut turn);
     if ownership::settle(&mut turn) == Flow::Continue {
         refresh::refresh(&mut turn);
-        if scale::scale(&mut turn) == Flow::Continue
-            && condemn::condemn(&mut turn) == Flow::Continue
-        {
-            update::update(&mut turn);
+        claims::keep(&mut turn);
+        let only = match replicas(&mut turn) {
+            Flow::Continue => Some(None),
+            Flow::Only(ordinal) => Some(Some(ordinal)),
+            Flow::Stop => None,
+        };
+        if let Some(only) = only {
+            update::update(&mut turn, only);
         }
+        history::truncate(&mut turn);
     }
-    history::truncate(&mut turn);
+    turn.watch_the_clock();
     turn.plan
 }
 
-/// A spec that means nothing: nothing is done to pods, and the user is told why (W-20, W-28).
-fn refused(Invalid { field, problem }: Invalid) -> Plan<Action, Hold> {
+/// Creates and removes. In ordered mode pods come before others go; otherwise those that go are not held up by those that
+/// cannot come, which may need their room in a quota (O-6).
+fn replicas(turn: &mut Turn<'_>) -> Flow {
+    if turn.settings.ordered {
+        match scale::scale(turn) {
+            Flow::Continue => condemn::condemn(turn),
+            stopped => stopped,
+        }
+    } else {
+        condemn::condemn(turn);
+        scale::scale(turn)
+    }
+}
+
+/// A spec that means nothing: no pod is made, removed or updated, and the user is told why (W-20, W-28). Updates that are
+/// under way come to their end.
+fn refused(
+    snapshot: &Snapshot,
+    Invalid { field, problem }: Invalid,
+    now: Timestamp,
+) -> Plan<Action, Hold> {
     let note = Note::warning(kruise_api::keys::EVENT_INVALID_SPEC, format!("{field}: {problem}"));
-    Plan { steps: Vec::new(), holds: vec![Hold::InvalidSpec { field, problem }], notes: vec![note] }
+    let holds = vec![Hold::InvalidSpec { field, problem }];
+    let mut plan = Plan { steps: Vec::new(), holds, notes: vec![note] };
+    if !snapshot.deleting() {
+        let (actions, waiting) = refresh::upkeep(snapshot, now);
+        plan.burst(actions.into_iter().map(|(_, action)| action).collect());
+        plan.holds.extend(waiting.into_iter().map(|(_, hold)| hold));
+    }
+    plan
 }

@@ -12,6 +12,14 @@ use crate::claims::ClaimTemplate;
 use crate::revision::{Template, controller_reference};
 use crate::snapshot::{Settings, Snapshot};
 
+/// Annotations that tell of an in-place update: what somebody copied from a pod into a template is not true of a new one.
+const IN_PLACE: [&str; 4] = [
+    keys::INPLACE_UPDATE_STATE,
+    keys::INPLACE_UPDATE_STATE_LEGACY,
+    keys::INPLACE_UPDATE_GRACE,
+    keys::INPLACE_UPDATE_GRACE_LEGACY,
+];
+
 /// The POST that creates the pod of `ordinal` from `template` (I-4…I-10), in lifecycle `state` entered at `time`.
 pub fn create(
     snapshot: &Snapshot,
@@ -30,6 +38,8 @@ pub fn create(
     meta.insert("generateName".into(), json!(format!("{}-", snapshot.set.name())));
     meta.insert("ownerReferences".into(), json!([controller_reference(&snapshot.set.meta)]));
     let mut labels = take_object(&mut meta, "labels");
+    // A pod that is born with it would be deleted again, and the next one too (SD-8).
+    labels.remove(keys::SPECIFIED_DELETE);
     labels.insert(keys::POD_NAME.into(), json!(name));
     if snapshot.gates.pod_index_label {
         labels.insert(keys::POD_INDEX.into(), json!(ordinal.to_string()));
@@ -38,6 +48,9 @@ pub fn create(
     labels.insert(keys::LIFECYCLE_STATE.into(), json!(state.0));
     meta.insert("labels".into(), Value::Object(labels));
     let mut annotations = take_object(&mut meta, "annotations");
+    for key in IN_PLACE {
+        annotations.remove(key);
+    }
     annotations.insert(keys::LIFECYCLE_TIMESTAMP.into(), json!(state.1));
     meta.insert("annotations".into(), Value::Object(annotations));
     pod.insert("metadata".into(), Value::Object(meta));

@@ -75,13 +75,15 @@ impl Revisions {
         })?;
         let count = snapshot.set.status.collision_count.unwrap_or(0);
         let newest = snapshot.revisions.last();
-        // Exact bytes first: it is what a converged set has, and costs no parsing.
-        let exact = snapshot.revisions.iter().rev().find(|known| known.data == data);
-        let equal = exact.or_else(|| {
-            let same =
-                |known: &&Arc<Revision>| history::semantically_equal(known.data.get(), data.get());
-            snapshot.revisions.iter().rev().find(same)
-        });
+        // Equal bytes are what a converged set has, and cost no parsing. The newest comes first, in either sense: an older
+        // one of equal bytes must not be raised above it, for every pod would be outdated then.
+        let exact = |known: &&Arc<Revision>| known.data == data;
+        let same =
+            |known: &&Arc<Revision>| history::semantically_equal(known.data.get(), data.get());
+        let equal = newest
+            .filter(|newest| exact(newest) || same(newest))
+            .or_else(|| snapshot.revisions.iter().rev().find(exact))
+            .or_else(|| snapshot.revisions.iter().rev().find(same));
         let number = newest.map_or(0, |revision| revision.revision) + 1;
         let (name, stored, change, collision_count) = if let Some(known) = equal {
             let last = newest.is_some_and(|newest| newest.name() == known.name());

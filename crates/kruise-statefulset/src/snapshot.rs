@@ -17,6 +17,8 @@ use kruise_common::gates::FeatureGates;
 use kruise_common::pod::Pod;
 use kruise_common::revision::Revision;
 
+use kruise_inplace::refresh::Context;
+
 use crate::claims::ClaimTemplate;
 use crate::object::Set;
 use crate::ordinals::Ordinals;
@@ -144,6 +146,16 @@ impl Snapshot {
         Ok((settings, revisions.as_ref().map_err(Clone::clone)?))
     }
 
+    /// What the upkeep of pods goes by; `None` if the spec cannot even be read, or no rollout has begun.
+    pub fn upkeep(&self) -> Option<Context<'_>> {
+        let lifecycle = self.set.spec.as_ref().ok()?.lifecycle.as_ref();
+        let update_revision = match self.chosen() {
+            Ok((_, revisions)) => &*revisions.update.name,
+            Err(_) => self.set.status.update_revision.as_deref()?,
+        };
+        Some(Context { lifecycle, update_revision })
+    }
+
     /// Whether the set is being deleted.
     pub fn deleting(&self) -> bool {
         self.set.meta.terminating()
@@ -163,22 +175,34 @@ impl Snapshot {
 impl Settings {
     /// What `spec` means. Absent members have the defaults of D-1…D-6 whether or not a webhook wrote them (W-28, W-38).
     pub fn new(spec: &StatefulSetSpec, gates: &FeatureGates) -> Result<Self, Invalid> {
-        let replicas = spec.replicas.unwrap_or(1).max(0);
+        let replicas = within("spec.replicas", spec.replicas.unwrap_or(1), MOST_REPLICAS)?;
         let strategy = spec.update_strategy.as_ref();
         let kind = strategy.and_then(|s| s.type_.as_deref()).unwrap_or_default();
         let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
-        let ordered = spec.pod_management_policy.as_deref() != Some("Parallel");
+        let ordered = match spec.pod_management_policy.as_deref().unwrap_or_default() {
+            "" | "OrderedReady" => true,
+            "Parallel" => false,
+            other => {
+                let problem = format!("{other:?}: must be 'OrderedReady' or 'Parallel'");
+                return Err(invalid("spec.podManagementPolicy", problem));
+            }
+        };
         let update = match kind {
             "" | "RollingUpdate" => {
                 Update::Rolling(Box::new(rolling_update(rolling, replicas, ordered)?))
             }
-            _ => Update::OnDelete,
+            "OnDelete" => Update::OnDelete,
+            other => {
+                let problem = format!("{other:?}: must be 'RollingUpdate' or 'OnDelete'");
+                return Err(invalid("spec.updateStrategy.type", problem));
+            }
         };
         let selector = Selector::new(&spec.selector)
             .map_err(|error| invalid("spec.selector", error.to_string()))?;
         match_template(&selector, &spec.template)?;
         let scale = spec.scale_strategy.as_ref().and_then(|scale| scale.max_unavailable.as_ref());
-        let limit = spec.revision_history_limit.unwrap_or(10);
+        // A negative limit would drop the whole history: it counts as absent (K-6).
+        let limit = spec.revision_history_limit.filter(|limit| *limit >= 0).unwrap_or(10);
         Ok(Self {
             replicas,
             ordinals: ordinals(spec, replicas, gates)?,
@@ -192,7 +216,7 @@ impl Settings {
             scale_budget: scale
                 .map(|amount| count(amount, replicas, "spec.scaleStrategy.maxUnavailable"))
                 .transpose()?,
-            history_limit: usize::try_from(limit).unwrap_or(0),
+            history_limit: usize::try_from(limit).unwrap_or_default(),
             retention: retention(spec),
             lifecycle: spec.lifecycle.clone(),
         })
@@ -204,6 +228,19 @@ impl Settings {
             Update::Rolling(rolling) => Some(rolling),
             Update::OnDelete => None,
         }
+    }
+}
+
+/// More pods than any cluster has room for: a slip of the hand, which must not occupy the controller of all others.
+const MOST_REPLICAS: i32 = 1_000_000;
+
+/// A number that is not negative and not beyond `most`. Nothing is guessed: a negative number of replicas taken for
+/// none would delete every pod.
+fn within(field: &str, number: i32, most: i32) -> Result<i32, Invalid> {
+    match number {
+        ..0 => Err(invalid(field, format!("{number}: must be greater than or equal to 0"))),
+        number if number > most => Err(invalid(field, format!("{number}: must be at most {most}"))),
+        number => Ok(number),
     }
 }
 
@@ -285,10 +322,12 @@ fn rolling_update(
     };
     let amount = rolling.max_unavailable.clone().unwrap_or(IntOrString::Int(1));
     let max_unavailable = count(&amount, replicas, &format!("{field}.maxUnavailable"))?;
+    let partition =
+        within(&format!("{field}.partition"), rolling.partition.unwrap_or(0), i32::MAX)?;
     let in_place = rolling.in_place_update_strategy.as_ref();
     let unordered = rolling.unordered_update.as_ref().filter(|_| !ordered);
     Ok(Rolling {
-        partition: usize::try_from(rolling.partition.unwrap_or(0)).unwrap_or(0),
+        partition: usize::try_from(partition).unwrap_or_default(),
         // An ordered update takes down one pod at a time, whatever was stored past validation (AC-2, V-9).
         max_unavailable: if ordered { 1 } else { max_unavailable },
         policy,

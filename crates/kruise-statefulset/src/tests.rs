@@ -7,6 +7,7 @@ mod observe;
 mod ordinals;
 mod plan_hold;
 mod pod;
+mod revision;
 mod snapshot;
 mod status;
 mod watch;

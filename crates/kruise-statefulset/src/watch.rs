@@ -23,7 +23,8 @@ pub fn pod(change: &Change<Pod>) -> Vec<ObjectKey> {
     let mut sets: Vec<ObjectKey> = Vec::new();
     for pod in rows.into_iter().flatten() {
         let namesake = parse_name(pod.name()).map(|(parent, _)| pod.meta.key.sibling(parent));
-        sets.extend(owner(pod.meta()).or(namesake));
+        // Both: the namesake may wait for a name that a pod of another set holds.
+        sets.extend(owner(pod.meta()).into_iter().chain(namesake));
     }
     sets.sort();
     sets.dedup();

@@ -12,6 +12,8 @@
 mod builders;
 #[path = "simulated/properties.rs"]
 mod properties;
+#[path = "simulated/stalls.rs"]
+mod stalls;
 #[path = "simulated/takeover.rs"]
 mod takeover;
 #[path = "simulated/transcripts.rs"]

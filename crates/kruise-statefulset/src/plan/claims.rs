@@ -4,6 +4,7 @@ use kruise_common::claim::Claim;
 use kruise_common::pod::Pod;
 use std::sync::Arc;
 
+use super::action::Action;
 use super::hold::Hold;
 use super::turn::Turn;
 use crate::claims::{is_stale, retain};
@@ -33,6 +34,15 @@ pub fn blocked(turn: &Turn<'_>, ordinal: i32) -> Option<Hold> {
         }
         (watch_owners && is_stale(claim, &pod, current)).then_some(Hold::StaleClaim { claim: name })
     })
+}
+
+/// Claims of wanted pods keep to the retention policy whatever their pod does: one that was condemned a moment ago and
+/// is wanted again, even if it still terminates, must not take its claim along (16.3, PV-4).
+pub fn keep(turn: &mut Turn<'_>) {
+    let pods = turn.replicas().filter(|(at, pod)| unretained(turn, *at, pod, false));
+    let actions =
+        pods.map(|(ordinal, _)| Action::RetainClaims { ordinal, condemned: false }).collect();
+    turn.plan.burst(actions);
 }
 
 /// Whether some claim of the pod does not have the owners that the retention policy prescribes (16.3).

@@ -1,39 +1,46 @@
 //! Upkeep of pods as they are: gates, grace periods, batches, lifecycle states. Every claimed pod, every
 //! turn, whatever the state of the others (W-8), paused or not (RU-3).
 
-use std::sync::Arc;
-
+use jiff::Timestamp;
 use kruise_common::pod::Pod;
-use kruise_inplace::refresh::{Context, Refresh, Waiting, refresh as refresh_pod};
+use kruise_inplace::refresh::{Refresh, Waiting, refresh as refresh_pod};
 
 use super::action::Action;
 use super::hold::Hold;
 use super::turn::Turn;
+use crate::snapshot::Snapshot;
 
 /// Plans the upkeep of all claimed pods.
 pub fn refresh(turn: &mut Turn<'_>) {
-    let mut actions = Vec::new();
-    let pods: Vec<(i32, &Arc<Pod>)> =
-        turn.snapshot.pods.iter().map(|(at, pod)| (*at, pod)).collect();
-    for (ordinal, pod) in pods {
+    let (actions, holds) = upkeep(turn.snapshot, turn.now);
+    turn.touched.extend(actions.iter().map(|(ordinal, _)| *ordinal));
+    turn.plan.burst(actions.into_iter().map(|(_, action)| action).collect());
+    for (ordinal, hold) in holds {
+        turn.explain(ordinal, hold);
+    }
+}
+
+type Upkeep = (Vec<(i32, Action)>, Vec<(i32, Hold)>);
+
+/// What pods need so that an update that is under way ends. It goes on when the spec means nothing: a slip in a number
+/// must not keep pods out of traffic (AC-13).
+pub fn upkeep(snapshot: &Snapshot, now: Timestamp) -> Upkeep {
+    let (mut actions, mut holds) = (Vec::new(), Vec::new());
+    let Some(context) = snapshot.upkeep() else { return (actions, holds) };
+    for (ordinal, pod) in &snapshot.pods {
         // What is being removed or has ended is not kept up (W-40).
         if pod.terminating() || pod.ended() {
             continue;
         }
-        let context = Context {
-            lifecycle: turn.settings.lifecycle.as_ref(),
-            update_revision: &turn.revisions.update.name,
-        };
-        let Refresh { writes, what, waiting } = refresh_pod(pod, &context, turn.now);
+        let Refresh { writes, what, waiting } = refresh_pod(pod, &context, now);
         if !writes.is_empty() {
-            turn.touched.insert(ordinal);
-            actions.push(Action::Refresh { ordinal, what });
+            actions.push((*ordinal, Action::Refresh { ordinal: *ordinal, what }));
         }
         if let Some(waiting) = waiting {
-            turn.explain(ordinal, hold(pod, waiting));
+            holds.push((*ordinal, hold(pod, waiting)));
         }
     }
-    turn.plan.burst(actions);
+    (actions, holds)
 }
 
 fn hold(pod: &Pod, waiting: Waiting) -> Hold {

@@ -1,5 +1,6 @@
 //! Replicas, walked upward: replace what ended, create what is missing, repair what does not match (10.2).
 
+use kruise_api::keys;
 use kruise_common::pod::{Phase, Pod};
 
 use super::action::{Action, Why};
@@ -8,6 +9,9 @@ use super::hold::Hold;
 use super::ownership::name_taken;
 use super::turn::{Flow, Turn};
 use crate::pod::identity_matches;
+
+/// Most creations that are decided in one turn: the next one sees what became of them.
+const AT_ONCE: usize = 1000;
 
 /// What one step means for the walk.
 enum Step {
@@ -24,31 +28,29 @@ enum Step {
 pub fn scale(turn: &mut Turn<'_>) -> Flow {
     let mut actions = Vec::new();
     let mut flow = Flow::Continue;
-    let mut budget = turn.settings.scale_budget;
-    let ordinals: Vec<i32> = turn.settings.ordinals.iter().collect();
-    for ordinal in ordinals {
-        let step = match turn.snapshot.pods.get(&ordinal) {
+    let mut charged = 0;
+    let (settings, snapshot) = (turn.settings, turn.snapshot);
+    for ordinal in settings.ordinals.iter() {
+        let spent = settings.scale_budget.is_some_and(|budget| charged >= budget);
+        let step = match snapshot.pods.get(&ordinal) {
+            None if spent => {
+                let allowed = settings.scale_budget.unwrap_or_default();
+                turn.hold(Hold::ScaleBudgetSpent { allowed });
+                Step::Next
+            }
+            None if actions.len() >= AT_ONCE => break,
             None => missing(turn, ordinal, &mut actions),
+            // Neither waits for the budget: it cannot become available by itself (W-5), or must not stay as it is.
             Some(pod) if pod.ended() => ended(turn, ordinal, pod, &mut actions),
             Some(pod) => existing(turn, ordinal, pod, &mut actions),
         };
-        let ordered = turn.settings.ordered;
         match step {
-            Step::Wait | Step::Charge if ordered => {
-                flow = Flow::Stop;
+            Step::Wait | Step::Charge if settings.ordered => {
+                flow = stopped_at(turn, ordinal);
                 break;
             }
             Step::Next | Step::Wait => {}
-            Step::Charge => {
-                let Some(left) = budget else { continue };
-                // "Stop after the N-th": the one that spends the budget is still processed (M-17).
-                if left <= 1 {
-                    let allowed = turn.settings.scale_budget.unwrap_or_default();
-                    turn.hold(Hold::ScaleBudgetSpent { allowed });
-                    break;
-                }
-                budget = Some(left - 1);
-            }
+            Step::Charge => charged += 1,
         }
     }
     if turn.settings.ordered {
@@ -57,6 +59,17 @@ pub fn scale(turn: &mut Turn<'_>) -> Flow {
         turn.plan.burst(actions);
     }
     flow
+}
+
+/// Where an ordered walk ends nothing happens beyond. But a pod that waits at its own hook to be updated or re-created
+/// would wait for ever if the update did not look at it again (W-3).
+fn stopped_at(turn: &Turn<'_>, ordinal: i32) -> Flow {
+    let pod = turn.snapshot.pods.get(&ordinal).filter(|pod| !pod.terminating() && !pod.ended());
+    let state = pod.and_then(|pod| pod.meta.labels.get(keys::LIFECYCLE_STATE));
+    match state {
+        Some("PreparingDelete" | "PreparingUpdate") => Flow::Only(ordinal),
+        _ => Flow::Stop,
+    }
 }
 
 /// Always deleted, whatever the budget: it cannot become available by waiting (M-10, W-5).
@@ -80,7 +93,7 @@ fn missing(turn: &mut Turn<'_>, ordinal: i32, actions: &mut Vec<Action>) -> Step
         turn.hold(hold);
         return Step::Wait;
     }
-    let revision = turn.revision_for(ordinal).name.clone();
+    let revision = turn.take_revision(ordinal).name.clone();
     actions.push(Action::CreatePod { ordinal, revision });
     turn.touched.insert(ordinal);
     Step::Charge
@@ -108,9 +121,6 @@ fn existing(turn: &mut Turn<'_>, ordinal: i32, pod: &Pod, actions: &mut Vec<Acti
     if !turn.touched.contains(&ordinal) && !identity_matches(pod) {
         turn.touched.insert(ordinal);
         actions.push(Action::RepairIdentity { ordinal });
-    }
-    if claims::unretained(turn, ordinal, pod, false) {
-        actions.push(Action::RetainClaims { ordinal, condemned: false });
     }
     Step::Next
 }

@@ -10,7 +10,11 @@ use super::hold::Hold;
 use super::turn::Turn;
 
 /// Plans the deletions, the highest ordinal first, and counts them into `unavailable`. Returns the labelled ordinals.
-pub fn specified_delete(turn: &mut Turn<'_>, unavailable: &mut BTreeSet<i32>) -> BTreeSet<i32> {
+pub fn specified_delete(
+    turn: &mut Turn<'_>,
+    unavailable: &mut BTreeSet<i32>,
+    only: Option<i32>,
+) -> BTreeSet<i32> {
     let Some(rolling) = turn.rolling() else { return BTreeSet::new() };
     let labelled: Vec<_> = turn
         .replicas()
@@ -21,6 +25,9 @@ pub fn specified_delete(turn: &mut Turn<'_>, unavailable: &mut BTreeSet<i32>) ->
     for (ordinal, pod) in &labelled {
         let budget = Budget { unavailable: unavailable.len(), allowed: rolling.max_unavailable };
         if pod.terminating() || turn.touched.contains(ordinal) {
+            continue;
+        }
+        if only.is_some_and(|only| only != *ordinal) {
             continue;
         }
         if budget.spent() && !unavailable.contains(ordinal) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kruise_api::keys;
-use kruise_common::plan::Plan;
+use kruise_common::plan::{self, Plan};
 use kruise_common::pod::{Availability, Pod};
 use kruise_inplace::progress::{Progress, progress};
 
@@ -19,6 +19,8 @@ use crate::snapshot::{Rolling, Settings, Snapshot};
 pub enum Flow {
     /// They may.
     Continue,
+    /// Only the update of this ordinal may go on.
+    Only(i32),
     /// This turn is over.
     Stop,
 }
@@ -39,6 +41,8 @@ pub struct Turn<'a> {
     pub touched: BTreeSet<i32>,
     /// Ordinals whose pod was already said to wait, with the reason.
     pub explained: BTreeSet<i32>,
+    /// Missing ordinals that get the current revision in this turn.
+    pub created_old: BTreeSet<i32>,
 }
 
 impl<'a> Turn<'a> {
@@ -140,17 +144,37 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// The revision that the pod of a missing ordinal gets (7.5).
-    pub fn revision_for(&self, ordinal: i32) -> &'a Template {
+    /// The revision that the pod of a missing ordinal gets (7.5), remembered for the others that are missing.
+    pub fn take_revision(&mut self, ordinal: i32) -> &'a Template {
         let (current, update) = (&self.revisions.current, &self.revisions.update);
         let Some(rolling) = self.rolling() else { return update };
         let old = if rolling.unordered.is_some() {
             let others = self.replicas().filter(|(at, _)| *at != ordinal);
-            others.filter(|(_, pod)| !self.counts_as_updated(pod)).count()
+            let others = others.filter(|(_, pod)| !self.counts_as_updated(pod)).count();
+            others + self.created_old.len()
         } else {
-            self.settings.ordinals.iter().take_while(|at| *at < ordinal).count()
+            self.settings.ordinals.rank(ordinal)
         };
-        if old < rolling.partition { current } else { update }
+        if old >= rolling.partition {
+            return update;
+        }
+        self.created_old.insert(ordinal);
+        current
+    }
+
+    /// When the next pod will have been ready for long enough: no event tells that, and the status counts it.
+    pub fn watch_the_clock(&mut self) {
+        let pods = self.snapshot.pods.values();
+        let times = pods.filter_map(|pod| match self.availability(pod) {
+            Availability::At(until) => Some((until, pod)),
+            Availability::Available | Availability::NotReady => None,
+        });
+        let Some((until, pod)) = times.min_by_key(|(until, _)| *until) else { return };
+        let covered = self.plan.holds.iter().filter_map(plan::Hold::until).any(|at| at <= until);
+        if !covered {
+            let pod = pod.name().to_owned();
+            self.hold(Hold::NotAvailableYet { pod, until: Some(until) });
+        }
     }
 
     /// Whether an unordered update counts the pod as updated (P-9, R-26). The short hash is compared, as pods of

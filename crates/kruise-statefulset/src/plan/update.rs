@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use kruise_api::keys;
 use kruise_api::raw::RawJson;
 use kruise_common::budget::Budget;
 use kruise_common::ordering::priority;
@@ -10,7 +11,7 @@ use kruise_common::plan::Note;
 use kruise_common::pod::Pod;
 use kruise_inplace::begin::{Target, begin};
 use kruise_inplace::diff::{Change, DiffOptions, diff};
-use kruise_inplace::lifecycle::{UpdateGate, before_update};
+use kruise_inplace::lifecycle::{UpdateGate, before_update, cancel};
 
 use super::action::{Action, Why};
 use super::hold::Hold;
@@ -22,13 +23,17 @@ use crate::snapshot::{Policy, Rolling};
 /// The result of comparing one old revision with the update revision; many pods share it.
 type Compared = Result<Arc<Change>, String>;
 
-/// Plans the update phase.
-pub fn update(turn: &mut Turn<'_>) {
-    let outdated = turn.replicas().filter(|(_, pod)| !turn.updated(pod)).count();
+/// Plans the update phase; of `only` one ordinal, if the walk ended there.
+pub fn update(turn: &mut Turn<'_>, only: Option<i32>) {
+    // Pods that a user wants replaced wait as well (SD-6).
+    let outdated =
+        turn.replicas().filter(|(at, pod)| !current(turn, *at, pod) || wants_replacement(pod));
+    let outdated = outdated.count();
     let Some(rolling) = turn.rolling() else {
         if outdated > 0 {
             turn.hold(Hold::OnDelete { outdated });
         }
+        cancel_unwanted(turn, None, only);
         return;
     };
     let mut unavailable = unavailable(turn);
@@ -38,18 +43,19 @@ pub fn update(turn: &mut Turn<'_>) {
         }
         return;
     }
-    let specified = specified_delete(turn, &mut unavailable);
+    let specified = specified_delete(turn, &mut unavailable, only);
     let targets = targets(turn, rolling);
-    let kept = turn.replicas().filter(|(at, pod)| !targets.contains(at) && !turn.updated(pod));
+    let kept =
+        turn.replicas().filter(|(at, pod)| !targets.contains(at) && !current(turn, *at, pod));
     let kept = kept.count();
     if kept > 0 {
         turn.hold(Hold::BelowPartition { kept });
     }
     let mut compared = BTreeMap::new();
     let mut actions = Vec::new();
-    for ordinal in targets {
+    for ordinal in targets.iter().copied() {
         let Some(pod) = turn.snapshot.pods.get(&ordinal) else { continue };
-        if current(turn, ordinal, pod) {
+        if only.is_some_and(|only| only != ordinal) || current(turn, ordinal, pod) {
             continue;
         }
         let budget = Budget { unavailable: unavailable.len(), allowed: rolling.max_unavailable };
@@ -72,6 +78,37 @@ pub fn update(turn: &mut Turn<'_>) {
     } else {
         turn.plan.burst(actions);
     }
+    cancel_unwanted(turn, Some(&targets), only);
+}
+
+/// Whether a user labelled the pod for deletion.
+fn wants_replacement(pod: &Pod) -> bool {
+    pod.meta.labels.get(keys::SPECIFIED_DELETE).is_some()
+}
+
+/// Pods that were announced to a hook and are not wanted deleted or updated any more serve again: scaled back up, label
+/// taken away, rolled back (W-2), or fallen out of the candidates (W-34). Whom this turn deletes or updates is touched by
+/// now. Without `targets` nothing is updated at all; only of `only` is known what it is wanted for.
+fn cancel_unwanted(turn: &mut Turn<'_>, targets: Option<&[i32]>, only: Option<i32>) {
+    let mut actions = Vec::new();
+    for (ordinal, pod) in turn.replicas() {
+        let decided = pod.terminating() || pod.ended() || turn.touched.contains(&ordinal);
+        if decided || only.is_some_and(|only| only != ordinal) {
+            continue;
+        }
+        let target = targets.is_some_and(|targets| targets.contains(&ordinal));
+        let wanted = match pod.meta.labels.get(keys::LIFECYCLE_STATE) {
+            Some("PreparingDelete") => targets.is_some() && wants_replacement(pod),
+            Some("PreparingUpdate") => target || turn.updated(pod),
+            _ => continue,
+        };
+        if !wanted {
+            let writes = cancel(pod, turn.settings.lifecycle.as_ref(), turn.now);
+            actions.push((ordinal, Action::Announce { ordinal, state: "Normal", writes }));
+        }
+    }
+    turn.touched.extend(actions.iter().map(|(ordinal, _)| *ordinal));
+    turn.plan.burst(actions.into_iter().map(|(_, action)| action).collect());
 }
 
 /// Replicas that are not available, or that something is about to happen to (RU-5); missing ones included.
@@ -102,20 +139,23 @@ fn current(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> bool {
 
 /// The replicas that may have the update revision, in the order in which they get it (PO-1…PO-7).
 fn targets(turn: &Turn<'_>, rolling: &Rolling) -> Vec<i32> {
-    let total = turn.settings.ordinals.iter().count();
-    let many = total.saturating_sub(rolling.partition);
+    let many = turn.settings.ordinals.count().saturating_sub(rolling.partition);
     let Some(strategy) = &rolling.unordered else {
         return turn.settings.ordinals.iter().rev().take(many).collect();
     };
-    let (mut first, mut rest): (Vec<_>, Vec<_>) = turn
+    let (first, mut rest): (Vec<_>, Vec<_>) = turn
         .replicas()
         .rev()
         .partition(|(_, pod)| pod.terminating() || turn.counts_as_updated(pod));
     if let Some(strategy) = strategy {
         priority::sort(&mut rest, strategy, |(_, pod)| &pod.meta.labels);
     }
-    first.append(&mut rest);
-    first.into_iter().take(many).map(|(ordinal, _)| ordinal).collect()
+    // A missing pod uses a place up unless it certainly comes back old: else too few would stay old (AC-4).
+    let missing = turn.settings.ordinals.iter();
+    let missing = missing.filter(|at| !turn.snapshot.pods.contains_key(at));
+    let missing = missing.filter(|at| !turn.created_old.contains(at)).count();
+    let all = first.into_iter().chain(rest).map(|(ordinal, _)| ordinal);
+    all.take(many.saturating_sub(missing)).collect()
 }
 
 /// What moves the pod to the update revision now, if anything may.

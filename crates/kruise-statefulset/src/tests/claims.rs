@@ -147,6 +147,22 @@ fn owner_references_follow_the_retention_policy() {
 }
 
 #[test]
+fn an_owner_is_looked_at_before_it_is_added() {
+    let guard = |owners: &Value, retention: (bool, bool), condemned: bool| {
+        let guard = patch(owners, retention, condemned).unwrap().guard?;
+        Some((guard.kind.kind, guard.uid.to_string(), guard.may_terminate))
+    };
+    let none = json!([]);
+    assert_eq!(guard(&none, (true, false), false), Some(("StatefulSet", UID.to_owned(), false)));
+    assert_eq!(guard(&none, (false, true), true), Some(("Pod", "uid-0".to_owned(), true)));
+    assert_eq!(
+        guard(&json!([set_reference()]), (false, false), false),
+        None,
+        "who goes is not asked"
+    );
+}
+
+#[test]
 fn owners_of_others_stay() {
     let (set, pod) = (set_reference(), pod_reference());
     let after = owners_after(&json!([set, stranger(), pod]), (false, true), true);

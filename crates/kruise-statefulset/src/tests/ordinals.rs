@@ -52,6 +52,7 @@ fn what_is_no_ordinal_is_refused_with_its_place_and_value() {
 #[test]
 fn ordinals_end_where_32_bits_end() {
     assert_eq!(list(i32::MAX, &[], 1), [i32::MAX]);
+    assert_eq!(Ordinals::new(i32::MAX, &[], 1).unwrap().count(), 1);
     assert_eq!(Ordinals::new(i32::MAX, &[], 2), Err(InvalidOrdinals::TooMany(2)));
     assert_eq!(list(i32::MAX, &[int(i32::MAX)], 0), [] as [i32; 0]);
 }
@@ -86,8 +87,10 @@ proptest! {
         let expected = walked(start, &reserved, replicas);
         prop_assert_eq!(ordinals.iter().collect::<Vec<_>>(), expected.clone());
         prop_assert_eq!(ordinals.iter().rev().collect::<Vec<_>>(), expected.iter().rev().copied().collect::<Vec<_>>());
+        prop_assert_eq!(ordinals.count(), expected.len());
         for number in 0..40 {
             prop_assert_eq!(ordinals.contains(number), expected.contains(&number));
+            prop_assert_eq!(ordinals.rank(number), expected.iter().filter(|known| **known < number).count());
         }
     }
 }

@@ -43,7 +43,7 @@ fn percentages_round_down_but_never_to_nothing() {
     assert_eq!(most(json!(3), 10), 3);
     assert_eq!(most(json!(0), 10), 1);
     assert_eq!(most(json!("50%"), 0), 1);
-    assert_eq!(most(json!("4294967295%"), i32::MAX), 92_233_720_304_123_248, "no overflow");
+    assert_eq!(most(json!("4294967295%"), 1_000_000), 42_949_672_950_000, "no overflow");
 }
 
 #[test]
@@ -86,6 +86,12 @@ fn claims_are_kept_unless_both_members_say_something_known() {
     assert_eq!(of(&json!({ "whenDeleted": "Retain", "whenScaled": "Delete" })), (false, true));
     assert_eq!(of(&json!({ "whenDeleted": "Delete" })), (false, false));
     assert_eq!(of(&json!({ "whenDeleted": "Delete", "whenScaled": "delete" })), (false, false));
+}
+
+#[test]
+fn a_negative_history_limit_drops_nothing() {
+    assert_eq!(settings(&json!({ "revisionHistoryLimit": -1 })).history_limit, 10);
+    assert_eq!(settings(&json!({ "revisionHistoryLimit": 0 })).history_limit, 0);
 }
 
 #[test]
@@ -138,9 +144,40 @@ fn nonsense_is_refused_with_field_value_and_rule() {
         (claims, "spec.volumeClaimTemplates[1]", "metadata.name: must not be empty"),
         (json!({ "replicas": "many" }), "spec", "invalid type: string \"many\", expected i32"),
     ];
+    check(&table);
+}
+
+fn check(table: &[(Value, &str, &str)]) {
     for (change, field, problem) in table {
-        let (at, why) = refused(&change);
-        assert_eq!(at, field, "{change}");
+        let (at, why) = refused(change);
+        assert_eq!(at, *field, "{change}");
         assert!(why.starts_with(problem), "{change}: {why}");
     }
+}
+
+#[test]
+fn nothing_is_guessed_from_numbers_out_of_range_and_unknown_words() {
+    check(&[
+        (json!({ "replicas": -1 }), "spec.replicas", "-1: must be greater than or equal to 0"),
+        (
+            json!({ "replicas": 2_000_000_000 }),
+            "spec.replicas",
+            "2000000000: must be at most 1000000",
+        ),
+        (
+            rolling(&json!({ "partition": -1 })),
+            "spec.updateStrategy.rollingUpdate.partition",
+            "-1: must be greater than or equal to 0",
+        ),
+        (
+            json!({ "podManagementPolicy": "parallel" }),
+            "spec.podManagementPolicy",
+            "\"parallel\": must be 'OrderedReady' or 'Parallel'",
+        ),
+        (
+            json!({ "updateStrategy": { "type": "Recreate" } }),
+            "spec.updateStrategy.type",
+            "\"Recreate\": must be 'RollingUpdate' or 'OnDelete'",
+        ),
+    ]);
 }

@@ -143,7 +143,7 @@ fn a_refused_revision_is_a_condition_until_a_turn_is_refused_nothing() {
     let refused = adopt(Outcome::Failed(WriteError::new(Category::Forbidden, "no")));
     let raised = condition("RefusedWrite", "True", "adopt-revision web-1: no");
     let seen = alone(&json!({}));
-    assert_eq!(conditions(&seen, &Plan::default(), &refused), [raised.clone()]);
+    assert_eq!(conditions(&seen, &Plan::default(), &refused), std::slice::from_ref(&raised));
 
     let mut stored = set(&json!({}));
     stored["status"] = json!({ "conditions": [{

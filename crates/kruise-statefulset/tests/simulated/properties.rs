@@ -20,6 +20,8 @@ const TURNS: usize = 600;
 #[derive(Clone, Debug)]
 struct Story {
     ordered: bool,
+    /// Updates go by priority instead of ordinals; only without order.
+    unordered: bool,
     claims: bool,
     steps: Vec<Step>,
     fates: Vec<u8>,
@@ -55,12 +57,15 @@ fn step() -> impl Strategy<Value = Step> {
 fn story() -> impl Strategy<Value = Story> {
     let steps = prop::collection::vec(step(), 1..4);
     let fates = prop::collection::vec(0..20_u8, 40);
-    (any::<bool>(), any::<bool>(), steps, fates).prop_map(|(ordered, claims, steps, fates)| Story {
-        ordered,
-        claims,
-        steps,
-        fates,
-    })
+    (any::<bool>(), any::<bool>(), any::<bool>(), steps, fates).prop_map(
+        |(ordered, unordered, claims, steps, fates)| Story {
+            ordered,
+            unordered: unordered && !ordered,
+            claims,
+            steps,
+            fates,
+        },
+    )
 }
 
 fn spec(story: &Story, step: &Step) -> Value {
@@ -72,6 +77,7 @@ fn spec(story: &Story, step: &Step) -> Value {
             "podUpdatePolicy": step.policy,
             "partition": step.partition,
             "maxUnavailable": if story.ordered { 1 } else { step.max_unavailable },
+            "unorderedUpdate": story.unordered.then(|| json!({})),
         }},
         "template": { "spec": {
             "readinessGates": [{ "conditionType": "InPlaceUpdateReady" }],
@@ -87,6 +93,32 @@ fn wanted(step: &Step) -> BTreeSet<String> {
 
 fn key() -> ObjectKey {
     ObjectKey { namespace: "default".into(), name: "web".into() }
+}
+
+/// Without order the partition is a number of pods: whoever leaves the old revision leaves enough behind (AC-4).
+fn inspect_partition(world: &World, write: &Write, step: &Step) {
+    let image = format!("example.com/app:{}", step.image);
+    let wanted = wanted(step);
+    let old = |pod: &&Value| {
+        wanted.contains(text(pod, "/metadata/name"))
+            && text(pod, "/spec/containers/0/image") != image
+    };
+    let moves = *write.kind == POD
+        && match &write.request {
+            Request::Delete { .. } => true,
+            Request::Patch { patch, .. } => {
+                format!("{patch:?}").contains("/spec/containers/0/image")
+            }
+            Request::Create { .. } => false,
+        };
+    let target = world.list(&POD).find(|pod| text(pod, "/metadata/name") == &*write.key.name);
+    if moves && target.as_ref().is_some_and(old) {
+        let (old, kept) = (world.list(&POD).filter(old).count(), step.partition.min(step.replicas));
+        assert!(
+            old > usize::try_from(kept).unwrap(),
+            "{write}: only {old} old pods, partition {kept}"
+        );
+    }
 }
 
 /// Checks a write against the cluster as it is right before it.
@@ -159,8 +191,13 @@ fn play(story: &Story, faults: bool) {
         merge(&mut set, &with_claims());
     }
     let (mut sim, key) = drive(set);
-    let (seen, ordered) = (current.clone(), story.ordered);
-    sim.inspect = Box::new(move |world, write| inspect(world, write, &seen.borrow(), ordered));
+    let (seen, ordered, unordered) = (current.clone(), story.ordered, story.unordered);
+    sim.inspect = Box::new(move |world, write| {
+        inspect(world, write, &seen.borrow(), ordered);
+        if unordered {
+            inspect_partition(world, write, &seen.borrow());
+        }
+    });
     if faults {
         let fates = story.fates.clone();
         let mut asked = 0;
@@ -221,8 +258,13 @@ fn a_crash_after_any_write_of_a_rollout_still_converges() {
             reserved: Vec::new(),
             delete: None,
         };
-        let story =
-            Story { ordered, claims: true, steps: vec![step(1), step(2)], fates: Vec::new() };
+        let story = Story {
+            ordered,
+            unordered: false,
+            claims: true,
+            steps: vec![step(1), step(2)],
+            fates: Vec::new(),
+        };
         for crash in 0.. {
             let mut set = web(0);
             merge(&mut set, &spec(&story, &story.steps[0]));
