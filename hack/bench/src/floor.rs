@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::audit::Write;
 use crate::cluster::Cluster;
 use crate::requests::{Body, many, send};
+use crate::watch::Pods;
 
 /// Requests under way at once while rates are measured.
 pub const WRITERS: usize = 32;
@@ -60,10 +61,13 @@ impl Rates {
     }
 }
 
-/// Measures on a cluster of its own, with nobody else on it.
+/// Measures on a cluster of its own, with nobody else writing. The pods are watched as often as in a sample, for every
+/// write is also told to whoever watches: by the nodes, by the benchmark and by a controller.
 pub async fn measure() -> anyhow::Result<Rates> {
     let cluster = Cluster::start().await?;
     let client = &cluster.client;
+    let nodes = cluster.spawn(&["target/release/simnode", "--nodes", "1"].map(str::to_owned))?;
+    let watches = [(); 2].map(|()| Pods::watch(client.clone(), "default"));
     let pods = "/api/v1/namespaces/default/pods";
     let object = |index: usize| format!("{pods}/raw-{index}");
     let create = |index: usize| async move {
@@ -98,6 +102,8 @@ pub async fn measure() -> anyhow::Result<Rates> {
         patch: rate(many(COUNT, WRITERS, patch)).await?,
         delete: rate(many(COUNT, WRITERS, delete)).await?,
     };
+    drop(watches);
+    nodes.stop().await?;
     cluster.stop().await?;
     Ok(rates)
 }

@@ -29,9 +29,10 @@ use crate::write::{Category, WriteError};
 const BURST: usize = 64;
 /// Least time between two status writes of one object.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// How long a turn starts new actions. What is left gets another turn at once, decided anew: a spec that changes in the
-/// middle of ten thousand creations is obeyed, and the status goes on.
-const TURN: Duration = Duration::from_secs(1);
+/// How long a turn starts new actions: ten times as long as it took to decide, within these bounds. What is left gets
+/// another turn at once, decided anew: pods that became ready meanwhile are not kept waiting by those that are yet to be
+/// touched, a spec that changes in the middle of ten thousand creations is obeyed, and the status goes on.
+const TURN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// Least time between two log lines that name the same reasons for waiting with other examples.
 const WAITING_EVERY: Duration = Duration::from_secs(10);
 
@@ -60,6 +61,8 @@ pub struct Crank<R: Reconciler> {
 pub struct Memory {
     failures: u32,
     status_written: Option<Instant>,
+    /// How many actions a turn that was cut had under way without a failure; the next one goes on from there.
+    width: usize,
     holds: Vec<&'static str>,
     /// What the log last said of the holds, and when.
     said: Option<(String, Instant)>,
@@ -117,6 +120,7 @@ impl<R: Reconciler> Crank<R> {
             tracing::warn!(controller = R::NAME, object = %key, %error, "cannot look up an unanswered write");
             return After::Failed(None);
         }
+        let began = instant();
         let Some(snapshot) = self.reconciler.observe(key) else {
             self.forget(key);
             return After::Nothing;
@@ -124,7 +128,8 @@ impl<R: Reconciler> Crank<R> {
         let now = now();
         let plan = R::plan(&snapshot, now);
         self.explain(key, &snapshot, &plan);
-        let applied = self.execute(key, &snapshot, &plan, now).await;
+        let length = ((instant() - began) * 10).clamp(TURN.0, TURN.1);
+        let applied = self.execute(key, &snapshot, &plan, (now, instant() + length)).await;
         self.tell(key, &snapshot, &applied);
         let failure = applied.failed().next().map(|(_, error)| error.clone());
         let status = self.status(key, &snapshot, &plan, &applied).await;
@@ -174,13 +179,13 @@ impl<R: Reconciler> Crank<R> {
         key: &ObjectKey,
         snapshot: &R::Snapshot,
         plan: &Plan<R::Action, R::Hold>,
-        now: Timestamp,
+        (now, end): (Timestamp, Instant),
     ) -> Applied<R::Action> {
         let mut applied = Applied::default();
         let mut ended = false;
-        let end = instant() + TURN;
+        let mut width = self.remember(key, |memory| std::mem::take(&mut memory.width)).max(1);
         for step in &plan.steps {
-            let (actions, width) = match step {
+            let (actions, most) = match step {
                 Step::InOrder(actions) => (actions, 1),
                 Step::Burst(actions) => (actions, BURST),
             };
@@ -189,33 +194,39 @@ impl<R: Reconciler> Crank<R> {
             let outcomes = if ended {
                 actions.iter().map(|action| (action.clone(), Outcome::NotAttempted)).collect()
             } else {
-                self.burst(key, snapshot, actions, (width, end), now).await
+                let mut open = width.min(most);
+                let outcomes =
+                    self.burst(key, snapshot, actions, (&mut open, most, end), now).await;
+                width = width.max(open);
+                outcomes
             };
             ended |= outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Done);
             applied.outcomes.extend(outcomes);
         }
+        if applied.not_attempted() && applied.failed().next().is_none() {
+            self.remember(key, |memory| memory.width = width);
+        }
         applied
     }
 
-    /// Slow start: one action first, then twice as many with each round of successes, `most` at most.
+    /// Slow start: `width` actions first, then twice as many with each round of successes, `most` at most.
     /// After a failure, or after `end`, nothing new is started.
     async fn burst(
         &self,
         key: &ObjectKey,
         snapshot: &R::Snapshot,
         actions: &[R::Action],
-        (most, end): (usize, Instant),
+        (width, most, end): (&mut usize, usize, Instant),
         now: Timestamp,
     ) -> Vec<(R::Action, Outcome)> {
         let mut outcomes: Vec<_> =
             actions.iter().map(|action| (action.clone(), Outcome::NotAttempted)).collect();
         let mut running = FuturesUnordered::new();
         let mut next = 0;
-        let mut width = 1;
         let mut failed = false;
         loop {
             // The first action always starts, so that every turn gets on.
-            while !failed && running.len() < width && (next == 0 || instant() < end) {
+            while !failed && running.len() < *width && (next == 0 || instant() < end) {
                 let Some(action) = actions.get(next) else { break };
                 let index = next;
                 let done = self.perform(key, snapshot, action, now);
@@ -224,7 +235,7 @@ impl<R: Reconciler> Crank<R> {
             }
             let Some((index, outcome)) = running.next().await else { return outcomes };
             failed |= outcome != Outcome::Done;
-            width = (width + 1).min(most);
+            *width = (*width + 1).min(most);
             if let Some(slot) = outcomes.get_mut(index) {
                 slot.1 = outcome;
             }

@@ -53,12 +53,12 @@ async fn a_failure_in_a_burst_lets_those_in_flight_end_and_starts_nothing() {
             Answer::Json(200, json!({}))
         };
         Answer::After(
-            ms(if request.path.ends_with("/pod-2") { 500 } else { 100 }),
+            ms(if request.path.ends_with("/pod-2") { 50 } else { 10 }),
             Box::new(answer),
         )
     });
     it.add();
-    pass(ms(590)).await;
+    pass(ms(59)).await;
     assert_eq!(pods(&it.log), ["pod-1", "pod-2", "pod-3"]);
     assert_eq!(it.turns().len(), 1, "the turn waits for the answer to pod-2");
     pass(ms(20)).await;
