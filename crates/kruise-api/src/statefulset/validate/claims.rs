@@ -45,8 +45,8 @@ struct Resources {
     limits: Option<Map<String, Value>>,
 }
 
-/// Problems of the change, and the templates whose storage class has to be asked. Judged by the new strategy ([ext] of
-/// U-7); a request that also switches the strategy on is accepted (U-7b).
+/// Problems of the change, and the templates whose storage class has to be asked. Judged by the new strategy (unlike
+/// OpenKruise, U-7); a request that also switches the strategy on is accepted (U-7b).
 pub fn claim_changes(
     old: &StatefulSetSpec,
     new: &StatefulSetSpec,

@@ -52,10 +52,7 @@ async fn a_failure_in_a_burst_lets_those_in_flight_end_and_starts_nothing() {
         } else {
             Answer::Json(200, json!({}))
         };
-        Answer::After(
-            ms(if request.path.ends_with("/pod-2") { 50 } else { 10 }),
-            Box::new(answer),
-        )
+        Answer::After(ms(if request.path.ends_with("/pod-2") { 50 } else { 10 }), Box::new(answer))
     });
     it.add();
     pass(ms(59)).await;
