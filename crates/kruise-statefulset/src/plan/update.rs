@@ -45,15 +45,16 @@ pub fn update(turn: &mut Turn<'_>, only: Option<i32>) {
     }
     let specified = specified_delete(turn, &mut unavailable, only);
     let targets = targets(turn, rolling);
+    let candidates: BTreeSet<i32> = targets.iter().copied().collect();
     let kept =
-        turn.replicas().filter(|(at, pod)| !targets.contains(at) && !current(turn, *at, pod));
+        turn.replicas().filter(|(at, pod)| !candidates.contains(at) && !current(turn, *at, pod));
     let kept = kept.count();
     if kept > 0 {
         turn.hold(Hold::BelowPartition { kept });
     }
     let mut compared = BTreeMap::new();
     let mut actions = Vec::new();
-    for ordinal in targets.iter().copied() {
+    for ordinal in targets {
         let Some(pod) = turn.snapshot.pods.get(&ordinal) else { continue };
         if only.is_some_and(|only| only != ordinal) || current(turn, ordinal, pod) {
             continue;
@@ -78,7 +79,7 @@ pub fn update(turn: &mut Turn<'_>, only: Option<i32>) {
     } else {
         turn.plan.burst(actions);
     }
-    cancel_unwanted(turn, Some(&targets), only);
+    cancel_unwanted(turn, Some(&candidates), only);
 }
 
 /// Whether a user labelled the pod for deletion.
@@ -89,7 +90,7 @@ fn wants_replacement(pod: &Pod) -> bool {
 /// Pods that were announced to a hook and are not wanted deleted or updated any more serve again: scaled back up, label
 /// taken away, rolled back (W-2), or fallen out of the candidates (W-34). Whom this turn deletes or updates is touched by
 /// now. Without `targets` nothing is updated at all; only of `only` is known what it is wanted for.
-fn cancel_unwanted(turn: &mut Turn<'_>, targets: Option<&[i32]>, only: Option<i32>) {
+fn cancel_unwanted(turn: &mut Turn<'_>, targets: Option<&BTreeSet<i32>>, only: Option<i32>) {
     let mut actions = Vec::new();
     for (ordinal, pod) in turn.replicas() {
         let decided = pod.terminating() || pod.ended() || turn.touched.contains(&ordinal);
