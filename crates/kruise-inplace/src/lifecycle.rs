@@ -127,61 +127,56 @@ pub fn before_delete(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -
     if state(pod) == "PreparingDelete" {
         return DeleteGate::Wait(pending);
     }
-    let condition =
-        hook.mark_pod_not_ready.then(|| conditions::block(pod, PRE_DELETE, now)).flatten();
-    DeleteGate::Mark(vec![enter(pod, "PreparingDelete", condition, Map::new(), now)])
+    let conditions = out_of_traffic(pod, hook, PRE_DELETE, now);
+    DeleteGate::Mark(vec![enter(pod, "PreparingDelete", &conditions, Map::new(), now)])
 }
 
 /// `PreparingUpdate`; with `handler` the hook's markers are put back in the same write, so that it can hold again.
 fn prepare_update(pod: &Pod, hook: &LifecycleHook, handler: bool, now: Timestamp) -> Vec<Write> {
-    let condition =
-        hook.mark_pod_not_ready.then(|| conditions::block(pod, PRE_UPDATE, now)).flatten();
-    let mut extra = Map::new();
-    if handler {
-        extra.insert("labels".to_owned(), json!(hook.labels_handler));
-        // An empty list would say nothing; finalizers merge by value (W13).
-        if !hook.finalizers_handler.is_empty() {
-            extra.insert("finalizers".to_owned(), json!(hook.finalizers_handler));
-        }
+    let conditions = out_of_traffic(pod, hook, PRE_UPDATE, now);
+    let metadata = if handler { markers(hook) } else { Map::new() };
+    vec![enter(pod, "PreparingUpdate", &conditions, metadata, now)]
+}
+
+/// The markers of a hook as metadata.
+fn markers(hook: &LifecycleHook) -> Map<String, Value> {
+    let mut metadata = Map::new();
+    metadata.insert("labels".to_owned(), json!(hook.labels_handler));
+    // An empty list would say nothing; finalizers merge by value (W13).
+    if !hook.finalizers_handler.is_empty() {
+        metadata.insert("finalizers".to_owned(), json!(hook.finalizers_handler));
     }
-    vec![enter(pod, "PreparingUpdate", condition, extra, now)]
+    metadata
+}
+
+/// The conditions that take the pod out of traffic, if the hook asks for that and it is not so already.
+fn out_of_traffic(pod: &Pod, hook: &LifecycleHook, key: &str, now: Timestamp) -> Vec<Value> {
+    let condition = hook.mark_pod_not_ready.then(|| conditions::block(pod, key, now)).flatten();
+    let Some(condition) = condition else { return Vec::new() };
+    let ready = conditions::ready_false(pod, keys::KRUISE_POD_READY, now);
+    std::iter::once(condition).chain(ready).collect()
 }
 
 /// Takes back what was announced to a hook, since it is not wanted any more: the pod serves again (W-2, W-34). The hook of
 /// an update gets its markers back, so that it can hold the pod the next time.
 pub fn cancel(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -> Vec<Write> {
-    let mut metadata = Map::new();
-    let mut labels = Map::new();
-    let blocker = match state(pod) {
-        "PreparingDelete" => PRE_DELETE,
+    let (blocker, metadata) = match state(pod) {
+        "PreparingDelete" => (PRE_DELETE, Map::new()),
         "PreparingUpdate" => {
-            if let Some(hook) = lifecycle.and_then(|lifecycle| lifecycle.in_place_update.as_ref()) {
-                labels.extend(hook.labels_handler.iter().map(|(k, v)| (k.clone(), json!(v))));
-                if !hook.finalizers_handler.is_empty() {
-                    metadata.insert("finalizers".to_owned(), json!(hook.finalizers_handler));
-                }
-            }
-            PRE_UPDATE
+            let hook = lifecycle.and_then(|lifecycle| lifecycle.in_place_update.as_ref());
+            (PRE_UPDATE, hook.map(markers).unwrap_or_default())
         }
         _ => return Vec::new(),
     };
-    labels.insert(keys::LIFECYCLE_STATE.to_owned(), json!("Normal"));
-    metadata.insert("labels".to_owned(), Value::Object(labels));
-    metadata.insert("annotations".to_owned(), json!({ keys::LIFECYCLE_TIMESTAMP: timestamp(now) }));
-    vec![match conditions::unblock(pod, blocker, now) {
-        None => Write::strategic(&POD, &pod.meta, json!({ "metadata": metadata })),
-        Some(condition) => {
-            let body = json!({ "metadata": metadata, "status": { "conditions": [condition] } });
-            Write::strategic_status(&POD, &pod.meta, body)
-        }
-    }]
+    let conditions: Vec<Value> = conditions::unblock(pod, blocker, now).into_iter().collect();
+    vec![enter(pod, "Normal", &conditions, metadata, now)]
 }
 
-/// The write that enters a state; a condition rides along on the status subresource (§22.1).
+/// The write that enters a state; conditions ride along on the status subresource (§22.1).
 fn enter(
     pod: &Pod,
     state: &str,
-    condition: Option<Value>,
+    conditions: &[Value],
     mut metadata: Map<String, Value>,
     now: Timestamp,
 ) -> Write {
@@ -190,12 +185,10 @@ fn enter(
         labels.insert(keys::LIFECYCLE_STATE.to_owned(), json!(state));
     }
     metadata.insert("annotations".to_owned(), json!({ keys::LIFECYCLE_TIMESTAMP: timestamp(now) }));
-    let Some(condition) = condition else {
+    if conditions.is_empty() {
         return Write::strategic(&POD, &pod.meta, json!({ "metadata": metadata }));
-    };
-    let mut list = vec![condition];
-    list.extend(conditions::ready_false(pod, keys::KRUISE_POD_READY, now));
-    let body = json!({ "metadata": metadata, "status": { "conditions": list } });
+    }
+    let body = json!({ "metadata": metadata, "status": { "conditions": conditions } });
     Write::strategic_status(&POD, &pod.meta, body)
 }
 

@@ -159,10 +159,19 @@ pub fn retain(
     let keepers = [(Keeper::Set, by_set, &set.uid), (Keeper::Pod, by_pod, &pod.meta.uid)];
     let mut remove = Vec::new();
     let mut add = Vec::new();
+    // A reference to an owner that is gone would make the garbage collector delete the claim: who is added is looked at
+    // right before. At most one is added (16.3).
+    let mut guard = None;
     for (keeper, wanted, uid) in keepers {
         let at = claim.meta.owners.iter().position(|owner| owner.uid == *uid);
         match (wanted, at) {
-            (true, None) => add.push(reference(keeper, set, pod)),
+            (true, None) => {
+                add.push(reference(keeper, set, pod));
+                guard = Some(match keeper {
+                    Keeper::Set => Guard::alive(&STATEFUL_SET, set),
+                    Keeper::Pod => Guard::there(&POD, &pod.meta),
+                });
+            }
             (false, Some(index)) => remove.push((index, uid.clone())),
             (true, Some(_)) | (false, None) => {}
         }
@@ -190,16 +199,7 @@ pub fn retain(
         }
     }
     let write = Write::json(&CLAIM, &claim.meta, operations);
-    // A reference to an owner that is gone would make the garbage collector delete the claim: who is added is looked at
-    // right before. At most one is added (16.3).
-    let added = keepers.into_iter().find(|(_, wanted, uid)| {
-        *wanted && !claim.meta.owners.iter().any(|owner| owner.uid == **uid)
-    });
-    Some(match added {
-        None => write,
-        Some((Keeper::Set, ..)) => write.guarded_by(Guard::alive(&STATEFUL_SET, set)),
-        Some((Keeper::Pod, ..)) => write.guarded_by(Guard::there(&POD, &pod.meta)),
-    })
+    Some(Write { guard, ..write })
 }
 
 fn reference(keeper: Keeper, set: &Meta, pod: &Pod) -> Value {

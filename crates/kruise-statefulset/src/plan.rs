@@ -49,6 +49,7 @@ fn staged(
         touched: BTreeSet::new(),
         explained: BTreeSet::new(),
         created_old: BTreeSet::new(),
+        only: None,
     };
     if snapshot.deleting() {
         // The garbage collector does the rest; only the status is kept (M-8, AC-8).
@@ -59,13 +60,12 @@ fn staged(
     if ownership::settle(&mut turn) == Flow::Continue {
         refresh::refresh(&mut turn);
         claims::keep(&mut turn);
-        let only = match replicas(&mut turn) {
-            Flow::Continue => Some(None),
-            Flow::Only(ordinal) => Some(Some(ordinal)),
-            Flow::Stop => None,
-        };
-        if let Some(only) = only {
-            update::update(&mut turn, only);
+        let flow = replicas(&mut turn);
+        if let Flow::Only(ordinal) = flow {
+            turn.only = Some(ordinal);
+        }
+        if flow != Flow::Stop {
+            update::update(&mut turn);
         }
         history::truncate(&mut turn);
     }

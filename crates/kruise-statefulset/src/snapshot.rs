@@ -16,7 +16,6 @@ use kruise_common::claim::Claim;
 use kruise_common::gates::FeatureGates;
 use kruise_common::pod::Pod;
 use kruise_common::revision::Revision;
-
 use kruise_inplace::refresh::Context;
 
 use crate::claims::ClaimTemplate;

@@ -76,6 +76,12 @@ pub fn check_annotations(path: &str, annotations: &BTreeMap<String, String>) -> 
     errors
 }
 
+/// Whether a selector has no requirement.
+pub fn selects_all(selector: &LabelSelector) -> bool {
+    selector.match_labels.as_ref().is_none_or(BTreeMap::is_empty)
+        && selector.match_expressions.as_ref().is_none_or(Vec::is_empty)
+}
+
 /// Problems of a selector at `path`, its emptiness not among them.
 pub fn check_selector(path: &str, selector: &LabelSelector) -> Vec<FieldError> {
     let labels = selector.match_labels.clone().unwrap_or_default();

@@ -18,7 +18,7 @@ pub use update::validate_update;
 
 use super::v1beta1::StatefulSetSpec;
 use crate::shared::field::FieldError;
-use crate::shared::labels::{check_annotations, check_labels, check_selector};
+use crate::shared::labels::{check_annotations, check_labels, check_selector, selects_all};
 use crate::shared::selector::Selector;
 
 const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
@@ -110,9 +110,7 @@ fn retention(spec: &StatefulSetSpec) -> Vec<FieldError> {
 /// V-25, V-26.
 fn selection(spec: &StatefulSetSpec, template: &PodTemplate) -> Vec<FieldError> {
     let selector = &spec.selector;
-    let labels = selector.match_labels.as_ref().is_none_or(BTreeMap::is_empty);
-    let expressions = selector.match_expressions.as_ref().is_none_or(Vec::is_empty);
-    if labels && expressions {
+    if selects_all(selector) {
         let rule = "empty selector is invalid for statefulset";
         return vec![FieldError::invalid("spec.selector", serde_json::json!({}), rule)];
     }

@@ -4,30 +4,27 @@ use std::collections::BTreeSet;
 
 use kruise_api::keys;
 use kruise_common::budget::Budget;
+use kruise_common::pod::Pod;
 
 use super::action::Why;
 use super::hold::Hold;
 use super::turn::Turn;
 
+/// Whether a user labelled the pod for deletion.
+pub fn wants_replacement(pod: &Pod) -> bool {
+    pod.meta.labels.get(keys::SPECIFIED_DELETE).is_some()
+}
+
 /// Plans the deletions, the highest ordinal first, and counts them into `unavailable`. Returns the labelled ordinals.
-pub fn specified_delete(
-    turn: &mut Turn<'_>,
-    unavailable: &mut BTreeSet<i32>,
-    only: Option<i32>,
-) -> BTreeSet<i32> {
+pub fn specified_delete(turn: &mut Turn<'_>, unavailable: &mut BTreeSet<i32>) -> BTreeSet<i32> {
     let Some(rolling) = turn.rolling() else { return BTreeSet::new() };
-    let labelled: Vec<_> = turn
-        .replicas()
-        .rev()
-        .filter(|(_, pod)| pod.meta.labels.get(keys::SPECIFIED_DELETE).is_some())
-        .collect();
+    let labelled: Vec<_> =
+        turn.replicas().rev().filter(|(_, pod)| wants_replacement(pod)).collect();
     let mut actions = Vec::new();
     for (ordinal, pod) in &labelled {
         let budget = Budget { unavailable: unavailable.len(), allowed: rolling.max_unavailable };
-        if pod.terminating() || turn.touched.contains(ordinal) {
-            continue;
-        }
-        if only.is_some_and(|only| only != *ordinal) {
+        let decided = pod.terminating() || turn.touched.contains(ordinal);
+        if decided || !turn.reaches(*ordinal) {
             continue;
         }
         if budget.spent() && !unavailable.contains(ordinal) {

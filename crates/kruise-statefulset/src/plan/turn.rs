@@ -43,6 +43,8 @@ pub struct Turn<'a> {
     pub explained: BTreeSet<i32>,
     /// Missing ordinals that get the current revision in this turn.
     pub created_old: BTreeSet<i32>,
+    /// The one ordinal that may be updated, if the walk ended there.
+    pub only: Option<i32>,
 }
 
 impl<'a> Turn<'a> {
@@ -119,6 +121,11 @@ impl<'a> Turn<'a> {
         let missing = missing.filter(|at| !self.snapshot.pods.contains_key(at));
         let sick = self.snapshot.pods.iter().filter(|(_, pod)| !healthy(pod));
         missing.chain(sick.map(|(at, _)| *at)).min()
+    }
+
+    /// Whether the update phase may look at this ordinal.
+    pub fn reaches(&self, ordinal: i32) -> bool {
+        self.only.is_none_or(|only| only == ordinal)
     }
 
     /// The rolling update settings, unless pods are only updated on deletion.

@@ -15,7 +15,7 @@ use kruise_inplace::lifecycle::{UpdateGate, before_update, cancel};
 
 use super::action::{Action, Why};
 use super::hold::Hold;
-use super::specified_delete::specified_delete;
+use super::specified_delete::{specified_delete, wants_replacement};
 use super::turn::Turn;
 use crate::pod::storage_matches;
 use crate::snapshot::{Policy, Rolling};
@@ -23,8 +23,8 @@ use crate::snapshot::{Policy, Rolling};
 /// The result of comparing one old revision with the update revision; many pods share it.
 type Compared = Result<Arc<Change>, String>;
 
-/// Plans the update phase; of `only` one ordinal, if the walk ended there.
-pub fn update(turn: &mut Turn<'_>, only: Option<i32>) {
+/// Plans the update phase.
+pub fn update(turn: &mut Turn<'_>) {
     // Pods that a user wants replaced wait as well (SD-6).
     let outdated =
         turn.replicas().filter(|(at, pod)| !current(turn, *at, pod) || wants_replacement(pod));
@@ -33,7 +33,7 @@ pub fn update(turn: &mut Turn<'_>, only: Option<i32>) {
         if outdated > 0 {
             turn.hold(Hold::OnDelete { outdated });
         }
-        cancel_unwanted(turn, None, only);
+        cancel_unwanted(turn, None);
         return;
     };
     let mut unavailable = unavailable(turn);
@@ -43,7 +43,7 @@ pub fn update(turn: &mut Turn<'_>, only: Option<i32>) {
         }
         return;
     }
-    let specified = specified_delete(turn, &mut unavailable, only);
+    let specified = specified_delete(turn, &mut unavailable);
     let targets = targets(turn, rolling);
     let candidates: BTreeSet<i32> = targets.iter().copied().collect();
     let kept =
@@ -56,7 +56,7 @@ pub fn update(turn: &mut Turn<'_>, only: Option<i32>) {
     let mut actions = Vec::new();
     for ordinal in targets {
         let Some(pod) = turn.snapshot.pods.get(&ordinal) else { continue };
-        if only.is_some_and(|only| only != ordinal) || current(turn, ordinal, pod) {
+        if !turn.reaches(ordinal) || current(turn, ordinal, pod) {
             continue;
         }
         let budget = Budget { unavailable: unavailable.len(), allowed: rolling.max_unavailable };
@@ -79,22 +79,17 @@ pub fn update(turn: &mut Turn<'_>, only: Option<i32>) {
     } else {
         turn.plan.burst(actions);
     }
-    cancel_unwanted(turn, Some(&candidates), only);
-}
-
-/// Whether a user labelled the pod for deletion.
-fn wants_replacement(pod: &Pod) -> bool {
-    pod.meta.labels.get(keys::SPECIFIED_DELETE).is_some()
+    cancel_unwanted(turn, Some(&candidates));
 }
 
 /// Pods that were announced to a hook and are not wanted deleted or updated any more serve again: scaled back up, label
 /// taken away, rolled back (W-2), or fallen out of the candidates (W-34). Whom this turn deletes or updates is touched by
-/// now. Without `targets` nothing is updated at all; only of `only` is known what it is wanted for.
-fn cancel_unwanted(turn: &mut Turn<'_>, targets: Option<&BTreeSet<i32>>, only: Option<i32>) {
+/// now. Without `targets` nothing is updated at all; of whom the update does not reach nothing is known.
+fn cancel_unwanted(turn: &mut Turn<'_>, targets: Option<&BTreeSet<i32>>) {
     let mut actions = Vec::new();
     for (ordinal, pod) in turn.replicas() {
         let decided = pod.terminating() || pod.ended() || turn.touched.contains(&ordinal);
-        if decided || only.is_some_and(|only| only != ordinal) {
+        if decided || !turn.reaches(ordinal) {
             continue;
         }
         let target = targets.is_some_and(|targets| targets.contains(&ordinal));

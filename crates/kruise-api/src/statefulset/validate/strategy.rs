@@ -1,14 +1,12 @@
 //! Rules of the update strategy (V-7…V-22).
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use super::{NOT_NEGATIVE, PodTemplate};
 use crate::keys;
 use crate::shared::field::FieldError;
-use crate::shared::labels::check_selector;
+use crate::shared::labels::{check_selector, selects_all};
 use crate::statefulset::v1beta1::{
     PriorityStrategy, RollingUpdate, StatefulSetSpec, WeightPriority,
 };
@@ -150,9 +148,7 @@ fn priorities(path: &str, strategy: &PriorityStrategy) -> Vec<FieldError> {
         if !(0..=100).contains(weight) {
             refuse("weight must be valid number in the range 1-100".to_owned());
         }
-        let labels = match_selector.match_labels.as_ref().is_none_or(BTreeMap::is_empty);
-        let expressions = match_selector.match_expressions.as_ref().is_none_or(Vec::is_empty);
-        if labels && expressions {
+        if selects_all(match_selector) {
             refuse("selector can not be empty".to_owned());
         } else if let Some(problem) = check_selector("matchSelector", match_selector).first() {
             refuse(format!("invalid selector {problem}"));
