@@ -85,7 +85,9 @@ impl Write {
     /// Creates an object; `body` carries everything but needs no namespace.
     pub fn create(kind: &'static Kind, key: ObjectKey, mut body: Value) -> Self {
         if let Some(meta) = body.get_mut("metadata").and_then(Value::as_object_mut) {
-            meta.insert("namespace".into(), json!(&*key.namespace));
+            if !key.namespace.is_empty() {
+                meta.insert("namespace".into(), json!(&*key.namespace));
+            }
             meta.insert("name".into(), json!(&*key.name));
         }
         Self { kind, key, request: Request::Create { body }, guard: None }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::NamespaceResourceScope;
-use kube::{Client, Config};
+use kube::core::{ClusterResourceScope, NamespaceResourceScope};
+use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -111,16 +111,37 @@ impl Process {
         })
     }
 
-    /// Watches a kind; `mapper` says which objects of the controller a change concerns.
+    /// Watches a namespaced kind; `mapper` says which objects of the controller a change concerns.
     pub fn watch<W>(&mut self, mapper: Mapper<W::Record>) -> Arc<Table<W::Record>>
     where
         W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
     {
+        let namespace = &self.args.namespace;
+        let api: Api<W> = if namespace.is_empty() {
+            Api::all(self.client.clone())
+        } else {
+            Api::namespaced(self.client.clone(), namespace)
+        };
+        self.watch_api::<W>(api, mapper)
+    }
+
+    /// Watches a cluster-scoped kind, whatever `--namespace` says.
+    pub fn watch_cluster<W>(&mut self, mapper: Mapper<W::Record>) -> Arc<Table<W::Record>>
+    where
+        W: Wire + kube::Resource<Scope = ClusterResourceScope>,
+    {
+        self.watch_api::<W>(Api::all(self.client.clone()), mapper)
+    }
+
+    fn watch_api<W: Wire>(
+        &mut self,
+        api: Api<W>,
+        mapper: Mapper<W::Record>,
+    ) -> Arc<Table<W::Record>> {
         let cache: Arc<Cache<W>> =
             Cache::new(self.interner.clone(), self.queue.clone(), self.metrics.clone(), mapper);
         self.sinks.insert(W::KIND.plural, cache.clone());
-        let namespace = self.args.namespace.clone();
-        let run = cache.clone().run(self.client.clone(), namespace, self.stop.clone());
+        let run = cache.clone().run(api, self.stop.clone());
         self.watches.push(Box::pin(run));
         let waiting = cache.clone();
         self.synced.push(Box::pin(async move { waiting.synced().await }));

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
-use kube::core::NamespaceResourceScope;
+use kube::Api;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -59,16 +58,8 @@ impl<W: Wire> Cache<W> {
         })
     }
 
-    /// Watches until `stop`.
-    pub async fn run(self: Arc<Self>, client: Client, namespace: String, stop: CancellationToken)
-    where
-        W: kube::Resource<Scope = NamespaceResourceScope>,
-    {
-        let api: Api<W> = if namespace.is_empty() {
-            Api::all(client)
-        } else {
-            Api::namespaced(client, &namespace)
-        };
+    /// Watches what `api` reaches until `stop`.
+    pub async fn run(self: Arc<Self>, api: Api<W>, stop: CancellationToken) {
         let config = watcher::Config::default().page_size(PAGE);
         let events = watcher(api, config);
         pin_mut!(events);
