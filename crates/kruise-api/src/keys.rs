@@ -5,6 +5,11 @@
 /// API group of all OpenKruise workloads.
 pub const GROUP: &str = "apps.kruise.io";
 
+/// Annotation of the Secret with the webhook certificates: when the stage of their rotation changed last.
+pub const CERTS_SINCE: &str = "kruise.io/webhook-certs-since";
+/// Annotation of a webhook configuration: the namespace and name of the Lease of the installation that wrote it.
+pub const INSTALLED_BY: &str = "kruise.io/installed-by";
+
 // Pods and revisions of a set (statefulset §1.5).
 
 /// Label: full name of the ControllerRevision a pod was made from.
