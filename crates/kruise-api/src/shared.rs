@@ -5,5 +5,6 @@ pub mod inplace;
 pub mod labels;
 pub mod quantity;
 pub mod readiness;
+pub mod scatter;
 pub mod selector;
 pub mod template;

@@ -10,6 +10,7 @@ mod key;
 mod meta;
 mod moment;
 mod ordering_priority;
+mod ordering_scatter;
 mod plan;
 mod pod;
 mod pod_wire;
