@@ -135,6 +135,11 @@ pub const EVENT_INVALID_SPEC: &str = "InvalidSpec";
 /// Event, not in OpenKruise: see [`CONDITION_REFUSED_WRITE`].
 pub const EVENT_REFUSED_WRITE: &str = "RefusedWrite";
 
+/// Annotation: the manifest that `kubectl apply` keeps.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Annotation of a pod: names of the sets that injected into it, separated by commas.
+pub const SIDECARSET_INJECTED_LIST: &str = "kruise.io/sidecarset-injected-list";
+
 // Components (G-4, platform §12, §18).
 
 /// Source of events of the Advanced StatefulSet controller.
