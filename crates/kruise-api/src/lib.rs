@@ -7,6 +7,7 @@ mod go;
 pub mod keys;
 pub mod raw;
 pub mod shared;
+pub mod sidecarset;
 pub mod statefulset;
 
 #[cfg(test)]

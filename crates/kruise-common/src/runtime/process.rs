@@ -27,14 +27,14 @@ use super::queue::Queue;
 use super::recorder::recorder;
 use super::run::Crank;
 use super::telemetry;
-use super::watch::{Cache, Mapper};
+use super::watch::Cache;
 use super::writer::{Sink, Writer, WriterConfig};
 use crate::admission::Admission;
 use crate::intern::Interner;
 use crate::key::ObjectKey;
 use crate::kind::Kind;
 use crate::reconciler::Reconciler;
-use crate::table::{Table, Wire};
+use crate::table::{Change, Table, Wire};
 
 mod webhooks;
 
@@ -123,11 +123,26 @@ impl Process {
     }
 
     /// Watches a namespaced kind; `mapper` says which objects of the controller a change concerns.
-    pub fn watch<W>(&mut self, mapper: Mapper<W::Record>) -> Arc<Table<W::Record>>
+    pub fn watch<W>(
+        &mut self,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Arc<Table<W::Record>>
     where
         W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
     {
-        let namespace = &self.args.namespace;
+        let namespace = self.args.namespace.clone();
+        self.watch_in::<W>(&namespace, mapper)
+    }
+
+    /// Watches a namespaced kind in one namespace, or in all if it is empty, whatever `--namespace` says.
+    pub fn watch_in<W>(
+        &mut self,
+        namespace: &str,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Arc<Table<W::Record>>
+    where
+        W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
+    {
         let api: Api<W> = if namespace.is_empty() {
             Api::all(self.client.clone())
         } else {
@@ -136,8 +151,16 @@ impl Process {
         self.watch_api::<W>(api, mapper)
     }
 
+    /// The client, for what a binary looks up before it starts.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Watches a cluster-scoped kind, whatever `--namespace` says.
-    pub fn watch_cluster<W>(&mut self, mapper: Mapper<W::Record>) -> Arc<Table<W::Record>>
+    pub fn watch_cluster<W>(
+        &mut self,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Arc<Table<W::Record>>
     where
         W: Wire + kube::Resource<Scope = ClusterResourceScope>,
     {
@@ -147,7 +170,7 @@ impl Process {
     fn watch_api<W: Wire>(
         &mut self,
         api: Api<W>,
-        mapper: Mapper<W::Record>,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
     ) -> Arc<Table<W::Record>> {
         let changed = self.hooks_depend_on.contains(&W::KIND).then(|| self.hooks_changed.clone());
         let cache: Arc<Cache<W>> = Cache::new(

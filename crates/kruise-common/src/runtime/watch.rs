@@ -26,8 +26,8 @@ use crate::table::{Change, Record, Table, Wire};
 /// Objects per list page: bounds the memory of a relist.
 const PAGE: u32 = 250;
 
-/// Which objects a change concerns; pure.
-pub type Mapper<R> = fn(&Change<R>) -> Vec<ObjectKey>;
+/// Which objects a change concerns; reads tables at most.
+type Mapper<R> = Box<dyn Fn(&Change<R>) -> Vec<ObjectKey> + Send + Sync>;
 
 /// A cache of one kind and the requests for turns that its changes cause.
 pub struct Cache<W: Wire> {
@@ -48,13 +48,13 @@ impl<W: Wire> Cache<W> {
         interner: Arc<Interner>,
         queue: Arc<Queue>,
         metrics: Metrics,
-        mapper: Mapper<W::Record>,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
         changed: Option<Arc<Notify>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             table: Arc::default(),
             interner,
-            mapper,
+            mapper: Box::new(mapper),
             queue,
             metrics,
             synced: watch::Sender::new(false),
