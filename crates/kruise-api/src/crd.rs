@@ -13,11 +13,17 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use kube::core::crd::{MergeError, merge_crds};
 
-use crate::statefulset::{v1alpha1, v1beta1};
+use crate::{broadcastjob, statefulset};
 
 /// All CRDs of this project: one line for each kind, its storage version first.
 pub fn all() -> Result<Vec<CustomResourceDefinition>, MergeError> {
-    Ok(vec![merged("v1beta1", vec![v1alpha1::StatefulSet::crd(), v1beta1::StatefulSet::crd()])?])
+    let statefulset =
+        vec![statefulset::v1alpha1::StatefulSet::crd(), statefulset::v1beta1::StatefulSet::crd()];
+    let broadcastjob = vec![
+        broadcastjob::v1alpha1::BroadcastJob::crd(),
+        broadcastjob::v1beta1::BroadcastJob::crd(),
+    ];
+    Ok(vec![merged("v1beta1", statefulset)?, merged("v1beta1", broadcastjob)?])
 }
 
 /// One CRD that serves all `versions` and stores one. Every version shows the columns of the stored one.
