@@ -152,6 +152,9 @@ fn the_gate_is_written_false_even_if_it_is_false_already() {
     assert_eq!(put(&writes[..1], "/status/conditions/1/status"), None, "Ready is false already");
 }
 
+/// A change by somebody else between the decision and the write.
+type Edit = fn(&mut Value);
+
 /// What ① found is tested: another update, a gate that stands elsewhere, and a pod that became ready since it was seen
 /// as not ready, which nobody would take out of traffic. What others write beside that makes no conflict.
 #[test]
@@ -165,7 +168,6 @@ fn a_late_drain_fails_if_the_pod_is_not_what_it_was() {
             web_main().condition("Ready", &unready).condition("ContainersReady", &unready),
         ),
     ];
-    type Edit = fn(&mut Value);
     let edits: [(&str, Edit, bool); 6] = [
         ("nothing", |_| {}, true),
         (
