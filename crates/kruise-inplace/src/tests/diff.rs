@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::diff::{Change, DiffOptions, MetadataChange, NotInPlace, diff};
 
-const ON: DiffOptions = DiffOptions { env_from_metadata: true };
+const ON: DiffOptions = DiffOptions { env_from_metadata: true, vertical_scaling: false };
 
 fn template() -> Value {
     json!({
@@ -155,9 +155,8 @@ fn data_that_cannot_be_read_is_not_in_place() {
 
 #[test]
 fn containers_whose_env_reads_a_changed_key_are_named() {
-    let readers = |old: &Value, new: &Value| {
-        compare(old, new).unwrap().env_readers.into_iter().collect::<Vec<_>>()
-    };
+    let readers =
+        |old: &Value, new: &Value| compare(old, new).unwrap().env.into_keys().collect::<Vec<_>>();
     let reads = |name: &str, path: &str| {
         let env = json!([{ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } }]);
         with("/spec/containers/1/env", env)
@@ -204,7 +203,7 @@ fn a_whole_map_that_appears_restarts_nobody() {
 
 #[test]
 fn without_the_gate_env_is_not_looked_at() {
-    let off = DiffOptions { env_from_metadata: false };
+    let off = DiffOptions { env_from_metadata: false, vertical_scaling: false };
     let new = with("/metadata/labels/app", json!("b"));
     assert!(diff(&data(&template()), &data(&new), &off).unwrap().is_metadata_only());
 }
