@@ -8,7 +8,10 @@ use crate::begin::{Target, begin};
 use crate::diff::{Change, MetadataChange};
 
 mod batches;
+mod env;
 mod grace;
+mod overtaking;
+mod resize;
 mod third_revision;
 
 const STATE: &str = "/metadata/annotations/apps.kruise.io~1inplace-update-state";
