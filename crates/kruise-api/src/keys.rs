@@ -110,6 +110,12 @@ pub const INPLACE_UPDATE_READY: &str = "InPlaceUpdateReady";
 pub const KRUISE_POD_READY: &str = "KruisePodReady";
 /// Condition, never a gate: false if a SidecarSet cannot update the pod in place.
 pub const SIDECARSET_UPGRADABLE: &str = "SidecarSetUpgradable";
+/// Condition of the kubelet: a resize waits, or will never be.
+pub const POD_RESIZE_PENDING: &str = "PodResizePending";
+/// Condition of the kubelet: a resize is being made.
+pub const POD_RESIZE_IN_PROGRESS: &str = "PodResizeInProgress";
+/// Reason of [`POD_RESIZE_PENDING`]: the node can never make it.
+pub const INFEASIBLE: &str = "Infeasible";
 /// Reason of `InPlaceUpdateReady` false.
 pub const START_INPLACE_UPDATE: &str = "StartInPlaceUpdate";
 /// Reason of `Ready` false when a gate is not true.

@@ -151,6 +151,11 @@ impl Write {
         Self::json_on(kind, meta, Some("status"), operations)
     }
 
+    /// Like [`Write::json`], on the subresource that changes CPU and memory of a running pod.
+    pub fn json_resize(kind: &'static Kind, meta: &Meta, operations: Operations) -> Self {
+        Self::json_on(kind, meta, Some("resize"), operations)
+    }
+
     fn json_on(
         kind: &'static Kind,
         meta: &Meta,

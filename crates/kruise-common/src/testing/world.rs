@@ -173,8 +173,12 @@ impl World {
         }
         let mut updated = rules::updated(write.kind, subresource, &old, new);
         rules::tidy(write.kind, &mut updated);
+        let may_become = || match subresource {
+            Some("resize") => rules::may_resize(&old, &updated),
+            _ => rules::may_become(write.kind, &old, &updated),
+        };
         rules::valid(write.kind, &updated)
-            .and_then(|()| rules::may_become(write.kind, &old, &updated))
+            .and_then(|()| may_become())
             .or_else(|why| refuse(Category::Invalid, write, why))?;
         Ok(Reply::Stored(self.store(write.kind, &write.key, updated).unwrap_or(old)))
     }
