@@ -53,6 +53,12 @@ impl TurnResult {
     }
 }
 
+/// `kruise_statefulset_holds` of `statefulset-controller`.
+fn holds_name(controller: &str) -> String {
+    let kind = controller.strip_suffix("-controller").unwrap_or(controller);
+    format!("kruise_{}_holds", kind.replace('-', "_"))
+}
+
 impl Metrics {
     /// The families of `controller`, registered.
     #[expect(clippy::too_many_lines, reason = "the list of all families, one after the other")]
@@ -106,8 +112,11 @@ impl Metrics {
                 "How many writes may be under way at once.",
             )?,
             holds: GaugeVec::new(
-                Opts::new("kruise_holds", "Objects that wait, by reason (see the runbook)."),
-                &["controller", "reason"],
+                Opts::new(
+                    holds_name(controller),
+                    "Objects that wait, by reason (see the runbook).",
+                ),
+                &["reason"],
             )?,
             cache_objects: IntGaugeVec::new(
                 Opts::new("kruise_cache_objects", "Objects in the cache."),
@@ -218,7 +227,7 @@ impl Metrics {
 
     /// One object more (`by` 1) or less (`by` -1) waits for `reason`.
     pub fn hold(&self, reason: &str, by: f64) {
-        self.holds.with_label_values(&[self.controller, reason]).add(by);
+        self.holds.with_label_values(&[reason]).add(by);
     }
 
     /// Size of a cache.

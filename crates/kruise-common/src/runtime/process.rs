@@ -30,8 +30,9 @@ use super::watch::{Cache, Mapper};
 use super::writer::{Sink, Writer, WriterConfig};
 use crate::intern::Interner;
 use crate::key::ObjectKey;
+use crate::kind::Kind;
 use crate::reconciler::Reconciler;
-use crate::table::{Table, Wire};
+use crate::table::{Change, Table, Wire};
 
 /// Why a controller process cannot start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,11 @@ pub enum ProcessError {
     #[error("leadership was lost")]
     LostLeadership,
 }
+
+/// Says which objects of the controller a change concerns.
+pub trait Concerns<R>: Fn(&Change<R>) -> Vec<ObjectKey> + Send + Sync + 'static {}
+
+impl<R, F: Fn(&Change<R>) -> Vec<ObjectKey> + Send + Sync + 'static> Concerns<R> for F {}
 
 /// A process that is being put together.
 pub struct Process {
@@ -112,7 +118,7 @@ impl Process {
     }
 
     /// Watches a namespaced kind; `mapper` says which objects of the controller a change concerns.
-    pub fn watch<W>(&mut self, mapper: Mapper<W::Record>) -> Arc<Table<W::Record>>
+    pub fn watch<W>(&mut self, mapper: impl Concerns<W::Record>) -> Arc<Table<W::Record>>
     where
         W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
     {
@@ -122,15 +128,15 @@ impl Process {
         } else {
             Api::namespaced(self.client.clone(), namespace)
         };
-        self.watch_api::<W>(api, mapper)
+        self.watch_api::<W>(api, Box::new(mapper))
     }
 
     /// Watches a cluster-scoped kind, whatever `--namespace` says.
-    pub fn watch_cluster<W>(&mut self, mapper: Mapper<W::Record>) -> Arc<Table<W::Record>>
+    pub fn watch_cluster<W>(&mut self, mapper: impl Concerns<W::Record>) -> Arc<Table<W::Record>>
     where
         W: Wire + kube::Resource<Scope = ClusterResourceScope>,
     {
-        self.watch_api::<W>(Api::all(self.client.clone()), mapper)
+        self.watch_api::<W>(Api::all(self.client.clone()), Box::new(mapper))
     }
 
     fn watch_api<W: Wire>(
@@ -146,6 +152,15 @@ impl Process {
         let waiting = cache.clone();
         self.synced.push(Box::pin(async move { waiting.synced().await }));
         cache.table.clone()
+    }
+
+    /// Whether the API server serves a kind now. For kinds that may be missing: a watch on one would never fill its cache.
+    pub async fn serves(&self, kind: &Kind) -> Result<bool, ProcessError> {
+        match self.client.list_api_group_resources(&kind.api_version()).await {
+            Ok(list) => Ok(list.resources.iter().any(|resource| resource.name == kind.plural)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Runs `reconciler` until a signal; `keys` lists all objects, for the first turn of a new leader.

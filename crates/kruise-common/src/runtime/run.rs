@@ -257,7 +257,7 @@ impl<R: Reconciler> Crank<R> {
                 }
                 Err(error) => {
                     Self::complain(key, &write.to_string(), &error);
-                    return Outcome::Failed(error);
+                    return Outcome::Failed(error.of(&write));
                 }
             }
         }

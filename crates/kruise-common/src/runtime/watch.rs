@@ -27,7 +27,7 @@ use crate::table::{Change, Record, Table, Wire};
 const PAGE: u32 = 250;
 
 /// Which objects a change concerns; pure.
-pub type Mapper<R> = fn(&Change<R>) -> Vec<ObjectKey>;
+pub type Mapper<R> = Box<dyn Fn(&Change<R>) -> Vec<ObjectKey> + Send + Sync>;
 
 /// A cache of one kind and the requests for turns that its changes cause.
 pub struct Cache<W: Wire> {

@@ -39,7 +39,7 @@ controller_runtime_reconcile_total counter
 kruise_cache_objects gauge
 kruise_conflict gauge
 kruise_events_dropped_total counter
-kruise_holds gauge
+kruise_statefulset_holds gauge
 kruise_unresolved_writes_total counter
 kruise_watch_errors_total counter
 kruise_write_duration_seconds histogram
@@ -63,7 +63,7 @@ controller_runtime_reconcile_total{controller="statefulset-controller",result="s
 kruise_cache_objects{resource="pods"} 10000
 kruise_conflict 1
 kruise_events_dropped_total 1
-kruise_holds{controller="statefulset-controller",reason="Budget"} 1
+kruise_statefulset_holds{reason="Budget"} 1
 kruise_unresolved_writes_total 1
 kruise_watch_errors_total{resource="pods"} 1
 kruise_write_duration_seconds_count{resource="pods/status",verb="patch"} 1
@@ -94,7 +94,7 @@ fn gauges_go_down_again() {
     metrics.queue(0);
     let lines = lines(&metrics);
     for zero in [
-        r#"kruise_holds{controller="statefulset-controller",reason="Budget"} 0"#,
+        r#"kruise_statefulset_holds{reason="Budget"} 0"#,
         r#"leader_election_master_status{name="kruise-statefulset"} 0"#,
         "kruise_conflict 0",
         r#"workqueue_depth{controller="statefulset-controller",name="statefulset-controller"} 0"#,
