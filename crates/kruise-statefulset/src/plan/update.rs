@@ -6,7 +6,6 @@ use std::sync::Arc;
 use kruise_api::keys;
 use kruise_api::raw::RawJson;
 use kruise_common::budget::Budget;
-use kruise_common::ordering::priority;
 use kruise_common::plan::Note;
 use kruise_common::pod::Pod;
 use kruise_inplace::begin::{Target, begin};
@@ -15,6 +14,8 @@ use kruise_inplace::lifecycle::{UpdateGate, before_update, cancel};
 
 use super::action::{Action, Why};
 use super::hold::Hold;
+use super::order::targets;
+use super::resize::{self, Next};
 use super::specified_delete::{specified_delete, wants_replacement};
 use super::turn::Turn;
 use crate::pod::storage_matches;
@@ -64,10 +65,23 @@ pub fn update(turn: &mut Turn<'_>) {
         if budget.spent() && !unavailable.contains(&ordinal) {
             let Budget { unavailable, allowed } = budget;
             turn.hold(Hold::BudgetSpent { unavailable, allowed });
+            // In an ordered update nobody overtakes (RU-11).
+            if turn.settings.ordered {
+                break;
+            }
             continue;
         }
         if specified.contains(&ordinal) || pod.terminating() || turn.touched.contains(&ordinal) {
             continue;
+        }
+        match resize::before_update(turn, rolling, (ordinal, pod)) {
+            Next::Pod => {}
+            Next::Nothing => continue,
+            Next::Claims(action) => {
+                unavailable.insert(ordinal);
+                actions.extend(action);
+                continue;
+            }
         }
         if let Some(action) = move_pod(turn, rolling, &mut compared, (ordinal, pod)) {
             unavailable.insert(ordinal);
@@ -120,7 +134,12 @@ fn unavailable(turn: &mut Turn<'_>) -> BTreeSet<i32> {
                 ordinals.insert(ordinal);
                 turn.explain(ordinal, hold);
             }
-            Some(None) => {}
+            Some(None) => {
+                if let Some(hold) = resize::growing(turn, ordinal) {
+                    ordinals.insert(ordinal);
+                    turn.explain(ordinal, hold);
+                }
+            }
         }
     }
     ordinals
@@ -130,28 +149,9 @@ fn unavailable(turn: &mut Turn<'_>) -> BTreeSet<i32> {
 /// Volumes of a live pod cannot change, so a pod without them is outdated (W-14).
 fn current(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> bool {
     let set = turn.snapshot.set.name();
-    turn.updated(pod) && storage_matches(pod, set, ordinal, &turn.settings.claims)
-}
-
-/// The replicas that may have the update revision, in the order in which they get it (PO-1…PO-7).
-fn targets(turn: &Turn<'_>, rolling: &Rolling) -> Vec<i32> {
-    let many = turn.settings.ordinals.count().saturating_sub(rolling.partition);
-    let Some(strategy) = &rolling.unordered else {
-        return turn.settings.ordinals.iter().rev().take(many).collect();
-    };
-    let (first, mut rest): (Vec<_>, Vec<_>) = turn
-        .replicas()
-        .rev()
-        .partition(|(_, pod)| pod.terminating() || turn.counts_as_updated(pod));
-    if let Some(strategy) = strategy {
-        priority::sort(&mut rest, strategy, |(_, pod)| &pod.meta.labels);
-    }
-    // A missing pod uses a place up unless it certainly comes back old: else too few would stay old (AC-4).
-    let missing = turn.settings.ordinals.iter();
-    let missing = missing.filter(|at| !turn.snapshot.pods.contains_key(at));
-    let missing = missing.filter(|at| !turn.created_old.contains(at)).count();
-    let all = first.into_iter().chain(rest).map(|(ordinal, _)| ordinal);
-    all.take(many.saturating_sub(missing)).collect()
+    turn.updated(pod)
+        && storage_matches(pod, set, ordinal, &turn.settings.claims)
+        && resize::settled(turn, ordinal, pod)
 }
 
 /// What moves the pod to the update revision now, if anything may.

@@ -52,7 +52,7 @@ fn a_template_without_name_is_refused() {
 #[test]
 fn how_a_claim_stands_to_its_template() {
     let of = |request: &str, change: &Value| {
-        let Fit { compatible, ready } = template(&claim_template(request)).fit(&claim(change));
+        let Fit { compatible, ready, .. } = template(&claim_template(request)).fit(&claim(change));
         (compatible, ready)
     };
     assert_eq!(of("1Gi", &json!({})), (true, true));
