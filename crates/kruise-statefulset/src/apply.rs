@@ -62,19 +62,9 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
         Action::ResizeClaims { ordinal, claims } => {
             resize_claims(snapshot, settings, *ordinal, claims)
         }
-        Action::CreatePullJob { revision, container, image } => {
-            let revision = snapshot.revision(revision);
-            one(revision
-                .map(|revision| pull_job::create(snapshot, settings, revision, (container, image))))
-        }
-        Action::DeletePullJob { name } => {
-            let job = snapshot.pull_jobs.iter().flatten().find(|job| job.meta.key.name == *name);
-            one(job.map(|job| Write::delete(&IMAGE_PULL_JOB, &job.meta)))
-        }
-        Action::MarkRevision { name, label } => one(on_revision(snapshot, name, |meta| {
-            let change = json!({ "metadata": { "labels": { *label: "true" } } });
-            Write::strategic(&CONTROLLER_REVISION, meta, change)
-        })),
+        Action::CreatePullJob { .. }
+        | Action::DeletePullJob { .. }
+        | Action::MarkRevision { .. } => one(prefetch(snapshot, settings, action)),
         Action::DeletePod { ordinal, .. } => {
             one(snapshot.pods.get(ordinal).map(|pod| Write::delete(&POD, &pod.meta)))
         }
@@ -86,6 +76,25 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
         }
         Action::Announce { writes, .. } => writes.clone(),
         Action::Refresh { .. } => Vec::new(),
+    }
+}
+
+/// Pulling ahead.
+fn prefetch(snapshot: &Snapshot, settings: &Settings, action: &Action) -> Option<Write> {
+    match action {
+        Action::CreatePullJob { revision, container, image } => {
+            let revision = snapshot.revision(revision)?;
+            Some(pull_job::create(snapshot, settings, revision, (container, image)))
+        }
+        Action::DeletePullJob { name } => {
+            let job = snapshot.pull_jobs.iter().flatten().find(|job| job.meta.key.name == *name);
+            job.map(|job| Write::delete(&IMAGE_PULL_JOB, &job.meta))
+        }
+        Action::MarkRevision { name, label } => on_revision(snapshot, name, |meta| {
+            let change = json!({ "metadata": { "labels": { *label: "true" } } });
+            Write::strategic(&CONTROLLER_REVISION, meta, change)
+        }),
+        _ => None,
     }
 }
 

@@ -114,6 +114,7 @@ fn about(
 }
 
 /// What is done to claims, and the words for it.
+#[derive(Clone, Copy)]
 struct Verb<'a> {
     reasons: (&'static str, &'static str),
     word: &'static str,

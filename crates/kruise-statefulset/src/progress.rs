@@ -38,10 +38,9 @@ pub fn verdict(snapshot: &Snapshot, plan: &Plan<Action, Hold>) -> Option<Verdict
         None => ("True", ROLLING_OUT),
         Some(hold) => match hold.weight() {
             Weight::Owner => ("False", hold.reason()),
-            Weight::Outside => ("True", hold.reason()),
             Weight::Wanted if !plan.steps.is_empty() => ("True", ROLLING_OUT),
             Weight::Wanted if matches!(hold, Hold::Paused { .. }) => ("Unknown", hold.reason()),
-            Weight::Wanted => ("True", hold.reason()),
+            Weight::Outside | Weight::Wanted => ("True", hold.reason()),
             Weight::Passing => ("True", ROLLING_OUT),
         },
     };

@@ -102,20 +102,17 @@ pub fn create(
     let secrets: Vec<&Value> =
         secrets.into_iter().flatten().filter_map(|s| s.get("name")).collect();
     let prefetch = &settings.prefetch;
+    let mut sandbox = json!({ "labels": labels });
+    add(&mut sandbox, "annotations", annotations.filter(Value::is_object));
     let mut spec = json!({
         "image": image,
         "podSelector": selector(snapshot, revision, hash),
         "parallelism": prefetch.parallelism,
         "pullPolicy": { "backoffLimit": 1, "timeoutSeconds": prefetch.timeout_seconds },
         "completionPolicy": { "type": "Always", "ttlSecondsAfterFinished": KEPT_SECONDS },
-        "sandboxConfig": { "labels": labels },
+        "sandboxConfig": sandbox,
     });
-    if !secrets.is_empty() {
-        spec["pullSecrets"] = json!(secrets);
-    }
-    if let Some(annotations) = annotations.filter(Value::is_object) {
-        spec["sandboxConfig"]["annotations"] = annotations;
-    }
+    add(&mut spec, "pullSecrets", Some(json!(secrets)).filter(|_| !secrets.is_empty()));
     let body = json!({
         "apiVersion": IMAGE_PULL_JOB.api_version(),
         "kind": IMAGE_PULL_JOB.kind,
@@ -124,6 +121,12 @@ pub fn create(
     });
     let key = snapshot.set.meta.key.sibling(name(revision.name(), container));
     Write::create(&IMAGE_PULL_JOB, key, body)
+}
+
+fn add(object: &mut Value, member: &str, value: Option<Value>) {
+    if let (Some(object), Some(value)) = (object.as_object_mut(), value) {
+        object.insert(member.to_owned(), value);
+    }
 }
 
 /// The set's selector, without the pods that have the image already.

@@ -67,13 +67,11 @@ pub fn scale(turn: &mut Turn<'_>) -> Flow {
 fn stopped_at(turn: &mut Turn<'_>, ordinal: i32) -> Flow {
     let pod = turn.snapshot.pods.get(&ordinal).filter(|pod| !pod.terminating() && !pod.ended());
     let state = pod.and_then(|pod| pod.meta.labels.get(keys::LIFECYCLE_STATE));
-    match state {
-        Some("PreparingDelete" | "PreparingUpdate") => Flow::Only(ordinal),
-        _ => {
-            recover::explain(turn, ordinal);
-            Flow::Stop
-        }
+    if matches!(state, Some("PreparingDelete" | "PreparingUpdate")) {
+        return Flow::Only(ordinal);
     }
+    recover::explain(turn, ordinal);
+    Flow::Stop
 }
 
 /// Always deleted, whatever the budget: it cannot become available by waiting (M-10, W-5).

@@ -47,12 +47,7 @@ pub fn update(turn: &mut Turn<'_>) {
     let specified = specified_delete(turn, &mut unavailable);
     let targets = targets(turn, rolling);
     let candidates: BTreeSet<i32> = targets.iter().copied().collect();
-    let kept =
-        turn.replicas().filter(|(at, pod)| !candidates.contains(at) && !current(turn, *at, pod));
-    let kept = kept.count();
-    if kept > 0 {
-        turn.hold(Hold::BelowPartition { kept });
-    }
+    explain_partition(turn, &candidates);
     let mut compared = BTreeMap::new();
     let mut actions = Vec::new();
     for ordinal in targets {
@@ -94,6 +89,15 @@ pub fn update(turn: &mut Turn<'_>) {
         turn.plan.burst(actions);
     }
     cancel_unwanted(turn, Some(&candidates));
+}
+
+fn explain_partition(turn: &mut Turn<'_>, candidates: &BTreeSet<i32>) {
+    let kept =
+        turn.replicas().filter(|(at, pod)| !candidates.contains(at) && !current(turn, *at, pod));
+    let kept = kept.count();
+    if kept > 0 {
+        turn.hold(Hold::BelowPartition { kept });
+    }
 }
 
 /// Pods that were announced to a hook and are not wanted deleted or updated any more serve again: scaled back up, label
