@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::key::ObjectKey;
 use crate::kind::Kind;
-use crate::plan::{Applied, Hold, Note, Outcome, Plan};
+use crate::plan::{Applied, Hold, Measure, Note, Outcome, Plan};
 use crate::write::Write;
 
 /// A controller of one kind.
@@ -45,6 +45,11 @@ pub trait Reconciler: Send + Sync + 'static {
 
     /// The Kubernetes Events about an action that was attempted.
     fn event(snapshot: &Self::Snapshot, action: &Self::Action, outcome: &Outcome) -> Vec<Note>;
+
+    /// Numbers of the object that are worth a gauge.
+    fn measures(_snapshot: &Self::Snapshot, _now: Timestamp) -> Vec<Measure> {
+        Vec::new()
+    }
 
     /// The status write, or `None` if the stored status is right.
     fn status(

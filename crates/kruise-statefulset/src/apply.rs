@@ -137,11 +137,14 @@ fn create_pod(
 
 fn create_claims(snapshot: &Snapshot, settings: &Settings, ordinal: i32) -> Vec<Write> {
     let Ok(spec) = &snapshot.set.spec else { return Vec::new() };
-    let set = snapshot.set.name();
-    let names = settings.claims.iter().map(|claim| (claim, claim.claim_name(set, ordinal)));
+    let set = &snapshot.set.meta;
+    let owner = snapshot.gates.auto_delete_claims && settings.retention.delete_with_set;
+    let owner = owner.then_some(set);
+    let name = snapshot.set.name();
+    let names = settings.claims.iter().map(|claim| (claim, claim.claim_name(name, ordinal)));
     names
         .filter(|(_, name)| !snapshot.claims.contains_key(name.as_str()))
-        .map(|(claim, name)| claim.create(snapshot.set.meta.key.sibling(name), spec))
+        .map(|(claim, name)| claim.create(set.key.sibling(name), spec, owner))
         .collect()
 }
 

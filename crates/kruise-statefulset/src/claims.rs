@@ -50,8 +50,9 @@ impl ClaimTemplate {
         format!("{}-{set}-{ordinal}", self.name)
     }
 
-    /// The POST that creates the claim `key` (PV-2): the template as it is, with the selector's labels on top.
-    pub fn create(&self, key: ObjectKey, spec: &StatefulSetSpec) -> Write {
+    /// The POST that creates the claim `key` (PV-2): the template as it is, with the selector's labels on top. A claim
+    /// that goes with its `set` says so from the start: a set that is deleted a moment later takes it along (AC-20).
+    pub fn create(&self, key: ObjectKey, spec: &StatefulSetSpec, set: Option<&Meta>) -> Write {
         let mut body: Value = self.raw.parse().unwrap_or_default();
         if let Some(claim) = body.as_object_mut() {
             claim.insert("apiVersion".into(), json!("v1"));
@@ -60,6 +61,9 @@ impl ClaimTemplate {
             claim.remove("status");
             let meta = claim.entry("metadata").or_insert_with(|| json!({}));
             if let Some(meta) = meta.as_object_mut() {
+                if let Some(set) = set {
+                    meta.insert("ownerReferences".into(), json!([set_reference(set)]));
+                }
                 let labels = meta.entry("labels").or_insert(Value::Null);
                 if labels.is_null() {
                     *labels = json!({});
@@ -174,14 +178,18 @@ pub fn retain(
 
 fn reference(keeper: Keeper, set: &Meta, pod: &Pod) -> Value {
     match keeper {
-        Keeper::Set => json!({
-            "apiVersion": STATEFUL_SET.api_version(), "kind": STATEFUL_SET.kind,
-            "name": &*set.key.name, "uid": &*set.uid,
-        }),
+        Keeper::Set => set_reference(set),
         Keeper::Pod => json!({
             "apiVersion": "v1", "kind": "Pod", "name": pod.name(), "uid": &*pod.meta.uid,
         }),
     }
+}
+
+fn set_reference(set: &Meta) -> Value {
+    json!({
+        "apiVersion": STATEFUL_SET.api_version(), "kind": STATEFUL_SET.kind,
+        "name": &*set.key.name, "uid": &*set.uid,
+    })
 }
 
 /// Whether another controller manages the claim: it decides what becomes of it (W-15, K-5).

@@ -7,6 +7,7 @@ pub mod args;
 pub mod claims;
 pub mod controller;
 pub mod events;
+pub mod gauges;
 pub mod object;
 pub mod observe;
 pub mod options;

@@ -3,6 +3,7 @@
 mod claims;
 mod events;
 mod facts;
+mod gauges;
 mod observe;
 mod options;
 mod ordinals;

@@ -13,6 +13,8 @@
 mod builders;
 #[path = "simulated/features.rs"]
 mod features;
+#[path = "simulated/handover.rs"]
+mod handover;
 #[path = "simulated/properties.rs"]
 mod properties;
 #[path = "simulated/resize.rs"]

@@ -1,6 +1,8 @@
 //! Metrics every controller has. Names that OpenKruise dashboards know keep their name and labels
 //! (platform §7.2); our own start with `kruise_`. No label ever carries an object's name.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -9,6 +11,8 @@ use prometheus::{
     Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
 };
+
+use crate::plan::Measure;
 
 /// The metric families of one controller process.
 #[derive(Clone, Debug)]
@@ -30,6 +34,7 @@ pub struct Metrics {
     leader: IntGaugeVec,
     conflict: IntGauge,
     events_dropped: IntCounter,
+    measures: Arc<Mutex<BTreeMap<&'static str, GaugeVec>>>,
 }
 
 /// How a turn ended; the values of `result` in `controller_runtime_reconcile_total`.
@@ -143,6 +148,7 @@ impl Metrics {
                 "kruise_events_dropped_total",
                 "Kubernetes Events not posted because too many came at once.",
             )?,
+            measures: Arc::default(),
         };
         metrics.register()?;
         Ok(metrics)
@@ -168,6 +174,8 @@ impl Metrics {
             leader,
             conflict,
             events_dropped,
+            // Each is registered when it is first set.
+            measures: _,
         } = self.clone();
         let families: Vec<Box<dyn Collector>> = vec![
             Box::new(reconcile_total),
@@ -228,6 +236,22 @@ impl Metrics {
     /// One object more (`by` 1) or less (`by` -1) waits for `reason`.
     pub fn hold(&self, reason: &str, by: f64) {
         self.holds.with_label_values(&[reason]).add(by);
+    }
+
+    /// Adds an object's number to its gauge, or takes it out (`sign` -1).
+    pub fn measure(&self, measure: &Measure, sign: f64) {
+        let mut known = self.measures.lock().unwrap_or_else(PoisonError::into_inner);
+        let gauge = known.get(measure.name).cloned().or_else(|| {
+            let options = Opts::new(measure.name, measure.help);
+            let gauge = GaugeVec::new(options, &[measure.label]).ok()?;
+            // A name that is taken is a mistake of the controller; its unit tests find it.
+            self.registry.register(Box::new(gauge.clone())).ok()?;
+            known.insert(measure.name, gauge.clone());
+            Some(gauge)
+        });
+        if let Some(gauge) = gauge {
+            gauge.with_label_values(&[measure.value]).add(sign * measure.amount);
+        }
     }
 
     /// Size of a cache.

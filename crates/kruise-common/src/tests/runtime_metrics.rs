@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::plan::Measure;
 use crate::runtime::metrics::{Metrics, TurnResult};
 
 fn touched() -> Metrics {
@@ -107,4 +108,25 @@ fn gauges_go_down_again() {
 fn two_processes_of_one_test_do_not_collide() {
     let (one, two) = (touched(), touched());
     assert_eq!(lines(&one), lines(&two));
+}
+
+/// K-13: numbers of objects are summed up, and go with their object.
+#[test]
+fn numbers_of_objects_are_summed_by_label() {
+    let metrics = Metrics::new("x").unwrap();
+    let of = |value, amount| Measure {
+        name: "kruise_x_down",
+        help: "Down.",
+        label: "policy",
+        value,
+        amount,
+    };
+    metrics.measure(&of("a", 2.0), 1.0);
+    metrics.measure(&of("a", 3.0), 1.0);
+    metrics.measure(&of("b", 1.0), 1.0);
+    metrics.measure(&of("a", 2.0), -1.0);
+    let lines = lines(&metrics);
+    for line in [r#"kruise_x_down{policy="a"} 3"#, r#"kruise_x_down{policy="b"} 1"#] {
+        assert!(lines.iter().any(|known| known == line), "{line}");
+    }
 }
