@@ -261,8 +261,10 @@ impl Known {
             .in_order(pod)
             .map(|(name, known)| {
                 let mut status = container_status(name, known, known.ready(now));
-                if pod.annotation(RESIZE) != Some("unsupported") {
-                    status["resources"] = json!(known.resources);
+                if pod.annotation(RESIZE) != Some("unsupported")
+                    && let Some(status) = status.as_object_mut()
+                {
+                    status.insert("resources".to_owned(), json!(known.resources));
                 }
                 status
             })
@@ -284,7 +286,8 @@ impl Known {
             ],
             "containerStatuses": statuses,
         });
-        if let (Some(pending), Some(list)) = (pending, status["conditions"].as_array_mut()) {
+        let conditions = status.get_mut("conditions").and_then(Value::as_array_mut);
+        if let (Some(pending), Some(list)) = (pending, conditions) {
             list.push(pending);
         }
         (status, blocked.is_none())
