@@ -3,6 +3,7 @@
 pub mod field;
 pub mod inplace;
 pub mod labels;
+pub mod priority;
 pub mod quantity;
 pub mod readiness;
 pub mod selector;

@@ -4,6 +4,12 @@ use std::fmt;
 
 use serde_json::Value;
 
+/// Rule of a number.
+pub const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
+/// Rule of a percentage.
+pub const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', \
+                           regex used for validation is '[0-9]+%')";
+
 /// One problem at one place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldError {
@@ -22,6 +28,8 @@ pub enum Problem {
     Required,
     /// The value breaks a rule.
     Invalid(Value),
+    /// The value is there already.
+    Duplicate(Value),
     /// The value is none of the known ones.
     NotSupported(Value, &'static [&'static str]),
     /// The member must not be set or changed here.
@@ -42,6 +50,12 @@ impl FieldError {
     ) -> Self {
         let problem = Problem::Invalid(value.into());
         Self { path: path.into(), problem, detail: detail.into() }
+    }
+
+    /// `value` at `path` is there already.
+    pub fn duplicate(path: impl Into<String>, value: impl Into<Value>) -> Self {
+        let problem = Problem::Duplicate(value.into());
+        Self { path: path.into(), problem, detail: String::new() }
     }
 
     /// `value` at `path` is none of `known`.
@@ -67,6 +81,7 @@ impl fmt::Display for FieldError {
         match &self.problem {
             Problem::Required => f.write_str("Required value")?,
             Problem::Invalid(value) => write!(f, "Invalid value: {value}")?,
+            Problem::Duplicate(value) => write!(f, "Duplicate value: {value}")?,
             Problem::NotSupported(value, known) => {
                 let known: Vec<String> = known.iter().map(|value| format!("{value:?}")).collect();
                 write!(f, "Unsupported value: {value}: supported values: {}", known.join(", "))?;
