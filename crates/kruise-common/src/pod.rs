@@ -32,6 +32,8 @@ pub struct Pod {
     pub node: Option<Arc<str>>,
     /// Containers in spec order.
     pub containers: Arc<[Container]>,
+    /// Init containers in spec order, of pods that a SidecarSet injected; of others nothing is kept.
+    pub init_containers: Arc<[Container]>,
     /// Condition types of the readiness gates, in spec order.
     pub gates: Arc<[Arc<str>]>,
     /// Volumes backed by a claim: (volume name, claim name), in spec order.
@@ -40,6 +42,12 @@ pub struct Pod {
     pub conditions: Box<[Condition]>,
     /// Container statuses in stored order.
     pub statuses: Box<[ContainerStatus]>,
+    /// Statuses of init containers that go on running, of pods that a SidecarSet injected.
+    pub native_statuses: Box<[ContainerStatus]>,
+    /// The highest restart count of a container: of the ordinary ones, and of init containers that go on running.
+    pub restarts: (u16, u16),
+    /// Names of the SidecarSets that injected into it, sorted.
+    pub injected: Arc<[Arc<str>]>,
 }
 
 /// The phase of a Pod.
@@ -69,6 +77,8 @@ pub struct Container {
     pub image: Arc<str>,
     /// Launch priority, if a barrier env names one (`inplace.md` §6.3).
     pub priority: Option<i32>,
+    /// Whether it is an init container that goes on running (`restartPolicy: Always`).
+    pub native: bool,
 }
 
 /// A Pod condition.
@@ -82,7 +92,7 @@ pub struct Condition {
     pub since: Option<Moment>,
     /// Reason, empty if absent.
     pub reason: Arc<str>,
-    /// Message, kept only for the gates that kruise writes.
+    /// Message, kept only for the conditions that kruise writes.
     pub message: Option<Box<str>>,
 }
 
@@ -119,6 +129,11 @@ pub enum Availability {
 impl Record for Pod {
     fn meta(&self) -> &Meta {
         &self.meta
+    }
+
+    /// The SidecarSets that injected into it.
+    fn groups(&self) -> &[Arc<str>] {
+        &self.injected
     }
 }
 

@@ -1,7 +1,8 @@
 //! Reads a Pod off the wire into its record: only the members that controllers look at are parsed. Whatever is absent
 //! or null may be so, and no time fails, so nothing that Go writes of a stored Pod can poison a watch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod as TypedPod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -32,15 +33,17 @@ pub struct WirePod {
 struct WireSpec {
     node_name: Option<String>,
     containers: Option<Vec<WireContainer>>,
+    init_containers: Option<Vec<WireContainer>>,
     readiness_gates: Option<Vec<WireGate>>,
     volumes: Option<Vec<WireVolume>>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct WireContainer {
     name: String,
     image: String,
+    restart_policy: Option<String>,
     env: Option<Vec<WireEnv>>,
 }
 
@@ -89,6 +92,7 @@ struct WireStatus {
     reason: Option<String>,
     conditions: Option<Vec<WireCondition>>,
     container_statuses: Option<Vec<WireContainerStatus>>,
+    init_container_statuses: Option<Vec<WireContainerStatus>>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -113,6 +117,7 @@ struct WireContainerStatus {
     #[serde(rename = "containerID")]
     container_id: Option<String>,
     ready: bool,
+    restart_count: Option<i64>,
     state: Option<WireState>,
 }
 
@@ -149,6 +154,7 @@ impl Wire for WirePod {
     fn into_record(self, interner: &Interner) -> Pod {
         let none = BTreeMap::new();
         let annotations = self.metadata.annotations.as_ref().unwrap_or(&none);
+        let annotated = !annotations.is_empty();
         let spec = self.spec;
         let status = self.status;
         let claims = spec.volumes.into_iter().flatten().filter_map(|volume| {
@@ -157,18 +163,38 @@ impl Wire for WirePod {
         });
         let gates = spec.readiness_gates.unwrap_or_default();
         let containers = each(spec.containers, |container| container.record(interner));
+        let injected = injected(annotations, interner);
+        // Init containers only matter where a SidecarSet put some of them.
+        let init = spec.init_containers.filter(|_| !injected.is_empty());
+        let init_containers = each(init, |container| container.record(interner));
+        let native = |name: &str| {
+            init_containers.iter().any(|container| container.native && *container.name == *name)
+        };
+        let mut natives = status.init_container_statuses.unwrap_or_default();
+        natives.retain(|status| native(&status.name));
+        let restarts = (most(status.container_statuses.as_deref()), most(Some(&natives)));
+        let meta = Meta::new(&self.metadata, interner);
+        let annotations = if injected.is_empty() {
+            Pairs::kept(annotations, interner, is_read)
+        } else {
+            Pairs::kept(annotations, interner, |key| key != keys::LAST_APPLIED)
+        };
         Pod {
-            meta: Meta::new(&self.metadata, interner),
-            annotations: Pairs::kept(annotations, interner, is_read),
-            annotated: !annotations.is_empty(),
+            meta,
+            annotations,
+            annotated,
             phase: phase(status.phase.as_deref()),
             reason: status.reason.map(|reason| interner.get(&reason)),
             node: spec.node_name.map(|node| interner.get(&node)),
             containers: interner.containers(&containers),
+            init_containers: interner.containers(&init_containers),
             gates: interner.list(gates.iter().map(|gate| gate.condition_type.as_str())),
             claims: claims.collect(),
             conditions: each(status.conditions, |condition| condition.record(interner)),
             statuses: each(status.container_statuses, |status| status.record(interner)),
+            native_statuses: each(Some(natives), |status| status.record(interner)),
+            restarts,
+            injected,
         }
     }
 }
@@ -177,7 +203,26 @@ fn each<W, R>(wire: Option<Vec<W>>, record: impl Fn(W) -> R) -> Box<[R]> {
     wire.into_iter().flatten().map(record).collect()
 }
 
-/// Annotations that some kruise controller reads off a Pod.
+/// The SidecarSets that injected into a pod: the list on the pod, each once.
+fn injected(annotations: &BTreeMap<String, String>, interner: &Interner) -> Arc<[Arc<str>]> {
+    let list = annotations.get(keys::SIDECARSET_INJECTED_LIST).map(String::as_str);
+    let names: BTreeSet<&str> = list
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
+    interner.list(names)
+}
+
+/// The highest restart count, as far as anybody cares.
+fn most(statuses: Option<&[WireContainerStatus]>) -> u16 {
+    let counts = statuses.into_iter().flatten().filter_map(|status| status.restart_count);
+    counts.max().map_or(0, |count| u16::try_from(count.max(0)).unwrap_or(u16::MAX))
+}
+
+/// Annotations that some kruise controller reads off a Pod without sidecars; of others all are kept, since a set may
+/// patch any.
 fn is_read(key: &str) -> bool {
     [
         keys::INPLACE_UPDATE_STATE,
@@ -209,6 +254,7 @@ impl WireContainer {
             name: interner.get(&self.name),
             image: interner.get(&self.image),
             // A key that is not `p_<int>` counts as priority 0, as in OpenKruise (§6.3), but never panics (W19).
+            native: self.restart_policy.as_deref() == Some("Always"),
             priority: key.map(|key| key.get(2..).and_then(|n| n.parse().ok()).unwrap_or(0)),
         }
     }
@@ -216,7 +262,9 @@ impl WireContainer {
 
 impl WireCondition {
     fn record(self, interner: &Interner) -> Condition {
-        let ours = [keys::INPLACE_UPDATE_READY, keys::KRUISE_POD_READY].contains(&&*self.kind);
+        let ours =
+            [keys::INPLACE_UPDATE_READY, keys::KRUISE_POD_READY, keys::SIDECARSET_UPGRADABLE]
+                .contains(&&*self.kind);
         Condition {
             kind: interner.get(&self.kind),
             status: self.status == "True",

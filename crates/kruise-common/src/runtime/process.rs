@@ -14,6 +14,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -26,12 +27,16 @@ use super::queue::Queue;
 use super::recorder::recorder;
 use super::run::Crank;
 use super::telemetry;
-use super::watch::{Cache, Mapper};
+use super::watch::Cache;
 use super::writer::{Sink, Writer, WriterConfig};
+use crate::admission::Admission;
 use crate::intern::Interner;
 use crate::key::ObjectKey;
+use crate::kind::Kind;
 use crate::reconciler::Reconciler;
-use crate::table::{Table, Wire};
+use crate::table::{Change, Table, Wire};
+
+mod webhooks;
 
 /// Why a controller process cannot start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +89,9 @@ pub struct Process {
     sinks: HashMap<&'static str, Arc<dyn Sink>>,
     watches: Vec<BoxFuture<'static, ()>>,
     synced: Vec<BoxFuture<'static, ()>>,
+    admission: Option<Arc<dyn Admission>>,
+    hooks_depend_on: Vec<&'static Kind>,
+    hooks_changed: Arc<Notify>,
 }
 
 impl Process {
@@ -108,15 +116,33 @@ impl Process {
             sinks: HashMap::new(),
             watches: Vec::new(),
             synced: Vec::new(),
+            admission: None,
+            hooks_depend_on: Vec::new(),
+            hooks_changed: Arc::default(),
         })
     }
 
     /// Watches a namespaced kind; `mapper` says which objects of the controller a change concerns.
-    pub fn watch<W>(&mut self, mapper: Mapper<W::Record>) -> Arc<Table<W::Record>>
+    pub fn watch<W>(
+        &mut self,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Arc<Table<W::Record>>
     where
         W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
     {
-        let namespace = &self.args.namespace;
+        let namespace = self.args.namespace.clone();
+        self.watch_in::<W>(&namespace, mapper)
+    }
+
+    /// Watches a namespaced kind in one namespace, or in all if it is empty, whatever `--namespace` says.
+    pub fn watch_in<W>(
+        &mut self,
+        namespace: &str,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Arc<Table<W::Record>>
+    where
+        W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
+    {
         let api: Api<W> = if namespace.is_empty() {
             Api::all(self.client.clone())
         } else {
@@ -125,8 +151,16 @@ impl Process {
         self.watch_api::<W>(api, mapper)
     }
 
+    /// The client, for what a binary looks up before it starts.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Watches a cluster-scoped kind, whatever `--namespace` says.
-    pub fn watch_cluster<W>(&mut self, mapper: Mapper<W::Record>) -> Arc<Table<W::Record>>
+    pub fn watch_cluster<W>(
+        &mut self,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Arc<Table<W::Record>>
     where
         W: Wire + kube::Resource<Scope = ClusterResourceScope>,
     {
@@ -136,10 +170,16 @@ impl Process {
     fn watch_api<W: Wire>(
         &mut self,
         api: Api<W>,
-        mapper: Mapper<W::Record>,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
     ) -> Arc<Table<W::Record>> {
-        let cache: Arc<Cache<W>> =
-            Cache::new(self.interner.clone(), self.queue.clone(), self.metrics.clone(), mapper);
+        let changed = self.hooks_depend_on.contains(&W::KIND).then(|| self.hooks_changed.clone());
+        let cache: Arc<Cache<W>> = Cache::new(
+            self.interner.clone(),
+            self.queue.clone(),
+            self.metrics.clone(),
+            mapper,
+            changed,
+        );
         self.sinks.insert(W::KIND.plural, cache.clone());
         let run = cache.clone().run(api, self.stop.clone());
         self.watches.push(Box::pin(run));
@@ -171,6 +211,7 @@ impl Process {
         let lost = CancellationToken::new();
         let campaign = CancellationToken::new();
         let leadership = self.campaign(&lost, &campaign, &mut tasks)?;
+        let webhooks = self.webhooks(&leadership, &mut tasks).await?;
         let (recorder, poster) =
             recorder(self.client.clone(), R::NAME, leadership.clone(), self.metrics.clone());
         tasks.spawn(poster.run(self.stop.clone()));
@@ -181,6 +222,9 @@ impl Process {
         let workers = self.args.workers.max(1);
         let start = async move {
             futures::future::join_all(synced).await;
+            if let Some(webhooks) = webhooks {
+                webhooks.open().await;
+            }
             ready.set_ready(true);
             tracing::info!("caches are complete");
         };
@@ -321,9 +365,9 @@ impl Process {
         self.queue.close();
         campaign.cancel();
         self.stop.cancel();
-        let ended = tokio::time::timeout(Duration::from_secs(8), async {
-            while tasks.join_next().await.is_some() {}
-        });
+        let patience = Duration::from_secs(8) + self.lame_duck();
+        let ended =
+            tokio::time::timeout(patience, async { while tasks.join_next().await.is_some() {} });
         if ended.await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }

@@ -135,7 +135,7 @@ impl World {
                 self.insert(write.kind, object);
                 Ok(self.reply(write))
             }
-            Request::Delete { uid } => {
+            Request::Delete { uid } | Request::Evict { uid } => {
                 let Some(object) = self.get(write.kind, &write.key) else {
                     return refuse(Category::NotFound, write, "not found");
                 };

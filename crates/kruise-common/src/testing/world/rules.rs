@@ -1,9 +1,10 @@
 //! What the API server does to an object before it stores it, and what it refuses.
 
+use kruise_api::keys;
 use serde_json::{Map, Value, json};
 
 use super::meta;
-use crate::kind::{CLAIM, CONTROLLER_REVISION, Kind, POD, STATEFUL_SET};
+use crate::kind::{CLAIM, CONTROLLER_REVISION, Kind, POD};
 use crate::write::{Category, Patch};
 
 /// Finalizer of every claim, until no pod uses it.
@@ -35,6 +36,11 @@ pub fn created(kind: &Kind, body: &Value) -> Value {
     object
 }
 
+/// Whether the kind is defined by a CRD.
+fn is_custom(kind: &Kind) -> bool {
+    kind.group == keys::GROUP
+}
+
 /// Whether the kind takes such a patch at all.
 pub fn takes(
     kind: &Kind,
@@ -44,7 +50,7 @@ pub fn takes(
     if *kind == CONTROLLER_REVISION && subresource.is_some() {
         return Err((Category::NotFound, "has no status"));
     }
-    if *kind == STATEFUL_SET && matches!(patch, Patch::Strategic(_)) {
+    if is_custom(kind) && matches!(patch, Patch::Strategic(_)) {
         return Err((Category::Invalid, "custom resources take no strategic merge"));
     }
     Ok(())
@@ -78,7 +84,7 @@ pub fn operations(target: &mut Value, list: &Value) -> Result<(), String> {
 pub fn updated(kind: &Kind, subresource: Option<&str>, old: &Value, mut new: Value) -> Value {
     if subresource.is_none() {
         keep(&mut new, old, &["status"]);
-    } else if *kind == STATEFUL_SET {
+    } else if is_custom(kind) {
         let mut object = old.clone();
         keep(&mut object, &new, &["status"]);
         return object;
@@ -115,7 +121,7 @@ pub fn tidy(kind: &Kind, object: &mut Value) {
     };
     let maps = ["labels", "annotations", "ownerReferences", "finalizers"];
     drop(object.get_mut("metadata").and_then(Value::as_object_mut), &maps);
-    if *kind == STATEFUL_SET {
+    if is_custom(kind) {
         return;
     }
     let lists =
