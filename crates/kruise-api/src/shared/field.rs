@@ -28,8 +28,6 @@ pub enum Problem {
     Required,
     /// The value breaks a rule.
     Invalid(Value),
-    /// The value is there already.
-    Duplicate(Value),
     /// The value is none of the known ones.
     NotSupported(Value, &'static [&'static str]),
     /// The member must not be set or changed here.
@@ -54,12 +52,6 @@ impl FieldError {
     ) -> Self {
         let problem = Problem::Invalid(value.into());
         Self { path: path.into(), problem, detail: detail.into() }
-    }
-
-    /// `value` at `path` is there already.
-    pub fn duplicate(path: impl Into<String>, value: impl Into<Value>) -> Self {
-        let problem = Problem::Duplicate(value.into());
-        Self { path: path.into(), problem, detail: String::new() }
     }
 
     /// `value` at `path` is none of `known`.
@@ -97,7 +89,6 @@ impl fmt::Display for FieldError {
         match &self.problem {
             Problem::Required => f.write_str("Required value")?,
             Problem::Invalid(value) => write!(f, "Invalid value: {value}")?,
-            Problem::Duplicate(value) => write!(f, "Duplicate value: {value}")?,
             Problem::NotSupported(value, known) => {
                 let known: Vec<String> = known.iter().map(|value| format!("{value:?}")).collect();
                 write!(f, "Unsupported value: {value}: supported values: {}", known.join(", "))?;

@@ -13,6 +13,7 @@ mod whitelist;
 
 use std::collections::BTreeMap;
 
+pub use containers::bounded_regex;
 pub use whitelist::Whitelist;
 
 use super::container::SidecarContainer;

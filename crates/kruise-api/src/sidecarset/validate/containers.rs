@@ -18,7 +18,7 @@ use crate::sidecarset::v1beta1::SidecarSetSpec;
 const REGEX_SIZE: usize = 256 * 1024;
 
 /// A regular expression in bounded space; matching takes time linear in the text.
-pub(crate) fn bounded_regex(text: &str) -> Result<Regex, String> {
+pub fn bounded_regex(text: &str) -> Result<Regex, String> {
     let built = RegexBuilder::new(text).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build();
     built.map_err(|error| error.to_string())
 }
