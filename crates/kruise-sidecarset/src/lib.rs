@@ -2,11 +2,14 @@
 //!
 //! Nouns at the root hold facts about one thing; what is decided at admission is under `inject/`.
 
+pub mod choose;
 pub mod containers;
 pub mod hash;
+pub mod inject;
 pub mod matching;
 pub mod namespace;
 pub mod object;
+pub mod prepared;
 pub mod revision;
 mod schema;
 pub mod stored;

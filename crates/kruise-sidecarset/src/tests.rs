@@ -1,6 +1,8 @@
 mod captured;
+mod choose;
 mod containers;
 mod hash;
+mod inject;
 mod matching;
 mod revision;
 mod stored;
