@@ -122,7 +122,7 @@ pub(crate) fn containers(pod: &Pod, state: &UpdateState) -> Option<Missing> {
 /// Whether the container runs what the update asked for. Any of these is evidence (W1, W27): another container ID than
 /// recorded; without a recorded one (an update that OpenKruise began, or one that takes an image back) another image
 /// ID, a start after the batch, or the wanted image name on a container that runs.
-pub(crate) fn restarted(
+pub fn restarted(
     pod: &Pod,
     status: &ContainerStatus,
     last: &LastStatus,

@@ -1,6 +1,14 @@
 mod captured;
 mod containers;
+mod controller;
 mod hash;
+mod inplace;
 mod matching;
+mod member;
+mod metadata;
+mod plan_hot_upgrade;
+mod plan_order;
 mod revision;
 mod stored;
+mod support;
+mod watch;
