@@ -2,6 +2,7 @@
 
 use kruise_common::kind::{POD, SIDECAR_SET};
 use kruise_common::write::Request;
+use kruise_sidecarset::snapshot::Options;
 use serde_json::{Value, json};
 
 use crate::builders::{
@@ -48,8 +49,8 @@ fn pods_are_evicted_one_after_another_within_the_budget() {
             .list(&POD)
             .filter(|pod| {
                 !pod["metadata"]["deletionTimestamp"].is_null()
-                    || !crate::builders::condition(pod, "Ready")
-                        .is_some_and(|(status, _)| status == "True")
+                    || crate::builders::condition(pod, "Ready")
+                        .is_none_or(|(status, _)| status != "True")
             })
             .count();
         assert!(down <= 2, "{down} pods are down");
@@ -102,9 +103,9 @@ fn pods_without_a_controller_stay() {
     let set = evicting();
     let mut world = cluster(&[&set], 1);
     world.edit(&POD, &pod_key("web-0"), |pod| {
-        drop(pod["metadata"].as_object_mut().unwrap().remove("ownerReferences"))
+        drop(pod["metadata"].as_object_mut().unwrap().remove("ownerReferences"));
     });
-    let (mut sim, key) = crate::builders::drive_with(world, &set, Default::default());
+    let (mut sim, key) = crate::builders::drive_with(world, &set, Options::default());
     settle(&mut sim, &key);
     change_args(&mut sim, &key);
     settle(&mut sim, &key);

@@ -2,6 +2,7 @@
 
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{CONTROLLER_REVISION, SIDECAR_SET};
+use kruise_sidecarset::snapshot::Options;
 use serde_json::{Value, json};
 
 use crate::builders::{
@@ -83,7 +84,7 @@ fn revisions_that_pods_or_the_set_name_are_kept() {
         log(),
         &json!({ "spec": { "revisionHistoryLimit": 1, "updateStrategy": { "paused": true } } }),
     );
-    let (mut sim, key) = drive_with(cluster(&[&old], 1), &set, Default::default());
+    let (mut sim, key) = drive_with(cluster(&[&old], 1), &set, Options::default());
     change(&mut sim, &key, &json!({ "spec": { "revisionHistoryLimit": 1 } }));
     settle(&mut sim, &key);
     // The pod is updated once, so that it names a revision; then it is left behind.

@@ -1,9 +1,11 @@
 //! Single rules over the simulated cluster: who is matched, when nothing is done, and what a pod looks like afterwards.
 
 use kruise_common::kind::{NAMESPACE, POD, SIDECAR_SET};
-use kruise_common::plan::Hold as _;
+use kruise_common::plan::{Applied, Hold as _, Outcome};
+use kruise_common::reconciler::Reconciler;
 use kruise_common::testing::drive::Fate;
-use kruise_common::write::{Category, Patch, Request};
+use kruise_common::write::{Category, Patch, Request, WriteError};
+use kruise_sidecarset::controller::SidecarSetController as C;
 use kruise_sidecarset::plan::hold::Hold;
 use kruise_sidecarset::snapshot::Options;
 use serde_json::{Value, json};
@@ -226,10 +228,6 @@ fn a_pod_that_is_refused_does_not_hold_up_the_others() {
             sim.relist();
             let snapshot = sim.observe(&key).unwrap();
             let now = sim.world.now;
-            use kruise_common::plan::{Applied, Outcome};
-            use kruise_common::reconciler::Reconciler;
-            use kruise_common::write::WriteError;
-            use kruise_sidecarset::controller::SidecarSetController as C;
             let plan = C::plan(&snapshot, now);
             let mut applied = Applied::default();
             for action in plan.actions() {
@@ -241,7 +239,9 @@ fn a_pod_that_is_refused_does_not_hold_up_the_others() {
                         "a budget of pods says no",
                     ))
                 } else {
-                    writes.iter().for_each(|write| drop(sim.world.perform(write)));
+                    for write in &writes {
+                        let _ = sim.world.perform(write);
+                    }
                     Outcome::Done
                 };
                 applied.outcomes.push((action.clone(), outcome));
@@ -333,8 +333,6 @@ fn nonsense_is_explained() {
 /// CNF-30, platform §18.6: a workload updates its own container between our decision and our write.
 #[test]
 fn a_workload_may_change_its_own_containers_at_the_same_time() {
-    use kruise_common::reconciler::Reconciler;
-    use kruise_sidecarset::controller::SidecarSetController as C;
     let (mut sim, key) = drive(&log(), 1);
     settle(&mut sim, &key);
     set_image(&mut sim, &key, "example.com/agent:2");
