@@ -15,17 +15,20 @@ use kube::CustomResourceExt;
 use kube::core::crd::{MergeError, merge_crds};
 
 use crate::sidecarset as ss;
-use crate::statefulset::{v1alpha1, v1beta1};
+use crate::{broadcastjob, statefulset};
 
 /// All CRDs of this project: one line for each kind.
 pub fn all() -> Result<Vec<CustomResourceDefinition>, MergeError> {
+    let statefulset =
+        vec![statefulset::v1alpha1::StatefulSet::crd(), statefulset::v1beta1::StatefulSet::crd()];
+    let broadcastjob = vec![
+        broadcastjob::v1alpha1::BroadcastJob::crd(),
+        broadcastjob::v1beta1::BroadcastJob::crd(),
+    ];
     let mut sidecar_sets =
         merged("v1beta1", vec![ss::v1alpha1::crd(), ss::v1beta1::SidecarSet::crd()])?;
     sidecarset::complete(&mut sidecar_sets);
-    Ok(vec![
-        merged("v1beta1", vec![v1alpha1::StatefulSet::crd(), v1beta1::StatefulSet::crd()])?,
-        sidecar_sets,
-    ])
+    Ok(vec![merged("v1beta1", statefulset)?, merged("v1beta1", broadcastjob)?, sidecar_sets])
 }
 
 /// One CRD that serves all `versions` and stores one. Every version shows the columns of the stored one.

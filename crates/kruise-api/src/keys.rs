@@ -5,6 +5,11 @@
 /// API group of all OpenKruise workloads.
 pub const GROUP: &str = "apps.kruise.io";
 
+/// Annotation of the Secret with the webhook certificates: when the stage of their rotation changed last.
+pub const CERTS_SINCE: &str = "kruise.io/webhook-certs-since";
+/// Annotation of a webhook configuration: the namespace and name of the Lease of the installation that wrote it.
+pub const INSTALLED_BY: &str = "kruise.io/installed-by";
+
 // Pods and revisions of a set (statefulset §1.5).
 
 /// Label: full name of the ControllerRevision a pod was made from.
@@ -30,6 +35,25 @@ pub const DELETE_PROTECTION: &str = "policy.kruise.io/delete-protection";
 pub const DELETE_PROTECTION_ALWAYS: &str = "Always";
 /// Value of [`DELETE_PROTECTION`]: delete only without replicas.
 pub const DELETE_PROTECTION_CASCADING: &str = "Cascading";
+
+// Pods of a broadcast job (broadcastjob §11).
+
+/// Label: name of the job.
+pub const BROADCASTJOB_NAME: &str = "broadcastjob-name";
+/// Label: UID of the job.
+pub const BROADCASTJOB_UID: &str = "broadcastjob-controller-uid";
+/// Condition of a pod: somebody else ends it (drain, preemption, node shutdown).
+pub const DISRUPTION_TARGET: &str = "DisruptionTarget";
+/// Taint and toleration key of a cordoned node.
+pub const TAINT_UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
+/// Taint that every pod tolerates for a while without asking for it.
+pub const TAINT_NOT_READY: &str = "node.kubernetes.io/not-ready";
+/// Taint that every pod tolerates for a while without asking for it.
+pub const TAINT_UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+/// Env of a container that is ended when the job of its pod has ended: a sidecar.
+pub const TERMINATE_SIDECAR_ENV: &str = "KRUISE_TERMINATE_SIDECAR_WHEN_JOB_EXIT";
+/// Env of a container that a SidecarSet put into the pod.
+pub const INJECTED_ENV: &str = "IS_INJECTED";
 
 // Lifecycle (inplace §13); which state follows which is decided in `kruise-inplace/src/lifecycle.rs`.
 
@@ -192,6 +216,33 @@ pub const CONDITION_NOT_UPGRADABLE: &str = "NotUpgradablePods";
 /// Condition of a set, not in OpenKruise: pods that match run without its sidecars.
 pub const CONDITION_NOT_INJECTED: &str = "NotInjectedPods";
 
+// Conditions and events of a broadcast job (broadcastjob §4, §19).
+
+/// Condition: the job is completed. Also its reason.
+pub const CONDITION_COMPLETE: &str = "Complete";
+/// Condition: the job has failed. Also its reason.
+pub const CONDITION_FAILED: &str = "Failed";
+/// Condition, not in OpenKruise: the job is paused.
+pub const CONDITION_PAUSED: &str = "Paused";
+/// Condition, not in OpenKruise: no node fits. Also an event.
+pub const CONDITION_NO_ELIGIBLE_NODES: &str = "NoEligibleNodes";
+/// Event: more pods are at work than may be.
+pub const EVENT_TOO_MANY_ACTIVE: &str = "TooManyActivePods";
+/// Event: two pods of a job are on one node.
+pub const EVENT_DUPLICATE_POD: &str = "DuplicatePodCreatedOnSameNode";
+/// Event: a paused job goes on.
+pub const EVENT_CONTINUE: &str = "Continue";
+/// Event: a failed pod pauses the job.
+pub const EVENT_PAUSED: &str = "Paused";
+/// Event: a failed pod ends the job.
+pub const EVENT_FAILED_POD: &str = "failed pod is found";
+/// Event: the job took too long.
+pub const EVENT_DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
+/// Event: the job is completed.
+pub const EVENT_JOB_COMPLETE: &str = "JobComplete";
+/// Event, not in OpenKruise: a pod over its restart limit is ended.
+pub const EVENT_STOPPED_POD: &str = "StoppedPod";
+
 // Components (G-4, platform §12, §18).
 
 /// Source of events of the Advanced StatefulSet controller.
@@ -202,6 +253,11 @@ pub const STATEFULSET_BINARY: &str = "kruise-statefulset";
 pub const SIDECARSET_COMPONENT: &str = "sidecarset-controller";
 /// Binary, Lease and user agent of the SidecarSet controller and webhooks.
 pub const SIDECARSET_BINARY: &str = "kruise-sidecarset";
+
+/// Source of events of the BroadcastJob controller.
+pub const BROADCASTJOB_COMPONENT: &str = "broadcastjob-controller";
+/// Binary, Lease and user agent of the BroadcastJob controller.
+pub const BROADCASTJOB_BINARY: &str = "kruise-broadcastjob";
 /// Field manager of the CRDs.
 pub const CRD_MANAGER: &str = "kruise-crds";
 /// Namespace in which OpenKruise is installed by default, and which its CRDs name.

@@ -2,6 +2,7 @@
 //!
 //! Types, keys, defaulting, CRDs. No behaviour beyond that.
 
+pub mod broadcastjob;
 pub mod crd;
 mod go;
 pub mod keys;

@@ -3,6 +3,7 @@
 pub mod field;
 pub mod inplace;
 pub mod labels;
+pub mod pod_template;
 pub mod quantity;
 pub mod readiness;
 pub mod scatter;

@@ -1,7 +1,12 @@
 //! Unit tests: `src/tests/a_b.rs` tests `src/a/b.rs`.
 
+mod broadcastjob;
+mod broadcastjob_amount;
+mod broadcastjob_default;
+mod broadcastjob_validate;
 mod crd;
 mod shared_inplace;
+mod shared_pod_template;
 mod shared_quantity;
 mod shared_selector;
 mod shared_template;

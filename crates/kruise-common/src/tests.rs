@@ -1,5 +1,7 @@
 //! Unit tests: `src/tests/a_b.rs` tests `src/a/b.rs`.
 
+mod admission;
+mod admission_rotation;
 mod budget;
 mod gates;
 mod history;
@@ -16,6 +18,8 @@ mod pod_wire;
 mod runtime_args;
 #[cfg(feature = "runtime")]
 mod runtime_backoff;
+#[cfg(feature = "runtime")]
+mod runtime_certs;
 #[cfg(feature = "runtime")]
 mod runtime_leader;
 #[cfg(feature = "runtime")]

@@ -10,14 +10,13 @@ use kruise_api::shared::inplace::{Batch, GraceState, LastStatus, PreCheck, Updat
 use kruise_common::kind::POD;
 use kruise_common::pod::{ContainerStatus, Pod};
 use kruise_common::write::{Operations, Write};
-use serde_json::{Map, Value, json};
 
 use crate::conditions;
 use crate::diff::{Change, MetadataChange, NotInPlace};
 use crate::lifecycle;
 use crate::metadata;
-use crate::progress::{restarted, same_image};
-use crate::state::{grace_state, update_state};
+use crate::progress::{has_next, restarted, same_image};
+use crate::state::{grace_state, grace_test, state_test, update_state};
 
 /// Where an update goes, and how.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +40,10 @@ pub fn begin(
     }
     let images = pending_images(pod, &change.images);
     let metadata = pending_metadata(pod, &change.metadata);
-    let drain = drain(pod, now);
+    let gated = pod.gated_by(keys::INPLACE_UPDATE_READY);
     // Without the gate nobody would wait for the end of the grace period.
-    let graced = target.grace_seconds > 0 && !images.is_empty() && drain.is_some();
-    if graced {
-        let conditions = drain.unwrap_or_default();
-        return Ok(vec![begin_grace(pod, &metadata, images, target, (conditions, now))?]);
+    if target.grace_seconds > 0 && !images.is_empty() && gated {
+        return Ok(vec![begin_grace(pod, &metadata, images, target, now)?]);
     }
     let mut state = UpdateState {
         revision: target.revision.to_owned(),
@@ -54,7 +51,7 @@ pub fn begin(
         update_images: !images.is_empty(),
         ..UpdateState::default()
     };
-    let operations = start(pod, target.revision, now);
+    let operations = start(pod, as_planned(pod), target.revision, now);
     let operations = metadata::apply(pod, operations, &metadata);
     let operations = next_batch(pod, operations, &mut state, images, now);
     let operations = drop_grace(pod, store(pod, operations, &state));
@@ -62,9 +59,8 @@ pub fn begin(
     if state.container_batches_record.iter().all(|batch| batch.containers.is_empty()) {
         return Ok(vec![spec]);
     }
-    let status = drain.map(|conditions| {
-        Write::strategic_status(&POD, &pod.meta, json!({ "status": { "conditions": conditions } }))
-    });
+    let status =
+        gated.then(|| Write::json_status(&POD, &pod.meta, drain(pod, as_planned(pod), now)));
     Ok(status.into_iter().chain([spec]).collect())
 }
 
@@ -109,23 +105,26 @@ fn supersede(list: &mut Vec<String>, new: &[String], undone: &[String]) {
     list.extend_from_slice(new);
 }
 
-/// The conditions of ①, if the pod has the gate.
-fn drain(pod: &Pod, now: Timestamp) -> Option<Vec<Value>> {
-    if !pod.gated_by(keys::INPLACE_UPDATE_READY) {
-        return None;
-    }
-    let mut list = vec![conditions::gate_false(pod, now)];
-    list.extend(conditions::ready_false(pod, keys::INPLACE_UPDATE_READY, now));
-    Some(list)
+/// ①: the gate falls, and `Ready` with it.
+fn drain(pod: &Pod, operations: Operations, now: Timestamp) -> Operations {
+    conditions::fall(pod, operations, conditions::gate_false(pod, now), now)
 }
 
-/// Tests and label changes with which every update of a pod begins.
-fn start(pod: &Pod, revision: &str, now: Timestamp) -> Operations {
-    let mut operations = Operations::default();
-    if let Some(old) = pod.revision() {
-        let path = ["metadata", "labels", keys::CONTROLLER_REVISION_HASH];
-        operations = operations.test(&path, old);
-    }
+/// Tests that the pod is at the revision, and in the midst of the plan, that were read: an update takes over what an
+/// unfinished one has left to do.
+fn as_planned(pod: &Pod) -> Operations {
+    let path = ["metadata", "labels", keys::CONTROLLER_REVISION_HASH];
+    let operations = match pod.revision() {
+        Some(old) => Operations::default().test(&path, old),
+        None => Operations::default(),
+    };
+    let unfinished = update_state(pod).ok().flatten().is_some_and(|state| has_next(&state));
+    let operations = if unfinished { state_test(pod, operations) } else { operations };
+    grace_test(pod, operations)
+}
+
+/// Label changes with which every update of a pod begins.
+fn start(pod: &Pod, mut operations: Operations, revision: &str, now: Timestamp) -> Operations {
     operations = metadata::with_labels(pod, operations);
     operations = metadata::with_annotations(pod, operations)
         .add(&["metadata", "labels", keys::CONTROLLER_REVISION_HASH], revision);
@@ -221,7 +220,7 @@ fn begin_grace(
     metadata: &MetadataChange,
     images: BTreeMap<String, String>,
     target: &Target<'_>,
-    (conditions, now): (Vec<Value>, Timestamp),
+    now: Timestamp,
 ) -> Result<Write, NotInPlace> {
     let unreadable = |error: serde_json::Error| NotInPlace::Pod { problem: error.to_string() };
     let state = UpdateState {
@@ -237,26 +236,9 @@ fn begin_grace(
         grace_seconds: target.grace_seconds,
         ..GraceState::default()
     };
-    let mut labels = Map::new();
-    labels.insert(keys::CONTROLLER_REVISION_HASH.to_owned(), json!(target.revision));
-    let mut annotations = Map::new();
-    let text = |value: Result<String, serde_json::Error>| value.map_err(unreadable);
-    annotations
-        .insert(keys::INPLACE_UPDATE_STATE.into(), json!(text(serde_json::to_string(&state))?));
-    annotations
-        .insert(keys::INPLACE_UPDATE_GRACE.into(), json!(text(serde_json::to_string(&grace))?));
-    for legacy in [keys::INPLACE_UPDATE_STATE_LEGACY, keys::INPLACE_UPDATE_GRACE_LEGACY] {
-        if pod.annotations.get(legacy).is_some() {
-            annotations.insert(legacy.to_owned(), Value::Null);
-        }
-    }
-    if !lifecycle::state(pod).is_empty() {
-        labels.insert(keys::LIFECYCLE_STATE.to_owned(), json!("Updating"));
-        annotations.insert(keys::LIFECYCLE_TIMESTAMP.to_owned(), json!(rfc3339(now)));
-    }
-    let body = json!({
-        "metadata": { "labels": labels, "annotations": annotations },
-        "status": { "conditions": conditions },
-    });
-    Ok(Write::strategic_status(&POD, &pod.meta, body))
+    let text = serde_json::to_string(&grace).map_err(unreadable)?;
+    let operations = start(pod, as_planned(pod), target.revision, now);
+    let operations = drop_grace(pod, store(pod, operations, &state))
+        .add(&["metadata", "annotations", keys::INPLACE_UPDATE_GRACE], text);
+    Ok(Write::json_status(&POD, &pod.meta, drain(pod, operations, now)))
 }

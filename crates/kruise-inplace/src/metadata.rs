@@ -56,19 +56,16 @@ fn finalizers(pod: &Pod, mut operations: Operations, change: &MetadataChange) ->
             operations = operations.test(&path, &**finalizer).remove(&path);
         }
     }
-    let mut exists = held.iter().any(|finalizer| !gone(finalizer));
-    for finalizer in &change.finalizers_added {
-        if held.iter().any(|known| **known == **finalizer) {
-            continue;
-        }
-        operations = if exists {
-            operations.add(&["metadata", "finalizers", "-"], finalizer.as_str())
-        } else {
-            operations.add(&["metadata", "finalizers"], json!([finalizer]))
-        };
-        exists = true;
+    let is_held = |finalizer: &str| held.iter().any(|known| **known == *finalizer);
+    let added = change.finalizers_added.iter().filter(|finalizer| !is_held(finalizer));
+    let added: Vec<&String> = added.collect();
+    let path = ["metadata", "finalizers"];
+    if held.is_empty() && !added.is_empty() {
+        return operations.test(&path, Value::Null).add(&path, json!(added));
     }
-    operations
+    added.into_iter().fold(operations, |operations, finalizer| {
+        operations.add(&["metadata", "finalizers", "-"], finalizer.as_str())
+    })
 }
 
 /// Changed template metadata as OpenKruise stores it: a strategic merge patch in base64.

@@ -18,7 +18,7 @@ use crate::diff::MetadataChange;
 use crate::lifecycle::{self, HookPending};
 use crate::metadata;
 use crate::progress::{Missing, containers, has_next};
-use crate::state::{grace_state, update_state};
+use crate::state::{grace_state, grace_test, state_test, update_state};
 
 /// What the upkeep of a pod depends on beside the pod.
 #[derive(Clone, Copy, Debug)]
@@ -129,13 +129,7 @@ fn finish_grace(
 
 /// Tests that the grace annotation and the revision label are those that were read.
 fn grace_tests(pod: &Pod) -> Operations {
-    let keys = [keys::INPLACE_UPDATE_GRACE, keys::INPLACE_UPDATE_GRACE_LEGACY];
-    let mut operations = Operations::default();
-    for key in keys {
-        if let Some(text) = pod.annotations.get(key) {
-            operations = operations.test(&["metadata", "annotations", key], text);
-        }
-    }
+    let operations = grace_test(pod, Operations::default());
     match pod.revision() {
         Some(name) => {
             operations.test(&["metadata", "labels", keys::CONTROLLER_REVISION_HASH], name)
@@ -160,20 +154,10 @@ fn advance(pod: &Pod, state: &UpdateState, now: Timestamp) -> Refresh {
     let images = not_set(pod, std::mem::take(&mut next.next_container_images));
     let mut change = MetadataChange::default();
     metadata::add_read_by_env(&mut change, &std::mem::take(&mut next.next_container_ref_metadata));
-    let operations = metadata::apply(pod, state_test(pod), &change);
+    let operations = metadata::apply(pod, state_test(pod, Operations::default()), &change);
     let operations = next_batch(pod, operations, &mut next, images, now);
     let write = Write::json(&POD, &pod.meta, store(pod, operations, &next));
     Refresh::write("next batch of containers", write)
-}
-
-/// A test that the state annotation is the one that was read.
-fn state_test(pod: &Pod) -> Operations {
-    let keys = [keys::INPLACE_UPDATE_STATE, keys::INPLACE_UPDATE_STATE_LEGACY];
-    let found = keys.into_iter().find_map(|key| Some((key, pod.annotations.get(key)?)));
-    match found {
-        Some((key, text)) => Operations::default().test(&["metadata", "annotations", key], text),
-        None => Operations::default(),
-    }
 }
 
 /// Nothing is under way: gates true, lifecycle one state further, if that is not so already.
@@ -205,10 +189,15 @@ fn settle(
         Some(next) => format!("{} → {next}", lifecycle::state(pod)),
         None => "gates true".to_owned(),
     };
-    let write = match state {
-        // A first True needs no evidence, and there is no list yet whose index a patch could name.
-        None => merge(pod, &list, next, now),
-        Some(state) => verified(pod, state, list, next, now),
+    let new = |condition: &Value| {
+        let kind = condition.get("type").and_then(Value::as_str).unwrap_or_default();
+        pod.condition(kind).is_none()
+    };
+    // A first True needs no evidence, and while a pod starts its list changes too often to name an index in it.
+    let write = if state.is_none() && !list.is_empty() && list.iter().all(new) {
+        merge(pod, &list, next, now)
+    } else {
+        verified(pod, state, list, next, now)
     };
     Refresh::write(what, write)
 }
@@ -222,9 +211,6 @@ fn merge(pod: &Pod, list: &[Value], next: Option<&str>, now: Timestamp) -> Write
             "annotations": { keys::LIFECYCLE_TIMESTAMP: rfc3339(now) },
         }});
     }
-    if list.is_empty() {
-        return Write::strategic(&POD, &pod.meta, body);
-    }
     if let Some(body) = body.as_object_mut() {
         body.insert("status".to_owned(), json!({ "conditions": list }));
     }
@@ -235,13 +221,14 @@ fn merge(pod: &Pod, list: &[Value], next: Option<&str>, now: Timestamp) -> Write
 /// second update that began meanwhile, or a container that died, makes it fail instead of marking the pod ready.
 fn verified(
     pod: &Pod,
-    state: &UpdateState,
+    state: Option<&UpdateState>,
     list: Vec<Value>,
     next: Option<&str>,
     now: Timestamp,
 ) -> Write {
-    let mut operations = state_test(pod);
-    for name in state.last_container_statuses.iter().flatten().map(|(name, _)| name) {
+    let mut operations = state_test(pod, Operations::default());
+    let updated = state.and_then(|state| state.last_container_statuses.as_ref());
+    for name in updated.into_iter().flatten().map(|(name, _)| name) {
         if let Some((index, container)) = pod.container(name) {
             let index = index.to_string();
             operations = operations
@@ -255,7 +242,7 @@ fn verified(
         }
     }
     let on_status = !list.is_empty();
-    operations = put_conditions(pod, operations, list);
+    operations = conditions::put(pod, operations, list);
     if let Some(next) = next {
         let path = ["metadata", "labels", keys::LIFECYCLE_STATE];
         operations = metadata::with_annotations(pod, operations.test(&path, lifecycle::state(pod)))
@@ -267,29 +254,4 @@ fn verified(
     } else {
         Write::json(&POD, &pod.meta, operations)
     }
-}
-
-/// Replaces each condition where it was seen, or appends it. A message is tested too: it is a list in which others have
-/// entries (§12.3).
-fn put_conditions(pod: &Pod, mut operations: Operations, list: Vec<Value>) -> Operations {
-    if pod.conditions.is_empty() && !list.is_empty() {
-        return operations
-            .test(&["status", "conditions"], Value::Null)
-            .add(&["status", "conditions"], list);
-    }
-    for condition in list {
-        let kind = condition.get("type").and_then(Value::as_str).unwrap_or_default();
-        let known = pod.conditions.iter().enumerate().find(|(_, known)| *known.kind == *kind);
-        let Some((at, known)) = known else {
-            operations = operations.add(&["status", "conditions", "-"], condition);
-            continue;
-        };
-        let at = at.to_string();
-        operations = operations.test(&["status", "conditions", &at, "type"], kind);
-        if let Some(message) = &known.message {
-            operations = operations.test(&["status", "conditions", &at, "message"], &**message);
-        }
-        operations = operations.replace(&["status", "conditions", &at], condition);
-    }
-    operations
 }

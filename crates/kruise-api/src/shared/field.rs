@@ -26,6 +26,10 @@ pub enum Problem {
     NotSupported(Value, &'static [&'static str]),
     /// The member must not be set or changed here.
     Forbidden,
+    /// Another member has the value already.
+    Duplicate(Value),
+    /// The value names something that is not there.
+    NotFound(Value),
 }
 
 impl FieldError {
@@ -54,6 +58,18 @@ impl FieldError {
         Self { path: path.into(), problem, detail: String::new() }
     }
 
+    /// `value` at `path` is there already.
+    pub fn duplicate(path: impl Into<String>, value: impl Into<Value>) -> Self {
+        let problem = Problem::Duplicate(value.into());
+        Self { path: path.into(), problem, detail: String::new() }
+    }
+
+    /// `value` at `path` names nothing that is there.
+    pub fn not_found(path: impl Into<String>, value: impl Into<Value>) -> Self {
+        let problem = Problem::NotFound(value.into());
+        Self { path: path.into(), problem, detail: String::new() }
+    }
+
     /// What stands at `path` must not be set or changed.
     pub fn forbidden(path: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { path: path.into(), problem: Problem::Forbidden, detail: detail.into() }
@@ -72,6 +88,8 @@ impl fmt::Display for FieldError {
                 write!(f, "Unsupported value: {value}: supported values: {}", known.join(", "))?;
             }
             Problem::Forbidden => f.write_str("Forbidden")?,
+            Problem::Duplicate(value) => write!(f, "Duplicate value: {value}")?,
+            Problem::NotFound(value) => write!(f, "Not found: {value}")?,
         }
         if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
     }

@@ -66,6 +66,12 @@ pub fn fill(object: &mut Object, member: &str, default: Value) {
     fill_if(object, member, default, Value::is_null);
 }
 
+/// The member, created if it is absent or `null`; `None` if it is something else than an object.
+pub fn fill_object<'a>(object: &'a mut Object, member: &str) -> Option<&'a mut Object> {
+    fill(object, member, json!({}));
+    object.get_mut(member).and_then(Value::as_object_mut)
+}
+
 /// Adds a text that is absent, `null` or empty.
 pub fn fill_text(object: &mut Object, member: &str, default: &str) {
     fill_if(object, member, json!(default), |old| old.is_null() || old == "");

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::shared::template::{fill, fill_template, fill_text, round_quantities};
+use crate::shared::template::{fill, fill_object, fill_template, fill_text, round_quantities};
 
 /// The feature gates that shape defaulting, by what they do.
 #[expect(clippy::struct_excessive_bools, reason = "each gate is an independent switch")]
@@ -67,10 +67,10 @@ fn is_older(version: &str) -> bool {
 fn fill_settings(spec: &mut Map<String, Value>, gates: DefaultingGates) {
     fill_text(spec, "podManagementPolicy", "OrderedReady");
     let own_min_ready = spec.get("minReadySeconds").is_some_and(|seconds| !seconds.is_null());
-    if let Some(strategy) = filled_object(spec, "updateStrategy") {
+    if let Some(strategy) = fill_object(spec, "updateStrategy") {
         fill_text(strategy, "type", "RollingUpdate");
         if strategy.get("type").and_then(Value::as_str) == Some("RollingUpdate")
-            && let Some(rolling) = filled_object(strategy, "rollingUpdate")
+            && let Some(rolling) = fill_object(strategy, "rollingUpdate")
         {
             fill(rolling, "partition", json!(0));
             fill(rolling, "maxUnavailable", json!(1));
@@ -82,27 +82,18 @@ fn fill_settings(spec: &mut Map<String, Value>, gates: DefaultingGates) {
         }
     }
     if gates.auto_delete_claims
-        && let Some(policy) = filled_object(spec, "persistentVolumeClaimRetentionPolicy")
+        && let Some(policy) = fill_object(spec, "persistentVolumeClaimRetentionPolicy")
     {
         fill_text(policy, "whenDeleted", "Retain");
         fill_text(policy, "whenScaled", "Retain");
     }
     if gates.resize_claims
-        && let Some(strategy) = filled_object(spec, "volumeClaimUpdateStrategy")
+        && let Some(strategy) = fill_object(spec, "volumeClaimUpdateStrategy")
     {
         fill_text(strategy, "type", "OnDelete");
     }
     fill(spec, "replicas", json!(1));
     fill(spec, "revisionHistoryLimit", json!(10));
-}
-
-/// The member, created if it is missing; `None` if it is something else than an object.
-fn filled_object<'a>(
-    object: &'a mut Map<String, Value>,
-    member: &str,
-) -> Option<&'a mut Map<String, Value>> {
-    fill(object, member, json!({}));
-    object.get_mut(member).and_then(Value::as_object_mut)
 }
 
 /// D-13: no `volumeMode`, which the API server fills on the claim itself.
@@ -111,7 +102,7 @@ fn fill_claim(claim: &mut Map<String, Value>) {
         round_quantities(resources.get_mut("requests"));
         round_quantities(resources.get_mut("limits"));
     }
-    if let Some(status) = filled_object(claim, "status") {
+    if let Some(status) = fill_object(claim, "status") {
         fill_text(status, "phase", "Pending");
         round_quantities(status.get_mut("capacity"));
     }

@@ -79,6 +79,54 @@ fn sidecarset_versions_differ_in_nothing_that_could_be_pruned() {
     }
 }
 
+/// Members that OpenKruise's BroadcastJob does not have, in both versions so that no write through one loses them.
+const OUR_JOB_MEMBERS: [&str; 16] = [
+    "spec.properties.completionPolicy.properties.completeWithoutNodes",
+    "spec.properties.completionPolicy.properties.stopClockWhilePaused",
+    "spec.properties.failurePolicy.properties.maxFailedNodes",
+    "spec.properties.failurePolicy.properties.retry",
+    "spec.properties.failurePolicy.properties.rules",
+    "spec.properties.rollout",
+    "spec.properties.unfitPods",
+    "status.properties.failedNodes",
+    "status.properties.failures",
+    "status.properties.lastFinishTime",
+    "status.properties.nodes",
+    "status.properties.observedGeneration",
+    "status.properties.pausedSeconds",
+    "status.properties.pausedSince",
+    "status.properties.results",
+    "status.properties.unfinished",
+];
+
+#[test]
+fn broadcastjob_crd_is_openkruise_s_but_for_our_members() {
+    let mut expected = vec!["+ spec.conversion".to_owned()];
+    for version in ["v1alpha1", "v1beta1"] {
+        let path = format!("+ spec.versions[{version}].schema.openAPIV3Schema.properties");
+        expected.extend(OUR_JOB_MEMBERS.map(|member| format!("{path}.{member}")));
+    }
+    let found = changes(&openkruises("broadcastjobs"), &ours("broadcastjobs"));
+    let paths: Vec<&str> = found.iter().filter_map(|line| line.split(": ").next()).collect();
+    assert_eq!(paths, expected);
+}
+
+#[test]
+fn both_versions_of_the_broadcastjob_are_the_same() {
+    let crd = ours("broadcastjobs");
+    let versions = crd["spec"]["versions"].as_array().unwrap();
+    let shape = |version: &Value| {
+        let mut shape = without_descriptions(version.clone());
+        for member in ["name", "storage"] {
+            shape.as_object_mut().unwrap().remove(member);
+        }
+        shape
+    };
+    assert_eq!(shape(&versions[0]), shape(&versions[1]));
+    assert_eq!(crd["spec"]["names"]["shortNames"], serde_json::json!(["bcj"]));
+    assert_eq!(versions[0]["subresources"], serde_json::json!({"status": {}}));
+}
+
 /// What A-1…A-5 say, independent of any file.
 #[test]
 fn statefulset_crd_has_the_names_and_paths_that_users_rely_on() {

@@ -20,7 +20,7 @@ pub(super) fn without_nulls(value: Value) -> Value {
     }
 }
 
-fn same<T: serde::de::DeserializeOwned + serde::Serialize>(value: &Value, file: &str) {
+pub(super) fn same<T: serde::de::DeserializeOwned + serde::Serialize>(value: &Value, file: &str) {
     let typed: T = serde_json::from_value(value.clone()).unwrap();
     let back = serde_json::to_value(&typed).unwrap();
     assert_eq!(without_nulls(back), without_nulls(value.clone()), "{file}");

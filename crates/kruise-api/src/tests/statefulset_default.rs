@@ -16,18 +16,18 @@ const SETS: [(&str, &str, &str); 4] = [
     ("sts-plain-v1alpha1", "old", "v1alpha1"),
 ];
 
-fn read(path: &str) -> String {
+pub(super) fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(path);
     std::fs::read_to_string(&path).unwrap()
 }
 
-fn manifest(name: &str) -> Value {
+pub(super) fn manifest(name: &str) -> Value {
     serde_saphyr::from_str(&read(&format!("manifests/{name}.yaml"))).unwrap()
 }
 
 /// As Go's types write it, whatever was given: without nulls, without empty members that are no pointers in Go, and with
 /// quantities in their canonical spelling. None of that is defaulting.
-fn as_go_writes(value: Value) -> Value {
+pub(super) fn as_go_writes(value: Value) -> Value {
     let empty = |name: &str, value: &Value| match name {
         "resources" | "volumeClaimUpdateStrategy" => *value == json!({}),
         "serviceName" | "value" => value == "",

@@ -14,6 +14,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -28,10 +29,14 @@ use super::run::Crank;
 use super::telemetry;
 use super::watch::Cache;
 use super::writer::{Sink, Writer, WriterConfig};
+use crate::admission::Admission;
 use crate::intern::Interner;
 use crate::key::ObjectKey;
+use crate::kind::Kind;
 use crate::reconciler::Reconciler;
 use crate::table::{Change, Table, Wire};
+
+mod webhooks;
 
 /// Why a controller process cannot start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +89,9 @@ pub struct Process {
     sinks: HashMap<&'static str, Arc<dyn Sink>>,
     watches: Vec<BoxFuture<'static, ()>>,
     synced: Vec<BoxFuture<'static, ()>>,
+    admission: Option<Arc<dyn Admission>>,
+    hooks_depend_on: Vec<&'static Kind>,
+    hooks_changed: Arc<Notify>,
 }
 
 impl Process {
@@ -108,6 +116,9 @@ impl Process {
             sinks: HashMap::new(),
             watches: Vec::new(),
             synced: Vec::new(),
+            admission: None,
+            hooks_depend_on: Vec::new(),
+            hooks_changed: Arc::default(),
         })
     }
 
@@ -161,8 +172,14 @@ impl Process {
         api: Api<W>,
         mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
     ) -> Arc<Table<W::Record>> {
-        let cache: Arc<Cache<W>> =
-            Cache::new(self.interner.clone(), self.queue.clone(), self.metrics.clone(), mapper);
+        let changed = self.hooks_depend_on.contains(&W::KIND).then(|| self.hooks_changed.clone());
+        let cache: Arc<Cache<W>> = Cache::new(
+            self.interner.clone(),
+            self.queue.clone(),
+            self.metrics.clone(),
+            mapper,
+            changed,
+        );
         self.sinks.insert(W::KIND.plural, cache.clone());
         let run = cache.clone().run(api, self.stop.clone());
         self.watches.push(Box::pin(run));
@@ -194,6 +211,7 @@ impl Process {
         let lost = CancellationToken::new();
         let campaign = CancellationToken::new();
         let leadership = self.campaign(&lost, &campaign, &mut tasks)?;
+        let webhooks = self.webhooks(&leadership, &mut tasks).await?;
         let (recorder, poster) =
             recorder(self.client.clone(), R::NAME, leadership.clone(), self.metrics.clone());
         tasks.spawn(poster.run(self.stop.clone()));
@@ -204,6 +222,9 @@ impl Process {
         let workers = self.args.workers.max(1);
         let start = async move {
             futures::future::join_all(synced).await;
+            if let Some(webhooks) = webhooks {
+                webhooks.open().await;
+            }
             ready.set_ready(true);
             tracing::info!("caches are complete");
         };
@@ -344,9 +365,9 @@ impl Process {
         self.queue.close();
         campaign.cancel();
         self.stop.cancel();
-        let ended = tokio::time::timeout(Duration::from_secs(8), async {
-            while tasks.join_next().await.is_some() {}
-        });
+        let patience = Duration::from_secs(8) + self.lame_duck();
+        let ended =
+            tokio::time::timeout(patience, async { while tasks.join_next().await.is_some() {} });
         if ended.await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }

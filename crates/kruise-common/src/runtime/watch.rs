@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::{StreamExt, pin_mut};
 use kube::Api;
 use kube::runtime::watcher::{self, Event, watcher};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
@@ -38,6 +38,8 @@ pub struct Cache<W: Wire> {
     queue: Arc<Queue>,
     metrics: Metrics,
     synced: watch::Sender<bool>,
+    /// Told of every change, if somebody wants to know.
+    changed: Option<Arc<Notify>>,
 }
 
 impl<W: Wire> Cache<W> {
@@ -47,6 +49,7 @@ impl<W: Wire> Cache<W> {
         queue: Arc<Queue>,
         metrics: Metrics,
         mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
+        changed: Option<Arc<Notify>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             table: Arc::default(),
@@ -55,6 +58,7 @@ impl<W: Wire> Cache<W> {
             queue,
             metrics,
             synced: watch::Sender::new(false),
+            changed,
         })
     }
 
@@ -128,6 +132,9 @@ impl<W: Wire> Cache<W> {
     fn concern(&self, change: &Change<W::Record>) {
         for key in (self.mapper)(change) {
             self.queue.add(key);
+        }
+        if let Some(changed) = &self.changed {
+            changed.notify_one();
         }
     }
 }

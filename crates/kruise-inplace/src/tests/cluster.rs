@@ -26,6 +26,11 @@ impl Cluster {
         read(self.world.get(&POD, &self.key).unwrap())
     }
 
+    /// The stored object.
+    pub fn value(&self) -> &Value {
+        self.world.get(&POD, &self.key).unwrap()
+    }
+
     /// Performs writes, all of which must hold.
     pub fn perform(&mut self, writes: &[Write]) {
         for write in writes {

@@ -10,7 +10,7 @@ use crate::diff::{Change, MetadataChange};
 use crate::progress::{Missing, Progress, progress};
 use crate::refresh::{Context, refresh};
 use crate::tests::cluster::Cluster;
-use crate::tests::pod::{Builder, after, now, operations, put, sent, stored_state, web_main};
+use crate::tests::pod::{Builder, after, now, operations, put, stored_state, web_main};
 
 /// At revision `web-a` by label, but waiting for `main:v2` and metadata of that revision to come.
 fn in_grace(patch: &Value) -> Builder {
@@ -99,9 +99,8 @@ fn a_new_grace_period_carries_what_the_old_one_had_not_done() {
     let change = Change { metadata: label("zone", None), ..images(&[("side", "reg.io/side:v3")]) };
     let target = Target { revision: "web-c", grace_seconds: 5 };
     let writes = begin(&in_grace(&waiting).build(), &change, &target, now()).unwrap();
-    let annotations = &sent(&writes)[0]["merge"]["metadata"]["annotations"];
-    let grace = annotations["apps.kruise.io/inplace-update-grace"].as_str().unwrap();
-    let grace: Value = serde_json::from_str(grace).unwrap();
+    let grace = put(&writes, "/metadata/annotations/apps.kruise.io~1inplace-update-grace").unwrap();
+    let grace: Value = serde_json::from_str(grace.as_str().unwrap()).unwrap();
     assert_eq!(
         grace["containerImages"],
         json!({ "main": "reg.io/main:v2", "side": "reg.io/side:v3" })

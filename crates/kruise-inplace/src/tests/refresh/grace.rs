@@ -118,7 +118,7 @@ fn a_patch_that_openkruise_stored_is_applied() {
     let pod = waiting().finalizers(&["a.io/old"]).graced(&plan);
     let done = at(&pod, None, after(1));
     assert_eq!(put(&done.writes, "/metadata/annotations/cfg"), Some(json!("new")));
-    assert_eq!(put(&done.writes, "/metadata/finalizers"), Some(json!(["a.io/new"])));
+    assert_eq!(put(&done.writes, "/metadata/finalizers/-"), Some(json!("a.io/new")));
     assert_eq!(put(&done.writes, "/metadata/labels/read-by-env"), Some(json!("1")));
     let mut cluster = Cluster::new(&pod);
     cluster.perform(&done.writes);
