@@ -231,6 +231,17 @@ pub const EVENT_RESET_CONTAINER_SUCCEED: &str = "ResetContainerSucceed";
 /// Event on a pod: the old side of a hot upgrade could not get the empty image.
 pub const EVENT_RESET_CONTAINER_FAILED: &str = "ResetContainerFailed";
 
+/// Annotation of a set, not in OpenKruise: `true` lets pods that cannot be updated in place be evicted, within budget and
+/// PodDisruptionBudgets.
+pub const SIDECARSET_EVICTS: &str = "kruise.io/sidecarset-evict-not-upgradable";
+/// Annotation of a set, not in OpenKruise: `true` lets pods that were not injected be evicted, so that they come back
+/// with their sidecars.
+pub const SIDECARSET_REPAIRS: &str = "kruise.io/sidecarset-evict-not-injected";
+/// Condition of a set, not in OpenKruise: pods cannot be updated in place, with counts by reason.
+pub const CONDITION_NOT_UPGRADABLE: &str = "NotUpgradablePods";
+/// Condition of a set, not in OpenKruise: pods that match run without its sidecars.
+pub const CONDITION_NOT_INJECTED: &str = "NotInjectedPods";
+
 // Conditions and events of a broadcast job (broadcastjob §4, §19).
 
 /// Condition: the job is completed. Also its reason.

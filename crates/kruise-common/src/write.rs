@@ -234,6 +234,12 @@ impl Operations {
         self
     }
 
+    /// These operations, and then `more`.
+    pub fn then(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
+    }
+
     /// Whether there is no operation.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -137,6 +137,11 @@ impl<R: Reconciler> Drive<R> {
         self.process.0.observe(key)
     }
 
+    /// Tells the controller what became of actions that a test performed by itself.
+    pub fn attempted(&self, key: &ObjectKey, applied: &Applied<R::Action>, now: Timestamp) {
+        self.process.0.attempted(key, applied, now);
+    }
+
     /// What it would do.
     pub fn plan(&self, key: &ObjectKey) -> Option<Plan<R::Action, R::Hold>> {
         self.observe(key).map(|snapshot| R::plan(&snapshot, self.world.now))

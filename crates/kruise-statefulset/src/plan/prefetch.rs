@@ -73,7 +73,10 @@ fn pointless(turn: &Turn<'_>) -> bool {
     let Some(rolling) = turn.rolling() else { return true };
     let all = usize::try_from(replicas).unwrap_or_default();
     let at_once = rolling.partition == 0 && rolling.max_unavailable >= all;
-    let options = DiffOptions { env_from_metadata: turn.snapshot.gates.env_from_metadata };
+    let options = DiffOptions {
+        env_from_metadata: turn.snapshot.gates.env_from_metadata,
+        vertical_scaling: turn.snapshot.gates.vertical_scaling,
+    };
     let (current, update) = (&turn.revisions.current.data, &turn.revisions.update.data);
     rolling.policy == Policy::Recreate
         || replicas <= FEW
