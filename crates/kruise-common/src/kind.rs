@@ -37,6 +37,16 @@ pub static STATEFUL_SET: Kind = Kind {
     plural: "statefulsets",
 };
 
+/// The BroadcastJob.
+pub static BROADCAST_JOB: Kind = Kind {
+    group: "apps.kruise.io",
+    version: "v1beta1",
+    kind: "BroadcastJob",
+    plural: "broadcastjobs",
+};
+/// A node; cluster-scoped.
+pub static NODE: Kind = Kind { group: "", version: "v1", kind: "Node", plural: "nodes" };
+
 impl Kind {
     /// `group/version`, or just the version for core kinds.
     pub fn api_version(&self) -> String {

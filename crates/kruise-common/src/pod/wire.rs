@@ -161,7 +161,7 @@ impl Wire for WirePod {
             meta: Meta::new(&self.metadata, interner),
             annotations: Pairs::kept(annotations, interner, is_read),
             annotated: !annotations.is_empty(),
-            phase: phase(status.phase.as_deref()),
+            phase: Phase::read(status.phase.as_deref()),
             reason: status.reason.map(|reason| interner.get(&reason)),
             node: spec.node_name.map(|node| interner.get(&node)),
             containers: interner.containers(&containers),
@@ -188,17 +188,6 @@ fn is_read(key: &str) -> bool {
         keys::LIFECYCLE_TIMESTAMP,
     ]
     .contains(&key)
-}
-
-fn phase(phase: Option<&str>) -> Phase {
-    match phase {
-        Some("Pending") => Phase::Pending,
-        Some("Running") => Phase::Running,
-        Some("Succeeded") => Phase::Succeeded,
-        Some("Failed") => Phase::Failed,
-        None | Some("") => Phase::None,
-        Some(_) => Phase::Unknown,
-    }
 }
 
 impl WireContainer {

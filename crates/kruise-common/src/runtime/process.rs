@@ -31,7 +31,7 @@ use super::writer::{Sink, Writer, WriterConfig};
 use crate::intern::Interner;
 use crate::key::ObjectKey;
 use crate::reconciler::Reconciler;
-use crate::table::{Table, Wire};
+use crate::table::{Change, Table, Wire};
 
 /// Why a controller process cannot start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,23 @@ impl Process {
     }
 
     /// Watches a namespaced kind; `mapper` says which objects of the controller a change concerns.
-    pub fn watch<W>(&mut self, mapper: Mapper<W::Record>) -> Arc<Table<W::Record>>
+    pub fn watch<W>(
+        &mut self,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Arc<Table<W::Record>>
+    where
+        W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
+    {
+        self.watch_selected::<W>("", mapper)
+    }
+
+    /// Watches those objects of a namespaced kind that the label selector `labels` selects. Others are unknown here,
+    /// but for the targets of our own writes.
+    pub fn watch_selected<W>(
+        &mut self,
+        labels: &'static str,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Arc<Table<W::Record>>
     where
         W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
     {
@@ -122,26 +138,30 @@ impl Process {
         } else {
             Api::namespaced(self.client.clone(), namespace)
         };
-        self.watch_api::<W>(api, mapper)
+        self.watch_api::<W>(api, labels, Box::new(mapper))
     }
 
     /// Watches a cluster-scoped kind, whatever `--namespace` says.
-    pub fn watch_cluster<W>(&mut self, mapper: Mapper<W::Record>) -> Arc<Table<W::Record>>
+    pub fn watch_cluster<W>(
+        &mut self,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Arc<Table<W::Record>>
     where
         W: Wire + kube::Resource<Scope = ClusterResourceScope>,
     {
-        self.watch_api::<W>(Api::all(self.client.clone()), mapper)
+        self.watch_api::<W>(Api::all(self.client.clone()), "", Box::new(mapper))
     }
 
     fn watch_api<W: Wire>(
         &mut self,
         api: Api<W>,
+        labels: &'static str,
         mapper: Mapper<W::Record>,
     ) -> Arc<Table<W::Record>> {
         let cache: Arc<Cache<W>> =
             Cache::new(self.interner.clone(), self.queue.clone(), self.metrics.clone(), mapper);
         self.sinks.insert(W::KIND.plural, cache.clone());
-        let run = cache.clone().run(api, self.stop.clone());
+        let run = cache.clone().run(api, labels, self.stop.clone());
         self.watches.push(Box::pin(run));
         let waiting = cache.clone();
         self.synced.push(Box::pin(async move { waiting.synced().await }));

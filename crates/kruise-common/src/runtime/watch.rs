@@ -26,8 +26,8 @@ use crate::table::{Change, Record, Table, Wire};
 /// Objects per list page: bounds the memory of a relist.
 const PAGE: u32 = 250;
 
-/// Which objects a change concerns; pure.
-pub type Mapper<R> = fn(&Change<R>) -> Vec<ObjectKey>;
+/// Which objects a change concerns. It may look at tables, and does nothing else.
+pub type Mapper<R> = Box<dyn Fn(&Change<R>) -> Vec<ObjectKey> + Send + Sync>;
 
 /// A cache of one kind and the requests for turns that its changes cause.
 pub struct Cache<W: Wire> {
@@ -58,9 +58,12 @@ impl<W: Wire> Cache<W> {
         })
     }
 
-    /// Watches what `api` reaches until `stop`.
-    pub async fn run(self: Arc<Self>, api: Api<W>, stop: CancellationToken) {
-        let config = watcher::Config::default().page_size(PAGE);
+    /// Watches what `api` reaches and `labels` selects (all if empty) until `stop`.
+    pub async fn run(self: Arc<Self>, api: Api<W>, labels: &'static str, stop: CancellationToken) {
+        let mut config = watcher::Config::default().page_size(PAGE);
+        if !labels.is_empty() {
+            config = config.labels(labels);
+        }
         let events = watcher(api, config);
         pin_mut!(events);
         let backoff = Backoff { base: Duration::from_millis(200), max: Duration::from_secs(15) };

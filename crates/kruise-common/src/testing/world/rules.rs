@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::meta;
-use crate::kind::{CLAIM, CONTROLLER_REVISION, Kind, POD, STATEFUL_SET};
+use crate::kind::{BROADCAST_JOB, CLAIM, CONTROLLER_REVISION, Kind, POD, STATEFUL_SET};
 use crate::write::{Category, Patch};
 
 /// Finalizer of every claim, until no pod uses it.
@@ -35,6 +35,11 @@ pub fn created(kind: &Kind, body: &Value) -> Value {
     object
 }
 
+/// Whether the kind comes from a CRD.
+fn is_custom(kind: &Kind) -> bool {
+    [&STATEFUL_SET, &BROADCAST_JOB].contains(&kind)
+}
+
 /// Whether the kind takes such a patch at all.
 pub fn takes(
     kind: &Kind,
@@ -44,7 +49,7 @@ pub fn takes(
     if *kind == CONTROLLER_REVISION && subresource.is_some() {
         return Err((Category::NotFound, "has no status"));
     }
-    if *kind == STATEFUL_SET && matches!(patch, Patch::Strategic(_)) {
+    if is_custom(kind) && matches!(patch, Patch::Strategic(_)) {
         return Err((Category::Invalid, "custom resources take no strategic merge"));
     }
     Ok(())
@@ -78,7 +83,7 @@ pub fn operations(target: &mut Value, list: &Value) -> Result<(), String> {
 pub fn updated(kind: &Kind, subresource: Option<&str>, old: &Value, mut new: Value) -> Value {
     if subresource.is_none() {
         keep(&mut new, old, &["status"]);
-    } else if *kind == STATEFUL_SET {
+    } else if is_custom(kind) {
         let mut object = old.clone();
         keep(&mut object, &new, &["status"]);
         return object;
@@ -115,7 +120,7 @@ pub fn tidy(kind: &Kind, object: &mut Value) {
     };
     let maps = ["labels", "annotations", "ownerReferences", "finalizers"];
     drop(object.get_mut("metadata").and_then(Value::as_object_mut), &maps);
-    if *kind == STATEFUL_SET {
+    if is_custom(kind) {
         return;
     }
     let lists =
@@ -162,7 +167,14 @@ pub fn may_become(kind: &Kind, old: &Value, new: &Value) -> Result<(), &'static 
     }
     let spec = |object: &Value| object.get("spec").cloned().unwrap_or_default();
     if *kind == POD && without_images(spec(old)) != without_images(spec(new)) {
-        return Err("pod updates may not change fields other than images");
+        return Err("pod updates may not change fields other than images and deadline");
+    }
+    let deadline = |object: &Value| object.pointer("/spec/activeDeadlineSeconds")?.as_i64();
+    if *kind == POD
+        && let Some(before) = deadline(old)
+        && deadline(new).is_none_or(|now| now > before)
+    {
+        return Err("activeDeadlineSeconds must be less than or equal to the previous value");
     }
     if *kind == CLAIM {
         let bound = old.pointer("/status/phase") == Some(&json!("Bound"));
@@ -182,6 +194,9 @@ fn finalizers(object: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn without_images(mut spec: Value) -> Value {
+    if let Some(spec) = spec.as_object_mut() {
+        spec.remove("activeDeadlineSeconds");
+    }
     for list in ["containers", "initContainers"] {
         let containers = spec.get_mut(list).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
