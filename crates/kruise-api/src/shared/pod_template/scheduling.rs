@@ -97,12 +97,11 @@ fn check_toleration(at: &str, toleration: &Object, errors: &mut Vec<FieldError>)
         errors.push(FieldError::invalid(format!("{at}.operator"), operator, rule));
     }
     match operator {
-        "" | "Equal" => {}
         "Exists" if !value.is_empty() => {
             let rule = "value must be empty when `operator` is 'Exists'";
             errors.push(FieldError::invalid(format!("{at}.operator"), value, rule));
         }
-        "Exists" => {}
+        "" | "Equal" | "Exists" => {}
         other => {
             let known = &["Equal", "Exists"];
             errors.push(FieldError::not_supported(format!("{at}.operator"), other, known));
