@@ -1,10 +1,11 @@
 //! Renders the CRDs: what the types say, brought into the form that OpenKruise serves.
 //!
 //! Names of members, their types and which are required come from the types; here is only what serde cannot say.
-//! The schema has no default, no enum, no range: defaulting and checking are done by admission and by the
-//! controllers, which must survive objects that no webhook ever saw.
+//! The schema has no default, no enum, no range but for those of SidecarSets: defaulting and checking are done by
+//! admission and by the controllers, which must survive objects that no webhook ever saw.
 
 pub mod diff;
+mod sidecarset;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceConversion, CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
@@ -13,9 +14,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use kube::core::crd::{MergeError, merge_crds};
 
+use crate::sidecarset as ss;
 use crate::{broadcastjob, statefulset};
 
-/// All CRDs of this project: one line for each kind, its storage version first.
+/// All CRDs of this project: one line for each kind.
 pub fn all() -> Result<Vec<CustomResourceDefinition>, MergeError> {
     let statefulset =
         vec![statefulset::v1alpha1::StatefulSet::crd(), statefulset::v1beta1::StatefulSet::crd()];
@@ -23,7 +25,10 @@ pub fn all() -> Result<Vec<CustomResourceDefinition>, MergeError> {
         broadcastjob::v1alpha1::BroadcastJob::crd(),
         broadcastjob::v1beta1::BroadcastJob::crd(),
     ];
-    Ok(vec![merged("v1beta1", statefulset)?, merged("v1beta1", broadcastjob)?])
+    let mut sidecar_sets =
+        merged("v1beta1", vec![ss::v1alpha1::crd(), ss::v1beta1::SidecarSet::crd()])?;
+    sidecarset::complete(&mut sidecar_sets);
+    Ok(vec![merged("v1beta1", statefulset)?, merged("v1beta1", broadcastjob)?, sidecar_sets])
 }
 
 /// One CRD that serves all `versions` and stores one. Every version shows the columns of the stored one.

@@ -5,6 +5,11 @@
 /// API group of all OpenKruise workloads.
 pub const GROUP: &str = "apps.kruise.io";
 
+/// Annotation of the Secret with the webhook certificates: when the stage of their rotation changed last.
+pub const CERTS_SINCE: &str = "kruise.io/webhook-certs-since";
+/// Annotation of a webhook configuration: the namespace and name of the Lease of the installation that wrote it.
+pub const INSTALLED_BY: &str = "kruise.io/installed-by";
+
 // Pods and revisions of a set (statefulset §1.5).
 
 /// Label: full name of the ControllerRevision a pod was made from.
@@ -105,6 +110,12 @@ pub const INPLACE_UPDATE_READY: &str = "InPlaceUpdateReady";
 pub const KRUISE_POD_READY: &str = "KruisePodReady";
 /// Condition, never a gate: false if a SidecarSet cannot update the pod in place.
 pub const SIDECARSET_UPGRADABLE: &str = "SidecarSetUpgradable";
+/// Condition of the kubelet: a resize waits, or will never be.
+pub const POD_RESIZE_PENDING: &str = "PodResizePending";
+/// Condition of the kubelet: a resize is being made.
+pub const POD_RESIZE_IN_PROGRESS: &str = "PodResizeInProgress";
+/// Reason of [`POD_RESIZE_PENDING`]: the node can never make it.
+pub const INFEASIBLE: &str = "Infeasible";
 /// Reason of `InPlaceUpdateReady` false.
 pub const START_INPLACE_UPDATE: &str = "StartInPlaceUpdate";
 /// Reason of `Ready` false when a gate is not true.
@@ -154,6 +165,52 @@ pub const EVENT_INVALID_SPEC: &str = "InvalidSpec";
 /// Event, not in OpenKruise: see [`CONDITION_REFUSED_WRITE`].
 pub const EVENT_REFUSED_WRITE: &str = "RefusedWrite";
 
+/// Annotation: the manifest that `kubectl apply` keeps.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+// SidecarSets (sidecarset §2); the annotations' content is in `kruise-sidecarset/src/containers.rs`.
+
+/// Annotation of a set and its revisions: hash of the containers. On pods: such hashes by set, as JSON.
+pub const SIDECARSET_HASH: &str = "kruise.io/sidecarset-hash";
+/// The same without images: what differs here cannot be updated in place.
+pub const SIDECARSET_HASH_WITHOUT_IMAGE: &str = "kruise.io/sidecarset-hash-without-image";
+/// Annotation of a pod: names of the sets that injected into it, separated by commas.
+pub const SIDECARSET_INJECTED_LIST: &str = "kruise.io/sidecarset-injected-list";
+/// Annotation of a pod: which of two twins works, by sidecar, as JSON.
+pub const SIDECARSET_WORKING_CONTAINER: &str = "kruise.io/sidecarset-working-hotupgrade-container";
+/// Prefix of an annotation of a pod, followed by a container's name: its hot upgrade version.
+pub const SIDECARSET_VERSION_PREFIX: &str = "version.sidecarset.kruise.io/";
+/// Prefix of an annotation of a pod, followed by a container's name: the hot upgrade version of its twin.
+pub const SIDECARSET_VERSION_ALT_PREFIX: &str = "versionalt.sidecarset.kruise.io/";
+/// Annotation of a set: `true` makes it a canary of the set that [`SIDECARSET_BASE`] names.
+pub const SIDECARSET_CANARY: &str = "apps.kruise.io/sidecarset-canary";
+/// Annotation of a set: the set that it replaces where both match.
+pub const SIDECARSET_BASE: &str = "apps.kruise.io/sidecarset-base";
+/// Label of a revision, and of a set in its older spelling: the user's own name of the revision.
+pub const SIDECARSET_CUSTOM_VERSION: &str = "apps.kruise.io/sidecarset-custom-version";
+/// Label of a revision: the set it belongs to.
+pub const SIDECARSET_NAME: &str = "kruise.io/sidecarset-name";
+/// Env of every injected container: `true`.
+pub const IS_INJECTED_ENV: &str = "IS_INJECTED";
+/// Annotation of the API copy of a static pod, which only a kubelet can change.
+pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
+/// Label that every namespace has: its name.
+pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+/// ConfigMap in the manager's namespace with settings of OpenKruise.
+pub const CONFIGURATION: &str = "kruise-configuration";
+/// Key in [`CONFIGURATION`]: which annotations sets may patch (WL-1).
+pub const PATCH_WHITELIST: &str = "SidecarSet_PatchPodMetadata_WhiteList";
+/// Reason of `SidecarSetUpgradable` true.
+pub const ALL_SIDECARSET_UPGRADABLE: &str = "AllSidecarsetUpgradable";
+/// Reason of `SidecarSetUpgradable` false.
+pub const UPDATE_IMMUTABLE_FIELD: &str = "UpdateImmutableField";
+/// Event on a set: pods that cannot be updated in place.
+pub const EVENT_NOT_UPGRADABLE_PODS: &str = "NotUpgradablePods";
+/// Event on a pod: the old side of a hot upgrade got the empty image.
+pub const EVENT_RESET_CONTAINER_SUCCEED: &str = "ResetContainerSucceed";
+/// Event on a pod: the old side of a hot upgrade could not get the empty image.
+pub const EVENT_RESET_CONTAINER_FAILED: &str = "ResetContainerFailed";
+
 // Conditions and events of a broadcast job (broadcastjob §4, §19).
 
 /// Condition: the job is completed. Also its reason.
@@ -187,6 +244,11 @@ pub const EVENT_STOPPED_POD: &str = "StoppedPod";
 pub const STATEFULSET_COMPONENT: &str = "statefulset-controller";
 /// Binary, Lease and user agent of the Advanced StatefulSet controller.
 pub const STATEFULSET_BINARY: &str = "kruise-statefulset";
+/// Source of events of the SidecarSet controller.
+pub const SIDECARSET_COMPONENT: &str = "sidecarset-controller";
+/// Binary, Lease and user agent of the SidecarSet controller and webhooks.
+pub const SIDECARSET_BINARY: &str = "kruise-sidecarset";
+
 /// Source of events of the BroadcastJob controller.
 pub const BROADCASTJOB_COMPONENT: &str = "broadcastjob-controller";
 /// Binary, Lease and user agent of the BroadcastJob controller.

@@ -8,6 +8,7 @@ mod go;
 pub mod keys;
 pub mod raw;
 pub mod shared;
+pub mod sidecarset;
 pub mod statefulset;
 
 #[cfg(test)]

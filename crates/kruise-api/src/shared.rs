@@ -6,5 +6,6 @@ pub mod labels;
 pub mod pod_template;
 pub mod quantity;
 pub mod readiness;
+pub mod scatter;
 pub mod selector;
 pub mod template;

@@ -20,6 +20,29 @@ pub fn at_least_one(amount: &IntOrString, total: i32) -> Result<usize, InvalidAm
     Ok(usize::try_from(count).unwrap_or(0).max(1))
 }
 
+/// `amount` of `total`: percentages round up, and the result may be 0 (`sidecarset.md` UPD-21).
+pub fn rounded_up(amount: &IntOrString, total: usize) -> Result<usize, InvalidAmount> {
+    let count = match amount {
+        IntOrString::Int(count) => i64::from(*count),
+        IntOrString::String(text) => {
+            let total = i64::try_from(total).unwrap_or(i64::MAX);
+            (percent(text)?.saturating_mul(total)).saturating_add(99) / 100
+        }
+    };
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// How many of `total` stay old: as [`rounded_up`], but a percentage below 100 leaves at least one of several to be
+/// updated (`sidecarset.md` UPD-20).
+pub fn partition(amount: &IntOrString, total: usize) -> Result<usize, InvalidAmount> {
+    let kept = rounded_up(amount, total)?.min(total);
+    let all = match amount {
+        IntOrString::Int(_) => true,
+        IntOrString::String(text) => text == "100%",
+    };
+    Ok(if kept == total && total > 1 && !all { total - 1 } else { kept })
+}
+
 fn percent(text: &str) -> Result<i64, InvalidAmount> {
     let invalid = || InvalidAmount { value: text.to_owned() };
     let digits = text.strip_suffix('%').ok_or_else(invalid)?;

@@ -64,16 +64,18 @@ gates! {
     default_host_ports: "DefaultHostNetworkHostPortsInPodTemplates", Alpha, false;
     /// The `KruisePodReady` gate is on all pods.
     pod_readiness_gate: "KruisePodReadinessGate", Alpha, false;
+    /// Without a whitelist, a SidecarSet may patch any annotation of pods (WL-3).
+    sidecar_patches_allowed: "SidecarSetPatchPodMetadataDefaultsAllowed", Alpha, false;
+    /// Injected containers are sorted by name over all SidecarSets (INJ-49).
+    sorted_sidecars: "EnableSortSidecarContainerByName", Alpha, false;
 }
 
 /// Gates of OpenKruise that none of our controllers needs: accepted, without effect, so that a flag line can be kept.
-const ACCEPTED: [&str; 21] = [
+const ACCEPTED: [&str; 19] = [
     "DaemonWatchingPod",
     "InPlacePodVerticalScaling",
     "ImagePullJobGate",
     "SidecarTerminator",
-    "SidecarSetPatchPodMetadataDefaultsAllowed",
-    "EnableSortSidecarContainerByName",
     "PodUnavailableBudgetDeleteGate",
     "PodUnavailableBudgetUpdateGate",
     "WorkloadSpread",
@@ -134,6 +136,7 @@ impl FeatureGates {
         }
         if !self.pod_webhook {
             self.pod_readiness_gate = false;
+            self.sidecar_patches_allowed = false;
         }
         self
     }

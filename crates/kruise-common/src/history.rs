@@ -7,11 +7,11 @@
 
 mod encode;
 mod print;
-mod schema;
+pub mod schema;
 
 use std::collections::BTreeMap;
 
-pub use encode::{TemplateError, encode};
+pub use encode::{Form, TemplateError, encode, encode_value};
 
 use kruise_api::raw::RawJson;
 use serde::Deserialize;
@@ -82,7 +82,7 @@ pub fn hash(data: &str, collision_count: Option<i32>) -> String {
 }
 
 /// Every byte replaced by a character of the safe alphabet (A.1).
-fn safe(text: &str) -> String {
+pub fn safe(text: &str) -> String {
     let character = |byte: u8| ALPHABET.get(usize::from(byte) % ALPHABET.len()).copied();
     text.bytes().filter_map(character).map(char::from).collect()
 }

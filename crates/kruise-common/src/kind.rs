@@ -36,6 +36,12 @@ pub static STATEFUL_SET: Kind = Kind {
     kind: "StatefulSet",
     plural: "statefulsets",
 };
+/// The SidecarSet.
+pub static SIDECAR_SET: Kind =
+    Kind { group: "apps.kruise.io", version: "v1beta1", kind: "SidecarSet", plural: "sidecarsets" };
+/// A namespace.
+pub static NAMESPACE: Kind =
+    Kind { group: "", version: "v1", kind: "Namespace", plural: "namespaces" };
 
 /// The BroadcastJob.
 pub static BROADCAST_JOB: Kind = Kind {

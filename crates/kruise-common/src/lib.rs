@@ -3,6 +3,7 @@
 //! Without the `runtime` feature everything here is pure: no async, no client, no clock.
 //! With it comes the shell ([`runtime`]): caches fed by watches, the crank, the only writer.
 
+pub mod admission;
 pub mod budget;
 pub mod claim;
 pub mod gates;

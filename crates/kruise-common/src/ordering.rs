@@ -1,3 +1,4 @@
 //! In which order pods are touched.
 
 pub mod priority;
+pub mod scatter;

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::key::ObjectKey;
+use crate::kind::Kind;
+use crate::meta::Meta;
 use crate::write::WriteError;
 
 /// The decision of one turn.
@@ -39,10 +43,17 @@ impl<A, H> Plan<A, H> {
         }
     }
 
+    /// Appends actions of which one that is refused keeps no other from being done; nothing if there are none.
+    pub fn each(&mut self, actions: Vec<A>) {
+        if !actions.is_empty() {
+            self.steps.push(Step::Each(actions));
+        }
+    }
+
     /// All actions in order.
     pub fn actions(&self) -> impl Iterator<Item = &A> {
         self.steps.iter().flat_map(|step| match step {
-            Step::InOrder(actions) | Step::Burst(actions) => actions,
+            Step::InOrder(actions) | Step::Burst(actions) | Step::Each(actions) => actions,
         })
     }
 }
@@ -54,6 +65,16 @@ pub enum Step<A> {
     InOrder(Vec<A>),
     /// Independent of each other, sent in slow-start batches; a failure lets the others in flight finish.
     Burst(Vec<A>),
+    /// Like a burst of actions each of which has another target: what is refused for reasons of its target (see
+    /// [`Category::concerns_target`]) neither ends the step nor the plan.
+    Each(Vec<A>),
+}
+
+impl<A> Step<A> {
+    /// Whether a failure of this kind leaves the rest of the plan as it is.
+    pub fn outlives(&self, error: &WriteError) -> bool {
+        matches!(self, Self::Each(_)) && error.category.concerns_target()
+    }
 }
 
 /// Why nothing more is done: the typed answer for log, event, metric, condition and requeue.
@@ -94,17 +115,36 @@ pub struct Note {
     pub reason: &'static str,
     /// Text for people.
     pub message: String,
+    /// The object that it is about; the reconciled one if `None`.
+    pub about: Option<About>,
+}
+
+/// An object that an Event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Kind.
+    pub kind: &'static Kind,
+    /// Key.
+    pub key: ObjectKey,
+    /// UID.
+    pub uid: Arc<str>,
 }
 
 impl Note {
     /// A Normal event.
     pub fn normal(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { warning: false, reason, message: message.into() }
+        Self { warning: false, reason, message: message.into(), about: None }
     }
 
     /// A Warning event.
     pub fn warning(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { warning: true, reason, message: message.into() }
+        Self { warning: true, reason, message: message.into(), about: None }
+    }
+
+    /// The same about another object than the reconciled one.
+    pub fn about(mut self, kind: &'static Kind, meta: &Meta) -> Self {
+        self.about = Some(About { kind, key: meta.key.clone(), uid: meta.uid.clone() });
+        self
     }
 }
 

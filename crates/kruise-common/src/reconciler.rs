@@ -46,6 +46,10 @@ pub trait Reconciler: Send + Sync + 'static {
     /// The Kubernetes Events about an action that was attempted.
     fn event(snapshot: &Self::Snapshot, action: &Self::Action, outcome: &Outcome) -> Vec<Note>;
 
+    /// Hears what became of the actions of a turn. What is remembered of it must be bounded, and nothing may depend on
+    /// it but pace: a new process knows nothing.
+    fn attempted(&self, _key: &ObjectKey, _applied: &Applied<Self::Action>, _now: Timestamp) {}
+
     /// The status write, or `None` if the stored status is right.
     fn status(
         snapshot: &Self::Snapshot,

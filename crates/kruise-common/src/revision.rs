@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::intern::Interner;
 use crate::kind::{CONTROLLER_REVISION, Kind};
-use crate::meta::{Meta, lean_meta};
+use crate::meta::{Meta, Pairs, lean_meta};
 use crate::table::{Record, Wire};
 
 /// A ControllerRevision as far as controllers look at it.
@@ -18,6 +18,8 @@ use crate::table::{Record, Wire};
 pub struct Revision {
     /// Metadata.
     pub meta: Meta,
+    /// The annotations that controllers read: the hashes of a SidecarSet (HIS-21).
+    pub annotations: Pairs,
     /// The number that orders revisions.
     pub revision: i64,
     /// The stored bytes, exactly as the API server keeps them (the hash is over these bytes); of revisions that
@@ -61,6 +63,9 @@ impl Wire for WireRevision {
         let meta = Meta::new(&self.metadata, interner);
         let foreign = meta.controller().is_some_and(|owner| *owner.group != *keys::GROUP);
         let data = self.data.filter(|_| !foreign).unwrap_or_default();
-        Revision { meta, revision: self.revision, data }
+        let annotations = self.metadata.annotations.unwrap_or_default();
+        let read = [keys::SIDECARSET_HASH, keys::SIDECARSET_HASH_WITHOUT_IMAGE];
+        let annotations = Pairs::kept(&annotations, interner, |key| read.contains(&key));
+        Revision { meta, annotations, revision: self.revision, data }
     }
 }

@@ -1,4 +1,4 @@
-//! Our own store of watched objects: ordered rows, an index by owner, and no missed deletion.
+//! Our own store of watched objects: ordered rows, indexes by owner and by group, and no missed deletion.
 //!
 //! A relist is mark and sweep ([`Table::begin_sync`], [`Table::end_sync`]): memory does not double,
 //! and what vanished during a gap comes out as a change, which no watch event ever says.
@@ -19,6 +19,10 @@ use crate::meta::Meta;
 pub trait Record: Send + Sync + 'static {
     /// Its metadata.
     fn meta(&self) -> &Meta;
+    /// Names of what it belongs to besides its controller, each once: rows are found by them ([`Table::in_group`]).
+    fn groups(&self) -> &[Arc<str>] {
+        &[]
+    }
 }
 
 /// The slim form in which a kind is read off the wire.
@@ -84,10 +88,14 @@ impl<R: Record> PartialEq for Row<R> {
 
 impl<R: Record> Eq for Row<R> {}
 
+/// Rows by something that they have in common.
+type Index<R> = HashMap<Arc<str>, BTreeSet<Row<R>>, ahash::RandomState>;
+
 #[derive(Debug)]
 struct Rows<R> {
     by_key: BTreeSet<Row<R>>,
-    by_owner: HashMap<Arc<str>, BTreeSet<Row<R>>, ahash::RandomState>,
+    by_owner: Index<R>,
+    by_group: Index<R>,
     /// UIDs that we deleted: an event still on its way must not bring them back.
     gone: HashSet<Arc<str>, ahash::RandomState>,
     /// Keys seen since [`Table::begin_sync`].
@@ -100,6 +108,7 @@ impl<R> Default for Table<R> {
             rows: RwLock::new(Rows {
                 by_key: BTreeSet::new(),
                 by_owner: HashMap::default(),
+                by_group: HashMap::default(),
                 gone: HashSet::default(),
                 seen: None,
             }),
@@ -117,6 +126,12 @@ impl<R: Record> Table<R> {
     pub fn owned_by(&self, uid: &str) -> Vec<Arc<R>> {
         let rows = self.read();
         rows.by_owner.get(uid).into_iter().flatten().map(|Row(row)| row.clone()).collect()
+    }
+
+    /// Rows of a group, in key order.
+    pub fn in_group(&self, group: &str) -> Vec<Arc<R>> {
+        let rows = self.read();
+        rows.by_group.get(group).into_iter().flatten().map(|Row(row)| row.clone()).collect()
     }
 
     /// Rows of a namespace whose name starts with `prefix`, in key order.
@@ -228,16 +243,29 @@ impl<R: Record> Rows<R> {
             let rows = self.by_owner.entry(owner.uid.clone()).or_default();
             rows.insert(Row(row.clone()));
         }
+        for group in row.groups() {
+            let rows = self.by_group.entry(group.clone()).or_default();
+            rows.insert(Row(row.clone()));
+        }
     }
 
     fn unindex(&mut self, row: Option<&R>) {
         let Some(row) = row else { return };
-        let Some(owner) = row.meta().controller() else { return };
-        if let Some(rows) = self.by_owner.get_mut(&owner.uid) {
-            rows.remove(&row.meta().key);
-            if rows.is_empty() {
-                self.by_owner.remove(&owner.uid);
-            }
+        if let Some(owner) = row.meta().controller() {
+            forget(&mut self.by_owner, &owner.uid, &row.meta().key);
+        }
+        for group in row.groups() {
+            forget(&mut self.by_group, group, &row.meta().key);
+        }
+    }
+}
+
+/// Takes a row out of an index.
+fn forget<R: Record>(index: &mut Index<R>, name: &Arc<str>, key: &ObjectKey) {
+    if let Some(rows) = index.get_mut(name) {
+        rows.remove(key);
+        if rows.is_empty() {
+            index.remove(name);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Unit tests: `src/tests/a_b.rs` tests `src/a/b.rs`.
 
+mod admission;
+mod admission_rotation;
 mod budget;
 mod gates;
 mod history;
@@ -8,6 +10,7 @@ mod key;
 mod meta;
 mod moment;
 mod ordering_priority;
+mod ordering_scatter;
 mod plan;
 mod pod;
 mod pod_wire;
@@ -15,6 +18,8 @@ mod pod_wire;
 mod runtime_args;
 #[cfg(feature = "runtime")]
 mod runtime_backoff;
+#[cfg(feature = "runtime")]
+mod runtime_certs;
 #[cfg(feature = "runtime")]
 mod runtime_leader;
 #[cfg(feature = "runtime")]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::key::ObjectKey;
-use crate::kind::Kind;
+use crate::kind::{Kind, POD};
 use crate::meta::Meta;
 
 /// One call to the API server.
@@ -43,6 +43,11 @@ pub enum Request {
     /// DELETE with a UID precondition.
     Delete {
         /// UID of the object that was decided upon.
+        uid: Arc<str>,
+    },
+    /// POST of an eviction with a UID precondition: the server refuses it while a PodDisruptionBudget is spent.
+    Evict {
+        /// UID of the pod that was decided upon.
         uid: Arc<str>,
     },
 }
@@ -99,6 +104,12 @@ impl Write {
         Self { kind, key: meta.key.clone(), request, guard: None }
     }
 
+    /// Evicts exactly the pod that was seen, if its PodDisruptionBudgets allow it.
+    pub fn evict(pod: &Meta) -> Self {
+        let request = Request::Evict { uid: pod.uid.clone() };
+        Self { kind: &POD, key: pod.key.clone(), request, guard: None }
+    }
+
     /// Merges `change` into the object that was seen; lists merge by key.
     pub fn strategic(kind: &'static Kind, meta: &Meta, change: Value) -> Self {
         Self::strategic_on(kind, meta, None, change)
@@ -140,6 +151,11 @@ impl Write {
         Self::json_on(kind, meta, Some("status"), operations)
     }
 
+    /// Like [`Write::json`], on the subresource that changes CPU and memory of a running pod.
+    pub fn json_resize(kind: &'static Kind, meta: &Meta, operations: Operations) -> Self {
+        Self::json_on(kind, meta, Some("resize"), operations)
+    }
+
     fn json_on(
         kind: &'static Kind,
         meta: &Meta,
@@ -166,7 +182,7 @@ impl Write {
     /// The verb as RBAC and metrics name it.
     pub fn verb(&self) -> &'static str {
         match self.request {
-            Request::Create { .. } => "create",
+            Request::Create { .. } | Request::Evict { .. } => "create",
             Request::Patch { .. } => "patch",
             Request::Delete { .. } => "delete",
         }
@@ -177,6 +193,7 @@ impl Write {
         match &self.request {
             Request::Patch { subresource, .. } => subresource.unwrap_or_default(),
             Request::Create { .. } | Request::Delete { .. } => "",
+            Request::Evict { .. } => "eviction",
         }
     }
 }
@@ -287,6 +304,14 @@ impl Category {
             Self::NotLeader => "not-leader",
             Self::Guard => "guard",
         }
+    }
+
+    /// Whether the failure says something about the target of the write, and nothing about other targets.
+    pub fn concerns_target(self) -> bool {
+        matches!(
+            self,
+            Self::Conflict | Self::NotFound | Self::Invalid | Self::Forbidden | Self::Guard
+        )
     }
 
     /// Whether the failure says something about the user's object rather than about timing or the server.

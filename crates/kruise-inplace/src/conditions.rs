@@ -6,6 +6,7 @@ use kruise_api::shared::inplace::rfc3339;
 use kruise_api::shared::readiness::{Blocker, blockers, message};
 use kruise_common::moment::Moment;
 use kruise_common::pod::Pod;
+use kruise_common::write::Operations;
 use serde_json::{Value, json};
 
 /// `InPlaceUpdateReady` or `KruisePodReady` true.
@@ -100,4 +101,69 @@ pub(crate) fn unblock(pod: &Pod, key: &str, now: Timestamp) -> Option<Value> {
     }
     list.retain(|known| *known != blocker);
     Some(pod_ready(list, now))
+}
+
+/// Stores a gate that falls, and `Ready` with it. How `Ready` stood is tested: had it risen since it was seen, traffic
+/// would reach the pod until the kubelet looks again.
+pub(crate) fn fall(
+    pod: &Pod,
+    mut operations: Operations,
+    gate: Value,
+    now: Timestamp,
+) -> Operations {
+    let falling = gate.get("type").and_then(Value::as_str).unwrap_or_default();
+    let ready = ready_false(pod, falling, now);
+    if ready.is_none() {
+        operations = as_seen(pod, operations, "Ready");
+    }
+    put(pod, operations, std::iter::once(gate).chain(ready).collect())
+}
+
+/// Stores each condition where one of its type was seen, or appends it. Of a condition that kruise owns all is replaced,
+/// and its message is tested: it is a list in which others have entries (§12.3). Of another's, members that we do not
+/// know stay.
+pub(crate) fn put(pod: &Pod, mut operations: Operations, list: Vec<Value>) -> Operations {
+    if pod.conditions.is_empty() && !list.is_empty() {
+        return operations
+            .test(&["status", "conditions"], Value::Null)
+            .add(&["status", "conditions"], list);
+    }
+    for condition in list {
+        let kind = condition.get("type").and_then(Value::as_str).unwrap_or_default();
+        let Some(at) = pod.conditions.iter().position(|known| *known.kind == *kind) else {
+            operations = operations.add(&["status", "conditions", "-"], condition);
+            continue;
+        };
+        operations = as_seen(pod, operations, kind);
+        let at = at.to_string();
+        if is_ours(kind) {
+            operations = operations.replace(&["status", "conditions", &at], condition);
+            continue;
+        }
+        for member in ["status", "reason", "message", "lastTransitionTime"] {
+            let value = condition.get(member).cloned().unwrap_or_default();
+            operations = operations.add(&["status", "conditions", &at, member], value);
+        }
+    }
+    operations
+}
+
+/// Tests that a condition stands where it was seen, and says what it said.
+fn as_seen(pod: &Pod, operations: Operations, kind: &str) -> Operations {
+    let known = pod.conditions.iter().enumerate().find(|(_, known)| *known.kind == *kind);
+    let Some((at, known)) = known else { return operations };
+    let at = at.to_string();
+    let operations = operations.test(&["status", "conditions", &at, "type"], kind);
+    if !is_ours(kind) {
+        let reason = (!known.reason.is_empty()).then(|| known.reason.to_string());
+        return operations.test(&["status", "conditions", &at, "reason"], reason);
+    }
+    match &known.message {
+        Some(message) => operations.test(&["status", "conditions", &at, "message"], &**message),
+        None => operations,
+    }
+}
+
+fn is_ours(kind: &str) -> bool {
+    [keys::INPLACE_UPDATE_READY, keys::KRUISE_POD_READY].contains(&kind)
 }

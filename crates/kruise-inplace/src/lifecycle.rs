@@ -21,11 +21,13 @@ use kruise_api::shared::readiness::{PRE_DELETE, PRE_UPDATE};
 use kruise_api::statefulset::v1beta1::{Lifecycle, LifecycleHook};
 use kruise_common::kind::POD;
 use kruise_common::pod::Pod;
-use kruise_common::write::Write;
+use kruise_common::write::{Operations, Write};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::conditions;
+use crate::diff::MetadataChange;
+use crate::metadata;
 use crate::progress::Missing;
 
 /// A hook that holds a pod.
@@ -127,69 +129,71 @@ pub fn before_delete(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -
     if state(pod) == "PreparingDelete" {
         return DeleteGate::Wait(pending);
     }
-    let conditions = out_of_traffic(pod, hook, PRE_DELETE, now);
-    DeleteGate::Mark(vec![enter(pod, "PreparingDelete", &conditions, Map::new(), now)])
+    let falling = falling(pod, hook, PRE_DELETE, now);
+    let none = MetadataChange::default();
+    DeleteGate::Mark(vec![enter(pod, "PreparingDelete", falling, &none, now)])
 }
 
 /// `PreparingUpdate`; with `handler` the hook's markers are put back in the same write, so that it can hold again.
 fn prepare_update(pod: &Pod, hook: &LifecycleHook, handler: bool, now: Timestamp) -> Vec<Write> {
-    let conditions = out_of_traffic(pod, hook, PRE_UPDATE, now);
-    let metadata = if handler { markers(hook) } else { Map::new() };
-    vec![enter(pod, "PreparingUpdate", &conditions, metadata, now)]
+    let falling = falling(pod, hook, PRE_UPDATE, now);
+    let markers = if handler { markers(hook) } else { MetadataChange::default() };
+    vec![enter(pod, "PreparingUpdate", falling, &markers, now)]
 }
 
 /// The markers of a hook as metadata.
-fn markers(hook: &LifecycleHook) -> Map<String, Value> {
-    let mut metadata = Map::new();
-    metadata.insert("labels".to_owned(), json!(hook.labels_handler));
-    // An empty list would say nothing; finalizers merge by value (W13).
-    if !hook.finalizers_handler.is_empty() {
-        metadata.insert("finalizers".to_owned(), json!(hook.finalizers_handler));
+fn markers(hook: &LifecycleHook) -> MetadataChange {
+    let labels = hook.labels_handler.iter();
+    MetadataChange {
+        labels: labels.map(|(key, value)| (key.clone(), Some(value.clone()))).collect(),
+        finalizers_added: hook.finalizers_handler.clone(),
+        ..MetadataChange::default()
     }
-    metadata
 }
 
-/// The conditions that take the pod out of traffic, if the hook asks for that and it is not so already.
-fn out_of_traffic(pod: &Pod, hook: &LifecycleHook, key: &str, now: Timestamp) -> Vec<Value> {
-    let condition = hook.mark_pod_not_ready.then(|| conditions::block(pod, key, now)).flatten();
-    let Some(condition) = condition else { return Vec::new() };
-    let ready = conditions::ready_false(pod, keys::KRUISE_POD_READY, now);
-    std::iter::once(condition).chain(ready).collect()
+/// The condition that takes the pod out of traffic, if the hook asks for that and it is not so already.
+fn falling(pod: &Pod, hook: &LifecycleHook, key: &str, now: Timestamp) -> Option<Value> {
+    hook.mark_pod_not_ready.then(|| conditions::block(pod, key, now)).flatten()
 }
 
 /// Takes back what was announced to a hook, since it is not wanted any more: the pod serves again (W-2, W-34). The hook of
 /// an update gets its markers back, so that it can hold the pod the next time.
 pub fn cancel(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -> Vec<Write> {
-    let (blocker, metadata) = match state(pod) {
-        "PreparingDelete" => (PRE_DELETE, Map::new()),
+    let (blocker, markers) = match state(pod) {
+        "PreparingDelete" => (PRE_DELETE, MetadataChange::default()),
         "PreparingUpdate" => {
             let hook = lifecycle.and_then(|lifecycle| lifecycle.in_place_update.as_ref());
             (PRE_UPDATE, hook.map(markers).unwrap_or_default())
         }
         _ => return Vec::new(),
     };
-    let conditions: Vec<Value> = conditions::unblock(pod, blocker, now).into_iter().collect();
-    vec![enter(pod, "Normal", &conditions, metadata, now)]
+    let rising = conditions::unblock(pod, blocker, now);
+    vec![enter(pod, "Normal", rising, &markers, now)]
 }
 
-/// The write that enters a state; conditions ride along on the status subresource (§22.1).
+/// The write that leaves the state that was seen for another; a condition rides along on the status subresource (§22.1).
 fn enter(
     pod: &Pod,
-    state: &str,
-    conditions: &[Value],
-    mut metadata: Map<String, Value>,
+    next: &str,
+    condition: Option<Value>,
+    markers: &MetadataChange,
     now: Timestamp,
 ) -> Write {
-    let labels = metadata.entry("labels").or_insert_with(|| json!({}));
-    if let Some(labels) = labels.as_object_mut() {
-        labels.insert(keys::LIFECYCLE_STATE.to_owned(), json!(state));
-    }
-    metadata.insert("annotations".to_owned(), json!({ keys::LIFECYCLE_TIMESTAMP: timestamp(now) }));
-    if conditions.is_empty() {
-        return Write::strategic(&POD, &pod.meta, json!({ "metadata": metadata }));
-    }
-    let body = json!({ "metadata": metadata, "status": { "conditions": conditions } });
-    Write::strategic_status(&POD, &pod.meta, body)
+    let operations = metadata::with_labels(pod, Operations::default());
+    let path = ["metadata", "labels", keys::LIFECYCLE_STATE];
+    let operations = operations.test(&path, pod.meta.labels.get(keys::LIFECYCLE_STATE));
+    let operations = metadata::with_annotations(pod, operations);
+    let operations = metadata::apply(pod, operations, markers)
+        .add(&path, next)
+        .add(&["metadata", "annotations", keys::LIFECYCLE_TIMESTAMP], timestamp(now));
+    let Some(condition) = condition else { return Write::json(&POD, &pod.meta, operations) };
+    let falls = condition.get("status").and_then(Value::as_str) == Some("False");
+    let operations = if falls {
+        conditions::fall(pod, operations, condition, now)
+    } else {
+        conditions::put(pod, operations, vec![condition])
+    };
+    Write::json_status(&POD, &pod.meta, operations)
 }
 
 /// The state of a new pod (M-11b): `PreparingNormal` until every marker of the `preNormal` hook is on it.

@@ -63,7 +63,7 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
             let grace_seconds = settings.rolling().map_or(0, |rolling| rolling.grace_seconds);
             let target = Target { revision, grace_seconds };
             let pod = snapshot.pods.get(ordinal);
-            pod.and_then(|pod| begin(pod, change, &target, now).ok()).unwrap_or_default()
+            pod.map(|pod| begin(pod, change, &target, now)).unwrap_or_default()
         }
         Action::Announce { writes, .. } => writes.clone(),
         Action::Refresh { .. } => Vec::new(),

@@ -16,6 +16,7 @@ pub mod revision;
 pub mod snapshot;
 pub mod status;
 pub mod watch;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The `kruise-statefulset` binary.
 
+use std::sync::Arc;
+
 use clap::Parser;
 use kruise_common::claim::WireClaim;
 use kruise_common::pod::WirePod;
@@ -11,6 +13,7 @@ use kruise_statefulset::controller::StatefulSetController;
 use kruise_statefulset::object::WireSet;
 use kruise_statefulset::observe::Caches;
 use kruise_statefulset::watch;
+use kruise_statefulset::webhook::Webhook;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
@@ -25,6 +28,7 @@ async fn main() -> anyhow::Result<()> {
         revisions: process.watch::<WireRevision>(watch::revision),
     };
     let sets = caches.sets.clone();
+    process.answer_reviews(Arc::new(Webhook { gates, sets: sets.clone() }));
     process.run(StatefulSetController { caches, gates }, move || sets.keys()).await?;
     Ok(())
 }

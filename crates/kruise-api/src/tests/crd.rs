@@ -24,6 +24,19 @@ fn without_descriptions(value: Value) -> Value {
     }
 }
 
+/// Our CRD of that name without descriptions.
+fn ours(plural: &str) -> Value {
+    let crds = all().unwrap();
+    let crd = crds.iter().find(|crd| crd.spec.names.plural == plural).unwrap();
+    without_descriptions(serde_json::to_value(crd).unwrap())
+}
+
+fn openkruises(plural: &str) -> Value {
+    let path = folder().join(format!("openkruise.{plural}.yaml"));
+    let text = std::fs::read_to_string(path).unwrap();
+    without_descriptions(serde_saphyr::from_str(&text).unwrap())
+}
+
 /// Every deliberate difference from OpenKruise's schema, with its reason. Descriptions are not compared.
 const DIFFERENCES: [&str; 2] = [
     // The server converts by itself instead of calling a webhook (platform §18.2).
@@ -32,16 +45,38 @@ const DIFFERENCES: [&str; 2] = [
     r#"+ spec.versions[v1beta1].schema.openAPIV3Schema.properties.spec.properties.minReadySeconds: {"format":"int32","type":"integer"}"#,
 ];
 
-fn differences(kind: usize, theirs: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(folder().join(theirs)).unwrap();
-    let theirs: Value = serde_saphyr::from_str(&text).unwrap();
-    let ours = serde_json::to_value(&all().unwrap()[kind]).unwrap();
-    changes(&without_descriptions(theirs), &without_descriptions(ours))
-}
-
 #[test]
 fn statefulset_crd_is_openkruise_s_but_for_the_listed_differences() {
-    assert_eq!(differences(0, "openkruise.statefulsets.yaml"), DIFFERENCES);
+    assert_eq!(changes(&openkruises("statefulsets"), &ours("statefulsets")), DIFFERENCES);
+}
+
+/// The same for SidecarSets: both versions have one schema, or `None` would prune what only one of them knows.
+const SIDECARSET_DIFFERENCES: [&str; 3] = [
+    r#"+ spec.conversion: {"strategy":"None"}"#,
+    r#"+ spec.versions[v1alpha1].schema.openAPIV3Schema.properties.spec.properties.customVersion: {"type":"string"}"#,
+    r#"+ spec.versions[v1beta1].schema.openAPIV3Schema.properties.spec.properties.namespace: {"type":"string"}"#,
+];
+
+#[test]
+fn sidecarset_crd_is_openkruise_s_but_for_the_listed_differences() {
+    let found = changes(&openkruises("sidecarsets"), &ours("sidecarsets"));
+    assert_eq!(found, SIDECARSET_DIFFERENCES);
+}
+
+/// API-2…API-5 and the danger of platform §18.2: a version that does not know `namespace` would prune it, and a set for one
+/// namespace would reach all.
+#[test]
+fn sidecarset_versions_differ_in_nothing_that_could_be_pruned() {
+    let crd = ours("sidecarsets");
+    assert_eq!(crd["spec"]["scope"], "Cluster");
+    let [older, newer] = &crd["spec"]["versions"].as_array().unwrap()[..] else { panic!() };
+    assert_eq!((&older["name"], &older["storage"]), (&"v1alpha1".into(), &false.into()));
+    assert_eq!((&newer["name"], &newer["storage"]), (&"v1beta1".into(), &true.into()));
+    assert_eq!(older["schema"], newer["schema"]);
+    let members = &newer["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    for member in ["namespace", "namespaceSelector", "customVersion"] {
+        assert!(members.get(member).is_some(), "{member}");
+    }
 }
 
 /// Members that OpenKruise's BroadcastJob does not have, in both versions so that no write through one loses them.
@@ -71,14 +106,14 @@ fn broadcastjob_crd_is_openkruise_s_but_for_our_members() {
         let path = format!("+ spec.versions[{version}].schema.openAPIV3Schema.properties");
         expected.extend(OUR_JOB_MEMBERS.map(|member| format!("{path}.{member}")));
     }
-    let found = differences(1, "openkruise.broadcastjobs.yaml");
+    let found = changes(&openkruises("broadcastjobs"), &ours("broadcastjobs"));
     let paths: Vec<&str> = found.iter().filter_map(|line| line.split(": ").next()).collect();
     assert_eq!(paths, expected);
 }
 
 #[test]
 fn both_versions_of_the_broadcastjob_are_the_same() {
-    let crd = serde_json::to_value(&all().unwrap()[1]).unwrap();
+    let crd = ours("broadcastjobs");
     let versions = crd["spec"]["versions"].as_array().unwrap();
     let shape = |version: &Value| {
         let mut shape = without_descriptions(version.clone());

@@ -52,12 +52,22 @@ pub(super) fn meaning(template: &str) -> Result<String, TemplateError> {
     write(template, Form::Meaning)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// Go's bytes.
+/// What text is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Go's bytes after its generic step: members sorted, numbers as doubles.
     Stored,
-    /// Quantities by value; null, absent and, where Go always writes a list, empty are one.
+    /// Go's bytes without that step: members in the order of the struct, those it does not know behind them.
+    Declared,
+    /// For comparing. Quantities by value; null, absent and, where Go always writes a list, empty are one.
     Meaning,
+}
+
+/// What Go writes after reading `value` into `kind`; fails where Go could not read it.
+pub fn encode_value(kind: &Kind, value: &Value, form: Form) -> Result<String, TemplateError> {
+    let mut writer = Writer { out: String::new(), form };
+    writer.value(kind, value)?;
+    Ok(writer.out)
 }
 
 fn write(template: &str, form: Form) -> Result<String, TemplateError> {
@@ -95,8 +105,12 @@ impl Writer {
     /// Writes what Go holds after reading `value` into `kind`.
     fn value(&mut self, kind: &Kind, value: &Value) -> Result<(), TemplateError> {
         match (kind, value) {
-            (Kind::Struct(members), Value::Null) => self.structure(members, &Map::new()),
-            (Kind::Struct(members), Value::Object(given)) => self.structure(members, given),
+            (Kind::Struct(members), Value::Null) => self.structure(&[members], &Map::new()),
+            (Kind::Struct(members), Value::Object(given)) => self.structure(&[members], given),
+            (Kind::Extended(base, more), Value::Null) => self.structure(&[base, more], &Map::new()),
+            (Kind::Extended(base, more), Value::Object(given)) => {
+                self.structure(&[base, more], given)
+            }
             (Kind::List(_) | Kind::Map(_) | Kind::Any | Kind::Time, Value::Null) => {
                 self.out.push_str("null");
                 Ok(())
@@ -145,14 +159,18 @@ impl Writer {
     }
 
     fn integer(&mut self, integer: i64) {
-        print::number(&mut self.out, &Number::from(integer));
+        let number = Number::from(integer);
+        match self.form {
+            Form::Declared => print::exact_number(&mut self.out, &number),
+            Form::Stored | Form::Meaning => print::number(&mut self.out, &number),
+        }
     }
 
     fn quantity(&mut self, text: &str) -> Result<(), TemplateError> {
         let quantity =
             Quantity::parse(text).map_err(|error| TemplateError::new("", error.to_string()))?;
         let _ = match self.form {
-            Form::Stored => write!(self.out, "\"{quantity}\""),
+            Form::Stored | Form::Declared => write!(self.out, "\"{quantity}\""),
             Form::Meaning => write!(self.out, "\"{}\"", quantity.plain()),
         };
         Ok(())
@@ -200,11 +218,11 @@ impl Writer {
     /// A struct: the members that Go knows by their rules, and those it does not know as they are.
     fn structure(
         &mut self,
-        members: Members,
+        parts: &[Members],
         given: &Map<String, Value>,
     ) -> Result<(), TemplateError> {
         let first = self.open();
-        for (name, member) in gather(members, given) {
+        for (name, member) in gather(parts, given, self.form) {
             let before = self.out.len();
             self.key(first, name);
             let start = self.out.len();
@@ -247,7 +265,7 @@ impl Writer {
             Value::Object(members) => {
                 let first = self.open();
                 for (key, member) in sorted(members) {
-                    if self.form == Form::Stored || !member.is_null() {
+                    if self.form != Form::Meaning || !member.is_null() {
                         self.key(first, key);
                         self.raw(member, number);
                     }
@@ -272,11 +290,15 @@ impl Writer {
     }
 }
 
-/// The members to write, sorted by name as Go's maps are.
-fn gather(members: Members, given: &Map<String, Value>) -> Vec<(&str, Member<'_>)> {
+/// The members to write, sorted by name as Go's maps are, or in the order of its structs.
+fn gather<'a>(
+    parts: &[Members],
+    given: &'a Map<String, Value>,
+    form: Form,
+) -> Vec<(&'a str, Member<'a>)> {
     let mut found = Vec::with_capacity(given.len() + 2);
     let mut known = 0;
-    for (name, kind, omit) in members {
+    for (name, kind, omit) in parts.iter().copied().flatten() {
         let value = given.get(*name);
         known += usize::from(value.is_some());
         let value = value.unwrap_or(&Value::Null);
@@ -289,11 +311,13 @@ fn gather(members: Members, given: &Map<String, Value>) -> Vec<(&str, Member<'_>
         }
     }
     if known < given.len() {
-        let unknown = |key: &&String| members.iter().all(|(name, ..)| name != key);
-        let others = given.keys().filter(unknown).filter_map(|key| Some((key, given.get(key)?)));
+        let unknown = |key: &String| parts.iter().copied().flatten().all(|(name, ..)| name != key);
+        let others = sorted(given).into_iter().filter(|(key, _)| unknown(key));
         found.extend(others.map(|(key, value)| (key.as_str(), Member::Unknown(value))));
     }
-    found.sort_unstable_by_key(|(name, _)| *name);
+    if form != Form::Declared {
+        found.sort_unstable_by_key(|(name, _)| *name);
+    }
     found
 }
 
@@ -345,7 +369,7 @@ fn rfc3339(text: &str) -> Option<Timestamp> {
 
 fn mismatch(kind: &Kind, value: &Value) -> TemplateError {
     let expected = match kind {
-        Kind::Struct(_) | Kind::Map(_) => "an object",
+        Kind::Struct(_) | Kind::Extended(..) | Kind::Map(_) => "an object",
         Kind::List(_) => "a list",
         Kind::String => "a string",
         Kind::Bool => "true or false",

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::webhook_args::WebhookArgs;
 use crate::gates::FeatureGates;
 
 /// Flags of the shared runtime.
@@ -79,6 +80,10 @@ pub struct RuntimeArgs {
     #[arg(long, default_value = "30s", value_parser = parse_duration)]
     pub rate_limiter_max_delay: Duration,
 
+    /// Webhooks.
+    #[command(flatten)]
+    pub webhook: WebhookArgs,
+
     /// Log format.
     #[arg(long, value_enum, default_value = "text")]
     pub logging_format: LogFormat,
@@ -113,7 +118,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `HOST:PORT` or `:PORT`, as OpenKruise writes it.
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
+pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
     full.parse().map_err(|error| format!("{text:?} is not an address: {error}"))
 }

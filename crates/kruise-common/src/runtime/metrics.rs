@@ -30,6 +30,21 @@ pub struct Metrics {
     leader: IntGaugeVec,
     conflict: IntGauge,
     events_dropped: IntCounter,
+    reviews_total: IntCounterVec,
+    review_seconds: HistogramVec,
+    reviews_in_flight: IntGaugeVec,
+    certificate_expiry: IntGauge,
+    registered: IntGauge,
+}
+
+/// A review that is being answered.
+#[derive(Debug)]
+pub struct ReviewInFlight(IntGauge);
+
+impl Drop for ReviewInFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// How a turn ended; the values of `result` in `controller_runtime_reconcile_total`.
@@ -134,6 +149,31 @@ impl Metrics {
                 "kruise_events_dropped_total",
                 "Kubernetes Events not posted because too many came at once.",
             )?,
+            reviews_total: counter(
+                "controller_runtime_webhook_requests_total",
+                "Admission reviews answered, by path and HTTP status.",
+                &["webhook", "code"],
+            )?,
+            review_seconds: seconds(
+                "controller_runtime_webhook_latency_seconds",
+                "Time from the head of a review to its answer.",
+                &["webhook"],
+            )?,
+            reviews_in_flight: IntGaugeVec::new(
+                Opts::new(
+                    "controller_runtime_webhook_requests_in_flight",
+                    "Admission reviews being answered.",
+                ),
+                &["webhook"],
+            )?,
+            certificate_expiry: IntGauge::new(
+                "webhook_cert_expiry_timestamp_seconds",
+                "End of validity of the certificate in use, as Unix time; 0 without webhooks.",
+            )?,
+            registered: IntGauge::new(
+                "kruise_webhook_registered",
+                "1 while the webhook configurations say what they must.",
+            )?,
         };
         metrics.register()?;
         Ok(metrics)
@@ -159,6 +199,11 @@ impl Metrics {
             leader,
             conflict,
             events_dropped,
+            reviews_total,
+            review_seconds,
+            reviews_in_flight,
+            certificate_expiry,
+            registered,
         } = self.clone();
         let families: Vec<Box<dyn Collector>> = vec![
             Box::new(reconcile_total),
@@ -176,6 +221,11 @@ impl Metrics {
             Box::new(leader),
             Box::new(conflict),
             Box::new(events_dropped),
+            Box::new(reviews_total),
+            Box::new(review_seconds),
+            Box::new(reviews_in_flight),
+            Box::new(certificate_expiry),
+            Box::new(registered),
             Box::new(ProcessCollector::for_self()),
         ];
         families.into_iter().try_for_each(|family| registry.register(family))
@@ -250,6 +300,29 @@ impl Metrics {
     /// An Event was not posted.
     pub fn event_dropped(&self) {
         self.events_dropped.inc();
+    }
+
+    /// A review begins; it is in flight until the result is dropped.
+    pub fn review_begins(&self, path: &str) -> ReviewInFlight {
+        let gauge = self.reviews_in_flight.with_label_values(&[path]);
+        gauge.inc();
+        ReviewInFlight(gauge)
+    }
+
+    /// A review was answered.
+    pub fn review(&self, path: &str, code: u16, took: Duration) {
+        self.reviews_total.with_label_values(&[path, &code.to_string()]).inc();
+        self.review_seconds.with_label_values(&[path]).observe(took.as_secs_f64());
+    }
+
+    /// A certificate that is valid until `expiry` (Unix time) is in use.
+    pub fn certificate(&self, expiry: i64) {
+        self.certificate_expiry.set(expiry);
+    }
+
+    /// Whether the webhook configurations say what they must.
+    pub fn registered(&self, registered: bool) {
+        self.registered.set(i64::from(registered));
     }
 
     /// The text that Prometheus scrapes.

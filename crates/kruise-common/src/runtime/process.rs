@@ -14,6 +14,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -26,12 +27,16 @@ use super::queue::Queue;
 use super::recorder::recorder;
 use super::run::Crank;
 use super::telemetry;
-use super::watch::{Cache, Mapper};
+use super::watch::Cache;
 use super::writer::{Sink, Writer, WriterConfig};
+use crate::admission::Admission;
 use crate::intern::Interner;
 use crate::key::ObjectKey;
+use crate::kind::Kind;
 use crate::reconciler::Reconciler;
 use crate::table::{Change, Table, Wire};
+
+mod webhooks;
 
 /// Why a controller process cannot start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +89,9 @@ pub struct Process {
     sinks: HashMap<&'static str, Arc<dyn Sink>>,
     watches: Vec<BoxFuture<'static, ()>>,
     synced: Vec<BoxFuture<'static, ()>>,
+    admission: Option<Arc<dyn Admission>>,
+    hooks_depend_on: Vec<&'static Kind>,
+    hooks_changed: Arc<Notify>,
 }
 
 impl Process {
@@ -108,6 +116,9 @@ impl Process {
             sinks: HashMap::new(),
             watches: Vec::new(),
             synced: Vec::new(),
+            admission: None,
+            hooks_depend_on: Vec::new(),
+            hooks_changed: Arc::default(),
         })
     }
 
@@ -119,11 +130,29 @@ impl Process {
     where
         W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
     {
-        self.watch_selected::<W>("", mapper)
+        let namespace = self.args.namespace.clone();
+        self.watch_in::<W>(&namespace, mapper)
     }
 
-    /// Watches those objects of a namespaced kind that the label selector `labels` selects. Others are unknown here,
-    /// but for the targets of our own writes.
+    /// Watches a namespaced kind in one namespace, or in all if it is empty, whatever `--namespace` says.
+    pub fn watch_in<W>(
+        &mut self,
+        namespace: &str,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
+    ) -> Arc<Table<W::Record>>
+    where
+        W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
+    {
+        let api: Api<W> = if namespace.is_empty() {
+            Api::all(self.client.clone())
+        } else {
+            Api::namespaced(self.client.clone(), namespace)
+        };
+        self.watch_api::<W>(api, "", mapper)
+    }
+
+    /// Like [`Process::watch`], but only objects that the label selector `labels` selects. Others are unknown here, but
+    /// for the targets of our own writes.
     pub fn watch_selected<W>(
         &mut self,
         labels: &'static str,
@@ -138,7 +167,12 @@ impl Process {
         } else {
             Api::namespaced(self.client.clone(), namespace)
         };
-        self.watch_api::<W>(api, labels, Box::new(mapper))
+        self.watch_api::<W>(api, labels, mapper)
+    }
+
+    /// The client, for what a binary looks up before it starts.
+    pub fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// Watches a cluster-scoped kind, whatever `--namespace` says.
@@ -149,17 +183,23 @@ impl Process {
     where
         W: Wire + kube::Resource<Scope = ClusterResourceScope>,
     {
-        self.watch_api::<W>(Api::all(self.client.clone()), "", Box::new(mapper))
+        self.watch_api::<W>(Api::all(self.client.clone()), "", mapper)
     }
 
     fn watch_api<W: Wire>(
         &mut self,
         api: Api<W>,
         labels: &'static str,
-        mapper: Mapper<W::Record>,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
     ) -> Arc<Table<W::Record>> {
-        let cache: Arc<Cache<W>> =
-            Cache::new(self.interner.clone(), self.queue.clone(), self.metrics.clone(), mapper);
+        let changed = self.hooks_depend_on.contains(&W::KIND).then(|| self.hooks_changed.clone());
+        let cache: Arc<Cache<W>> = Cache::new(
+            self.interner.clone(),
+            self.queue.clone(),
+            self.metrics.clone(),
+            mapper,
+            changed,
+        );
         self.sinks.insert(W::KIND.plural, cache.clone());
         let run = cache.clone().run(api, labels, self.stop.clone());
         self.watches.push(Box::pin(run));
@@ -191,6 +231,7 @@ impl Process {
         let lost = CancellationToken::new();
         let campaign = CancellationToken::new();
         let leadership = self.campaign(&lost, &campaign, &mut tasks)?;
+        let webhooks = self.webhooks(&leadership, &mut tasks).await?;
         let (recorder, poster) =
             recorder(self.client.clone(), R::NAME, leadership.clone(), self.metrics.clone());
         tasks.spawn(poster.run(self.stop.clone()));
@@ -201,6 +242,9 @@ impl Process {
         let workers = self.args.workers.max(1);
         let start = async move {
             futures::future::join_all(synced).await;
+            if let Some(webhooks) = webhooks {
+                webhooks.open().await;
+            }
             ready.set_ready(true);
             tracing::info!("caches are complete");
         };
@@ -341,9 +385,9 @@ impl Process {
         self.queue.close();
         campaign.cancel();
         self.stop.cancel();
-        let ended = tokio::time::timeout(Duration::from_secs(8), async {
-            while tasks.join_next().await.is_some() {}
-        });
+        let patience = Duration::from_secs(8) + self.lame_duck();
+        let ended =
+            tokio::time::timeout(patience, async { while tasks.join_next().await.is_some() {} });
         if ended.await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }

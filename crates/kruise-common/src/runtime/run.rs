@@ -21,7 +21,7 @@ use super::queue::{Queue, Turn};
 use super::recorder::Recorder;
 use super::writer::Writer;
 use crate::key::ObjectKey;
-use crate::plan::{Applied, Hold, Outcome, Plan, Step, reasons, summary};
+use crate::plan::{Applied, Hold, Note, Outcome, Plan, Step, reasons, summary};
 use crate::reconciler::Reconciler;
 use crate::write::{Category, WriteError};
 
@@ -131,6 +131,7 @@ impl<R: Reconciler> Crank<R> {
         let length = ((instant() - began) * 10).clamp(TURN.0, TURN.1);
         let applied = self.execute(key, &snapshot, &plan, (now, instant() + length)).await;
         self.tell(key, &snapshot, &applied);
+        self.reconciler.attempted(key, &applied, now);
         let failure = applied.failed().next().map(|(_, error)| error.clone());
         let status = self.status(key, &snapshot, &plan, &applied).await;
         match failure.or(status.as_ref().err().cloned()) {
@@ -170,7 +171,14 @@ impl<R: Reconciler> Crank<R> {
             tracing::debug!(controller = R::NAME, object = %key, %action, "planned");
         }
         for note in &plan.notes {
-            self.recorder.record(R::KIND, key, R::uid(snapshot), note.clone());
+            self.record(key, snapshot, note.clone());
+        }
+    }
+
+    fn record(&self, key: &ObjectKey, snapshot: &R::Snapshot, note: Note) {
+        match note.about.clone() {
+            Some(about) => self.recorder.record(about.kind, &about.key, &about.uid, note),
+            None => self.recorder.record(R::KIND, key, R::uid(snapshot), note),
         }
     }
 
@@ -187,7 +195,7 @@ impl<R: Reconciler> Crank<R> {
         for step in &plan.steps {
             let (actions, most) = match step {
                 Step::InOrder(actions) => (actions, 1),
-                Step::Burst(actions) => (actions, BURST),
+                Step::Burst(actions) | Step::Each(actions) => (actions, BURST),
             };
             // A step that took long is the last one of its turn.
             ended |= !applied.outcomes.is_empty() && instant() >= end;
@@ -195,12 +203,11 @@ impl<R: Reconciler> Crank<R> {
                 actions.iter().map(|action| (action.clone(), Outcome::NotAttempted)).collect()
             } else {
                 let mut open = width.min(most);
-                let outcomes =
-                    self.burst(key, snapshot, actions, (&mut open, most, end), now).await;
+                let outcomes = self.burst(key, snapshot, step, (&mut open, most, end), now).await;
                 width = width.max(open);
                 outcomes
             };
-            ended |= outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Done);
+            ended |= outcomes.iter().any(|(_, outcome)| ends(step, outcome));
             applied.outcomes.extend(outcomes);
         }
         if applied.not_attempted() && applied.failed().next().is_none() {
@@ -215,10 +222,11 @@ impl<R: Reconciler> Crank<R> {
         &self,
         key: &ObjectKey,
         snapshot: &R::Snapshot,
-        actions: &[R::Action],
+        step: &Step<R::Action>,
         (width, most, end): (&mut usize, usize, Instant),
         now: Timestamp,
     ) -> Vec<(R::Action, Outcome)> {
+        let (Step::InOrder(actions) | Step::Burst(actions) | Step::Each(actions)) = step;
         let mut outcomes: Vec<_> =
             actions.iter().map(|action| (action.clone(), Outcome::NotAttempted)).collect();
         let mut running = FuturesUnordered::new();
@@ -234,7 +242,7 @@ impl<R: Reconciler> Crank<R> {
                 next += 1;
             }
             let Some((index, outcome)) = running.next().await else { return outcomes };
-            failed |= outcome != Outcome::Done;
+            failed |= ends(step, &outcome);
             *width = (*width + 1).min(most);
             if let Some(slot) = outcomes.get_mut(index) {
                 slot.1 = outcome;
@@ -280,7 +288,7 @@ impl<R: Reconciler> Crank<R> {
     fn tell(&self, key: &ObjectKey, snapshot: &R::Snapshot, applied: &Applied<R::Action>) {
         for (action, outcome) in &applied.outcomes {
             for note in R::event(snapshot, action, outcome) {
-                self.recorder.record(R::KIND, key, R::uid(snapshot), note);
+                self.record(key, snapshot, note);
             }
         }
     }
@@ -335,6 +343,15 @@ impl<R: Reconciler> Crank<R> {
                 self.metrics.hold(reason, -1.0);
             }
         }
+    }
+}
+
+/// Whether an outcome keeps what comes after it from being done.
+fn ends<A>(step: &Step<A>, outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Done => false,
+        Outcome::Failed(error) => !step.outlives(error),
+        Outcome::NotAttempted => true,
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::{StreamExt, pin_mut};
 use kube::Api;
 use kube::runtime::watcher::{self, Event, watcher};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
@@ -26,8 +26,8 @@ use crate::table::{Change, Record, Table, Wire};
 /// Objects per list page: bounds the memory of a relist.
 const PAGE: u32 = 250;
 
-/// Which objects a change concerns. It may look at tables, and does nothing else.
-pub type Mapper<R> = Box<dyn Fn(&Change<R>) -> Vec<ObjectKey> + Send + Sync>;
+/// Which objects a change concerns; reads tables at most.
+type Mapper<R> = Box<dyn Fn(&Change<R>) -> Vec<ObjectKey> + Send + Sync>;
 
 /// A cache of one kind and the requests for turns that its changes cause.
 pub struct Cache<W: Wire> {
@@ -38,6 +38,8 @@ pub struct Cache<W: Wire> {
     queue: Arc<Queue>,
     metrics: Metrics,
     synced: watch::Sender<bool>,
+    /// Told of every change, if somebody wants to know.
+    changed: Option<Arc<Notify>>,
 }
 
 impl<W: Wire> Cache<W> {
@@ -46,15 +48,17 @@ impl<W: Wire> Cache<W> {
         interner: Arc<Interner>,
         queue: Arc<Queue>,
         metrics: Metrics,
-        mapper: Mapper<W::Record>,
+        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
+        changed: Option<Arc<Notify>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             table: Arc::default(),
             interner,
-            mapper,
+            mapper: Box::new(mapper),
             queue,
             metrics,
             synced: watch::Sender::new(false),
+            changed,
         })
     }
 
@@ -131,6 +135,9 @@ impl<W: Wire> Cache<W> {
     fn concern(&self, change: &Change<W::Record>) {
         for key in (self.mapper)(change) {
             self.queue.add(key);
+        }
+        if let Some(changed) = &self.changed {
+            changed.notify_one();
         }
     }
 }

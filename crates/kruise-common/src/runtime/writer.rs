@@ -92,6 +92,9 @@ impl Writer {
             Ok(body) => {
                 slot.succeeded();
                 self.store(write, &body);
+                if matches!(write.request, Request::Evict { .. }) {
+                    self.follow(owner, write).await;
+                }
                 Ok(())
             }
             Err(error) => {
@@ -133,6 +136,18 @@ impl Writer {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// The reply to an eviction does not show the pod, but the next turn must see that it goes.
+    async fn follow(&self, owner: &ObjectKey, write: &Write) {
+        if self.look_up(write.kind, &write.key).await.is_err() {
+            self.leave_unresolved(owner, write);
+        }
+    }
+
+    fn leave_unresolved(&self, owner: &ObjectKey, write: &Write) {
+        let mut unresolved = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
+        unresolved.entry(owner.clone()).or_default().insert((write.kind, write.key.clone()));
     }
 
     /// The live read of a guard.
@@ -193,6 +208,8 @@ impl Writer {
         let Some(sink) = self.sinks.get(write.kind.plural) else { return };
         match &write.request {
             Request::Create { .. } | Request::Patch { .. } => sink.stored(body),
+            // The reply is a Status, and the pod is looked up.
+            Request::Evict { .. } => {}
             // A deletion with a grace period returns the object with its deletionTimestamp;
             // one that is complete returns the object or a Status without.
             Request::Delete { uid } => {
@@ -213,7 +230,7 @@ impl Writer {
         error: WriteError,
     ) -> Result<(), WriteError> {
         match (error.category, &write.request) {
-            (Category::NotFound, Request::Delete { uid }) => {
+            (Category::NotFound, Request::Delete { uid } | Request::Evict { uid }) => {
                 if let Some(sink) = self.sinks.get(write.kind.plural) {
                     sink.removed(&write.key, Some(uid));
                 }
@@ -227,9 +244,7 @@ impl Writer {
                 | Category::NotFound,
                 _,
             ) => {
-                let mut unresolved = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
-                let target = (write.kind, write.key.clone());
-                unresolved.entry(owner.clone()).or_default().insert(target);
+                self.leave_unresolved(owner, write);
                 Err(error)
             }
             _ => Err(error),
@@ -263,6 +278,16 @@ fn build(write: &Write) -> Result<http::Request<Vec<u8>>, WriteError> {
                 Patch::Strategic(body) => ("application/strategic-merge-patch+json", body),
             };
             (Method::PATCH, path, content, serde_json::to_vec(body))
+        }
+        Request::Evict { uid } => {
+            let body = json!({
+                "kind": "Eviction",
+                "apiVersion": "policy/v1",
+                "metadata": { "name": &*write.key.name, "namespace": &*write.key.namespace },
+                "deleteOptions": { "preconditions": { "uid": &**uid } },
+            });
+            let path = format!("{object}/eviction");
+            (Method::POST, path, "application/json", serde_json::to_vec(&body))
         }
         Request::Delete { uid } => {
             let options = json!({
@@ -316,9 +341,15 @@ fn classify(status: &Status) -> WriteError {
         .into_iter()
         .flat_map(|details| &details.causes)
         .any(|cause| cause.field == "metadata.uid");
+    // A spent PodDisruptionBudget is no overload: others need not wait.
+    let budget = details
+        .into_iter()
+        .flat_map(|details| &details.causes)
+        .any(|c| c.reason == "DisruptionBudget");
     let names_object = details.is_some_and(|details| !details.name.is_empty());
     let category = match (status.code, status.reason.as_str()) {
         (_, "AlreadyExists") => Category::AlreadyExists,
+        (429, _) if budget => Category::Forbidden,
         (409, _) => Category::Conflict,
         (422, _) if about_uid || !names_object => Category::Conflict,
         (400 | 405 | 406 | 413 | 415 | 422, _) => Category::Invalid,

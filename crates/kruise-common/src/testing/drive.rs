@@ -13,7 +13,7 @@ use crate::key::ObjectKey;
 use crate::kind::Kind;
 use crate::plan::{Applied, Hold, Outcome, Plan, Step};
 use crate::reconciler::Reconciler;
-use crate::write::{Category, Write, WriteError};
+use crate::write::{Category, Request, Write, WriteError};
 
 /// What becomes of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,10 +129,11 @@ impl<R: Reconciler> Drive<R> {
         let mut applied = Applied::default();
         let mut turned =
             Turned { writes: 0, holds: plan.holds.clone(), crashed: false, failed: false };
+        let mut ended = false;
         for step in &plan.steps {
-            let (Step::InOrder(actions) | Step::Burst(actions)) = step;
+            let (Step::InOrder(actions) | Step::Burst(actions) | Step::Each(actions)) = step;
             for action in actions {
-                let outcome = if turned.failed || turned.crashed {
+                let outcome = if ended || turned.crashed {
                     Outcome::NotAttempted
                 } else {
                     self.say(&action.to_string());
@@ -141,11 +142,13 @@ impl<R: Reconciler> Drive<R> {
                 if let Outcome::Failed(error) = &outcome {
                     self.say(&format!("  failed: {}", error.category));
                     turned.failed = true;
+                    ended |= !step.outlives(error);
                 }
                 applied.outcomes.push((action.clone(), outcome));
             }
         }
         self.explain(&plan);
+        self.process.0.attempted(key, &applied, now);
         if !turned.crashed
             && let Some(write) = R::status(&snapshot, &plan, &applied, now)
             && let Err(error) = self.send(&write, &mut turned.crashed)
@@ -218,7 +221,8 @@ impl<R: Reconciler> Drive<R> {
         let reply = match self.world.perform(write) {
             Ok(reply) => reply,
             Err(error) => {
-                let gone = error.category == Category::NotFound && write.verb() == "delete";
+                let goes = matches!(write.request, Request::Delete { .. } | Request::Evict { .. });
+                let gone = error.category == Category::NotFound && goes;
                 self.unresolved.insert((write.kind, write.key.clone()));
                 return if gone { Ok(()) } else { Err(error) };
             }

@@ -140,7 +140,7 @@ impl World {
                 self.insert(write.kind, object);
                 Ok(self.reply(write))
             }
-            Request::Delete { uid } => {
+            Request::Delete { uid } | Request::Evict { uid } => {
                 let Some(object) = self.get(write.kind, &write.key) else {
                     return refuse(Category::NotFound, write, "not found");
                 };
@@ -178,8 +178,12 @@ impl World {
         }
         let mut updated = rules::updated(write.kind, subresource, &old, new);
         rules::tidy(write.kind, &mut updated);
+        let may_become = || match subresource {
+            Some("resize") => rules::may_resize(&old, &updated),
+            _ => rules::may_become(write.kind, &old, &updated),
+        };
         rules::valid(write.kind, &updated)
-            .and_then(|()| rules::may_become(write.kind, &old, &updated))
+            .and_then(|()| may_become())
             .or_else(|why| refuse(Category::Invalid, write, why))?;
         Ok(Reply::Stored(self.store(write.kind, &write.key, updated).unwrap_or(old)))
     }

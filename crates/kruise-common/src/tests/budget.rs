@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use proptest::prelude::*;
 
-use crate::budget::{Budget, at_least_one};
+use crate::budget::{Budget, at_least_one, partition, rounded_up};
 
 fn of(text: &str, total: i32) -> Option<usize> {
     at_least_one(&IntOrString::String(text.into()), total).ok()
@@ -65,4 +65,36 @@ fn a_budget_is_spent_when_as_many_are_unavailable() {
     for (unavailable, allowed, spent) in [(0, 1, false), (1, 1, true), (2, 1, true), (0, 0, true)] {
         assert_eq!(Budget { unavailable, allowed }.spent(), spent);
     }
+}
+
+#[test]
+fn a_budget_of_a_sidecar_set_rounds_up_and_may_be_none() {
+    for (text, total, wanted) in
+        [("10%", 5, 1), ("50%", 4, 2), ("0%", 9, 0), ("100%", 7, 7), ("34%", 3, 2)]
+    {
+        assert_eq!(rounded_up(&IntOrString::String(text.into()), total), Ok(wanted), "{text}");
+    }
+    assert_eq!(rounded_up(&IntOrString::Int(-2), 5), Ok(0));
+    assert!(rounded_up(&IntOrString::String("lots".into()), 5).is_err());
+}
+
+/// The examples of UPD-25.
+#[test]
+fn less_than_all_leaves_one_to_be_updated() {
+    for (text, total, wanted) in [
+        ("50%", 2, 1),
+        ("90%", 10, 9),
+        ("95%", 10, 9),
+        ("50%", 1, 1),
+        ("100%", 3, 3),
+        ("200%", 3, 2),
+    ] {
+        assert_eq!(
+            partition(&IntOrString::String(text.into()), total),
+            Ok(wanted),
+            "{text} of {total}"
+        );
+    }
+    assert_eq!(partition(&IntOrString::Int(50), 10), Ok(10));
+    assert_eq!(partition(&IntOrString::Int(-1), 10), Ok(0));
 }

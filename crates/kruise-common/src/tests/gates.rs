@@ -19,7 +19,7 @@ const DEFAULT: [&str; 5] = [
 fn the_defaults_are_those_of_openkruise() {
     assert_eq!(on(""), DEFAULT);
     assert_eq!(on(" , ,"), DEFAULT);
-    assert_eq!(FeatureGates::default().list().len(), 14);
+    assert_eq!(FeatureGates::default().list().len(), 16);
 }
 
 #[test]
@@ -35,9 +35,9 @@ fn gates_are_set_one_by_one() {
 #[test]
 fn whole_stages_act_first_wherever_they_stand() {
     let all = on("AllAlpha=true");
-    assert_eq!(all.len(), 14);
+    assert_eq!(all.len(), 16);
     let but_one = on("StatefulSetStartOrdinal=false,AllAlpha=true");
-    assert!(!but_one.contains(&"StatefulSetStartOrdinal") && but_one.len() == 13);
+    assert!(!but_one.contains(&"StatefulSetStartOrdinal") && but_one.len() == 15);
     assert_eq!(on("AllBeta=false"), ["StatefulSetAutoDeletePVC"], "the daemon's gates go with it");
     assert_eq!(on("AllAlpha=false"), ["PodIndexLabel", "KruiseDaemon", "PodWebhook"]);
 }

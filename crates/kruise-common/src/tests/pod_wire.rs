@@ -205,7 +205,7 @@ fn members_that_nobody_reads_may_be_anything() {
     for (place, value) in [
         ("/metadata", json!({"managedFields": "x", "selfLink": [1], "generateName": {}})),
         ("/spec", json!({"tolerations": 5, "priority": "high", "ephemeralContainers": {"a": []}})),
-        ("/status", json!({"podIPs": "none", "initContainerStatuses": 3, "startTime": "never"})),
+        ("/status", json!({"podIPs": "none", "resourceClaimStatuses": 3, "startTime": "never"})),
     ] {
         let members = pod.pointer_mut(place).unwrap().as_object_mut().unwrap();
         members.extend(value.as_object().unwrap().clone());
@@ -240,4 +240,38 @@ fn phases_are_told_apart() {
         assert_eq!(read(&json!({"status": {"phase": phase}})).unwrap().phase, wanted);
     }
     assert_eq!(read(&json!({})).unwrap().phase, Phase::None);
+}
+
+#[test]
+fn of_injected_pods_more_is_kept() {
+    let injected = |list: Option<&str>| {
+        let mut pod = rich();
+        if let Some(list) = list {
+            pod["metadata"]["annotations"][keys::SIDECARSET_INJECTED_LIST] = json!(list);
+        }
+        pod["metadata"]["annotations"][keys::LAST_APPLIED] = json!("long");
+        pod["spec"]["initContainers"] = json!([
+            {"name": "prep", "image": "prep:1"},
+            {"name": "native", "image": "native:1", "restartPolicy": "Always"},
+        ]);
+        pod["status"]["containerStatuses"][0]["restartCount"] = json!(3);
+        pod["status"]["initContainerStatuses"] = json!([
+            {"name": "prep", "image": "prep:1", "imageID": "p", "ready": true, "restartCount": 9},
+            {"name": "native", "image": "native:1", "imageID": "n", "ready": true, "restartCount": 2},
+        ]);
+        read(&pod).unwrap()
+    };
+    let pod = injected(Some("b, a,b,"));
+    let names: Vec<&str> = pod.injected.iter().map(|name| &**name).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(pod.annotations.get("huge"), Some("x"), "a set may patch any annotation");
+    assert_eq!(pod.annotations.get(keys::LAST_APPLIED), None);
+    let natives: Vec<(&str, bool)> =
+        pod.init_containers.iter().map(|container| (&*container.name, container.native)).collect();
+    assert_eq!(natives, [("prep", false), ("native", true)]);
+    assert_eq!(pod.native_statuses.len(), 1);
+    assert_eq!(pod.restarts, (3, 2));
+    let plain = injected(None);
+    assert!(plain.injected.is_empty() && plain.init_containers.is_empty());
+    assert_eq!(plain.annotations.get("huge"), None);
 }

@@ -19,6 +19,10 @@ fn touched() -> Metrics {
     metrics.leads("kruise-statefulset", true);
     metrics.conflicts(true);
     metrics.event_dropped();
+    drop(metrics.review_begins("/validate-web"));
+    metrics.review("/validate-web", 200, Duration::from_millis(1));
+    metrics.certificate(1_800_000_000);
+    metrics.registered(true);
     metrics
 }
 
@@ -36,12 +40,16 @@ const GOLDEN: &str = r#"
 controller_runtime_reconcile_errors_total counter
 controller_runtime_reconcile_time_seconds histogram
 controller_runtime_reconcile_total counter
+controller_runtime_webhook_latency_seconds histogram
+controller_runtime_webhook_requests_in_flight gauge
+controller_runtime_webhook_requests_total counter
 kruise_cache_objects gauge
 kruise_conflict gauge
 kruise_events_dropped_total counter
 kruise_holds gauge
 kruise_unresolved_writes_total counter
 kruise_watch_errors_total counter
+kruise_webhook_registered gauge
 kruise_write_duration_seconds histogram
 kruise_write_window gauge
 kruise_writes_total counter
@@ -53,6 +61,7 @@ process_resident_memory_bytes gauge
 process_start_time_seconds gauge
 process_threads gauge
 process_virtual_memory_bytes gauge
+webhook_cert_expiry_timestamp_seconds gauge
 workqueue_depth gauge
 workqueue_queue_duration_seconds histogram
 controller_runtime_reconcile_errors_total{controller="statefulset-controller"} 1
@@ -60,16 +69,21 @@ controller_runtime_reconcile_time_seconds_count{controller="statefulset-controll
 controller_runtime_reconcile_total{controller="statefulset-controller",result="error"} 1
 controller_runtime_reconcile_total{controller="statefulset-controller",result="requeue_after"} 1
 controller_runtime_reconcile_total{controller="statefulset-controller",result="success"} 1
+controller_runtime_webhook_latency_seconds_count{webhook="/validate-web"} 1
+controller_runtime_webhook_requests_in_flight{webhook="/validate-web"} 0
+controller_runtime_webhook_requests_total{code="200",webhook="/validate-web"} 1
 kruise_cache_objects{resource="pods"} 10000
 kruise_conflict 1
 kruise_events_dropped_total 1
 kruise_holds{controller="statefulset-controller",reason="Budget"} 1
 kruise_unresolved_writes_total 1
 kruise_watch_errors_total{resource="pods"} 1
+kruise_webhook_registered 1
 kruise_write_duration_seconds_count{resource="pods/status",verb="patch"} 1
 kruise_write_window 64
 kruise_writes_total{outcome="ok",resource="pods/status",verb="patch"} 1
 leader_election_master_status{name="kruise-statefulset"} 1
+webhook_cert_expiry_timestamp_seconds 1800000000
 workqueue_depth{controller="statefulset-controller",name="statefulset-controller"} 3
 workqueue_queue_duration_seconds_count{controller="statefulset-controller",name="statefulset-controller"} 3
 "#;

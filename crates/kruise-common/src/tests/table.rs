@@ -28,6 +28,45 @@ fn rows(table: &Table<Row>) -> Vec<String> {
     table.keys().iter().map(|key| show(table.get(key).unwrap())).collect()
 }
 
+/// A row that belongs to groups.
+#[derive(Debug, PartialEq)]
+struct Grouped(Meta, Vec<Arc<str>>);
+
+impl Record for Grouped {
+    fn meta(&self) -> &Meta {
+        &self.0
+    }
+
+    fn groups(&self) -> &[Arc<str>] {
+        &self.1
+    }
+}
+
+#[test]
+fn rows_are_found_by_their_groups_of_now() {
+    let table = Table::default();
+    let grouped = |name: &str, version, groups: &[&str]| {
+        Grouped(
+            meta(name, name, version, ""),
+            groups.iter().map(|group| Arc::from(*group)).collect(),
+        )
+    };
+    let found = |group: &str| -> Vec<String> {
+        table.in_group(group).iter().map(|row: &Arc<Grouped>| row.0.key.name.to_string()).collect()
+    };
+    table.apply(grouped("b", 1, &["x", "y"]));
+    table.apply(grouped("a", 2, &["x"]));
+    table.apply(grouped("c", 3, &[]));
+    assert_eq!(
+        (found("x"), found("y"), found("z")),
+        (vec!["a".into(), "b".into()], vec!["b".into()], vec![])
+    );
+    table.apply(grouped("b", 4, &["z"]));
+    assert_eq!((found("x"), found("y"), found("z")), (vec!["a".into()], vec![], vec!["b".into()]));
+    table.remove(&meta("a", "a", 9, ""));
+    assert!(found("x").is_empty());
+}
+
 /// As numbers, not as texts: 5 is older than 10.
 #[test]
 fn an_event_is_taken_if_it_is_newer_and_ignored_if_not() {

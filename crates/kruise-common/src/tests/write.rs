@@ -150,3 +150,31 @@ fn errors_say_their_category() {
     .collect();
     assert_eq!(users, ["invalid", "forbidden"]);
 }
+
+#[test]
+fn an_eviction_names_the_pod_that_was_seen() {
+    let write = Write::evict(&meta("web-0", "u", 5, ""));
+    assert_eq!(write.request, Request::Evict { uid: "u".into() });
+    assert_eq!(write.to_string(), "create pods/eviction ns/web-0");
+}
+
+#[test]
+fn some_failures_say_nothing_about_other_targets() {
+    let own: Vec<_> = [
+        Category::Conflict,
+        Category::AlreadyExists,
+        Category::NotFound,
+        Category::Invalid,
+        Category::Forbidden,
+        Category::Throttled,
+        Category::Server,
+        Category::Unknown,
+        Category::NotLeader,
+        Category::Guard,
+    ]
+    .into_iter()
+    .filter(|category| category.concerns_target())
+    .map(Category::as_str)
+    .collect();
+    assert_eq!(own, ["conflict", "not-found", "invalid", "forbidden", "guard"]);
+}

@@ -54,6 +54,7 @@ async fn operations_on_conditions_go_by_the_place_that_was_seen() {
     let op = Operations::default;
     let list = ["status", "conditions"];
     let kind = |at: &'static str| ["status", "conditions", at, "type"];
+    let member = |at: &'static str, name: &'static str| ["status", "conditions", at, name];
     let no = Err(Category::Conflict);
     let gate = || condition("Gate", "False", "Draining");
     for (what, expected, operations) in [
@@ -71,6 +72,20 @@ async fn operations_on_conditions_go_by_the_place_that_was_seen() {
             op().test(&kind("1"), "Ready")
                 .replace(&["status", "conditions", "1"], condition("Ready", "True", "")),
         ),
+        ("one member", Ok(()), op().add(&member("0", "message"), "soon")),
+        ("it says something", no, op().test(&member("0", "message"), Value::Null)),
+        (
+            "members that were not there",
+            Ok(()),
+            op().test(&member("1", "reason"), Value::Null)
+                .add(&member("1", "status"), "False")
+                .add(&member("1", "reason"), "Why")
+                .add(&member("1", "message"), "text")
+                .add(&member("1", "lastTransitionTime"), "2026-01-02T00:00:00Z"),
+        ),
+        ("they are there", no, op().test(&member("1", "reason"), Value::Null)),
+        ("no text", Ok(()), op().add(&member("1", "reason"), "").add(&member("0", "message"), "")),
+        ("is nothing", Ok(()), op().test(&member("1", "reason"), Value::Null)),
         ("an empty list", Ok(()), op().replace(&list, json!([]))),
         ("is no list", no, op().test(&list, json!([]))),
         ("an image is not taken", Ok(()), op().replace(&["spec", "containers", "0", "image"], "x")),

@@ -6,7 +6,8 @@ use kruise_api::raw::RawJson;
 use kruise_api::statefulset::v1beta1::Lifecycle;
 use serde_json::{Value, json};
 
-use super::pod::{Builder, NOW, now, sent, web_main};
+use super::cluster::Cluster;
+use super::pod::{Builder, NOW, now, put, sent, web_main};
 use crate::lifecycle::{
     DeleteGate, HookPending, UpdateGate, before_delete, before_update, initial_state, next, waits,
 };
@@ -43,7 +44,7 @@ fn say(gate: &UpdateGate) -> &'static str {
     match gate {
         UpdateGate::Proceed => "proceed",
         UpdateGate::Wait(_) => "wait",
-        UpdateGate::Mark(writes) if format!("{writes:?}").contains("a.io/hold") => {
+        UpdateGate::Mark(writes) if format!("{writes:?}").contains("a.io~1hold") => {
             "mark with markers"
         }
         UpdateGate::Mark(_) => "mark",
@@ -96,15 +97,23 @@ fn every_state_with_every_set_of_markers() {
     assert_eq!(table, include_str!("../../tests/golden/lifecycle.txt"), "the table is\n{table}");
 }
 
+/// The operations that leave `from` for `to`.
+fn entering(from: &str, to: &str) -> Vec<Value> {
+    let state = "/metadata/labels/lifecycle.apps.kruise.io~1state";
+    let time = "/metadata/annotations/lifecycle.apps.kruise.io~1timestamp";
+    vec![
+        json!({ "op": "test", "path": "/metadata/uid", "value": "uid-web-0" }),
+        json!({ "op": "test", "path": state, "value": from }),
+        json!({ "op": "add", "path": state, "value": to }),
+        json!({ "op": "add", "path": time, "value": NOW }),
+    ]
+}
+
 #[test]
 fn a_hook_is_told_with_one_write() {
     assert_eq!(
         marks(before_update(&marked(gated()).build(), Some(&hooks(false)), now())),
-        json!([{ "on": "pods", "merge": { "metadata": {
-            "uid": "uid-web-0",
-            "labels": { "lifecycle.apps.kruise.io/state": "PreparingUpdate" },
-            "annotations": { "lifecycle.apps.kruise.io/timestamp": NOW },
-        }}}])
+        json!([{ "on": "pods", "json": entering("Normal", "PreparingUpdate") }])
     );
 }
 
@@ -112,25 +121,27 @@ fn a_hook_is_told_with_one_write() {
 #[test]
 fn a_hook_that_marks_pods_takes_them_out_of_traffic_in_the_same_write() {
     let want = |state: &str, key: &str| {
-        json!([{ "on": "pods/status", "merge": {
-            "metadata": {
-                "uid": "uid-web-0",
-                "labels": { "lifecycle.apps.kruise.io/state": state },
-                "annotations": { "lifecycle.apps.kruise.io/timestamp": NOW },
-            },
-            "status": { "conditions": [
-                {
-                    "type": "KruisePodReady", "status": "False",
-                    "message": format!(r#"[{{"userAgent":"Lifecycle","key":"{key}"}}]"#),
-                    "lastProbeTime": null, "lastTransitionTime": NOW,
-                },
-                {
-                    "type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady",
-                    "message": "the status of pod readiness gate \"KruisePodReady\" is not \"True\", but False",
-                    "lastProbeTime": null, "lastTransitionTime": NOW,
-                },
-            ]},
-        }}])
+        let ready = |member: &str| format!("/status/conditions/1/{member}");
+        let message =
+            "the status of pod readiness gate \"KruisePodReady\" is not \"True\", but False";
+        let gate = json!({
+            "type": "KruisePodReady", "status": "False",
+            "message": format!(r#"[{{"userAgent":"Lifecycle","key":"{key}"}}]"#),
+            "lastProbeTime": null, "lastTransitionTime": NOW,
+        });
+        let mut all = entering("Normal", state);
+        all.extend([
+            json!({ "op": "test", "path": "/status/conditions/3/type", "value": "KruisePodReady" }),
+            json!({ "op": "test", "path": "/status/conditions/3/message", "value": "[]" }),
+            json!({ "op": "replace", "path": "/status/conditions/3", "value": gate }),
+            json!({ "op": "test", "path": ready("type"), "value": "Ready" }),
+            json!({ "op": "test", "path": ready("reason"), "value": null }),
+            json!({ "op": "add", "path": ready("status"), "value": "False" }),
+            json!({ "op": "add", "path": ready("reason"), "value": "ReadinessGatesNotReady" }),
+            json!({ "op": "add", "path": ready("message"), "value": message }),
+            json!({ "op": "add", "path": ready("lastTransitionTime"), "value": NOW }),
+        ]);
+        json!([{ "on": "pods/status", "json": all }])
     };
     let pod = marked(gated()).build();
     let update = marks(before_update(&pod, Some(&hooks(true)), now()));
@@ -139,6 +150,40 @@ fn a_hook_that_marks_pods_takes_them_out_of_traffic_in_the_same_write() {
         panic!("not marked");
     };
     assert_eq!(sent(&writes), want("PreparingDelete", "preDeleteHook"));
+}
+
+/// §12.3: the list has entries of others; one that came since it was read must not be lost.
+#[test]
+fn a_blocker_that_came_meanwhile_is_not_lost() {
+    let pod = marked(gated());
+    let UpdateGate::Mark(late) = before_update(&pod.build(), Some(&hooks(true)), now()) else {
+        panic!("not marked");
+    };
+    let mut cluster = Cluster::new(&pod);
+    cluster.edit(|pod| {
+        pod["status"]["conditions"][3]["message"] = json!(r#"[{"userAgent":"Other","key":"x"}]"#);
+        pod["status"]["conditions"][3]["status"] = json!("False");
+    });
+    assert!(cluster.world.perform(&late[0]).is_err());
+    let UpdateGate::Mark(again) = before_update(&cluster.pod(), Some(&hooks(true)), now()) else {
+        panic!("not marked");
+    };
+    cluster.perform(&again);
+    let message = cluster.pod().condition("KruisePodReady").unwrap().message.clone();
+    let both =
+        r#"[{"userAgent":"Lifecycle","key":"preUpdateHook"},{"userAgent":"Other","key":"x"}]"#;
+    assert_eq!(message.as_deref(), Some(both));
+}
+
+/// Two that decide at once: whoever comes second decides anew.
+#[test]
+fn a_state_that_was_left_meanwhile_is_not_overwritten() {
+    let pod = marked(gated());
+    let DeleteGate::Mark(late) = before_delete(&pod.build(), Some(&hooks(false)), now()) else {
+        panic!("not marked");
+    };
+    let mut cluster = Cluster::new(&pod.state("PreparingUpdate"));
+    assert!(cluster.world.perform(&late[0]).is_err());
 }
 
 /// L-13: nothing reads the condition of a pod without the gate.
@@ -153,15 +198,18 @@ fn without_the_gate_a_pod_is_not_marked() {
 fn a_newer_update_puts_the_markers_back() {
     let hooks = hooks(false);
     let pod = gated().state("Updated").build();
-    let labels = json!({ "a.io/hold": "yes", "lifecycle.apps.kruise.io/state": "PreparingUpdate" });
-    let writes = marks(before_update(&pod, Some(&hooks), now()));
-    assert_eq!(writes.as_array().unwrap().len(), 1);
-    assert_eq!(writes[0]["merge"]["metadata"]["labels"], labels);
-    assert_eq!(writes[0]["merge"]["metadata"]["finalizers"], json!(["a.io/hold"]));
+    let UpdateGate::Mark(writes) = before_update(&pod, Some(&hooks), now()) else {
+        panic!("not marked");
+    };
+    assert_eq!(writes.len(), 1);
+    assert_eq!(put(&writes, "/metadata/labels/a.io~1hold"), Some(json!("yes")));
+    let state = put(&writes, "/metadata/labels/lifecycle.apps.kruise.io~1state");
+    assert_eq!(state, Some(json!("PreparingUpdate")));
+    assert_eq!(put(&writes, "/metadata/finalizers"), Some(json!(["a.io/hold"])));
     let mut labels_only = hooks;
     labels_only.in_place_update.as_mut().unwrap().finalizers_handler.clear();
     let writes = marks(before_update(&pod, Some(&labels_only), now()));
-    assert_eq!(writes[0]["merge"]["metadata"].get("finalizers"), None, "W13: not even []");
+    assert!(!writes.to_string().contains("finalizers"), "W13: not even []: {writes}");
 }
 
 #[test]

@@ -44,24 +44,25 @@ pub fn sent(writes: &[Write]) -> Value {
     writes.iter().map(one).collect()
 }
 
-/// The operations of the one JSON patch among `writes`.
+/// The operations of the JSON patch of the pod itself among `writes`, or of the only one.
 pub fn operations(writes: &[Write]) -> Vec<Value> {
-    let bodies = writes.iter().filter_map(|write| match &write.request {
+    let bodies = |write: &Write| match &write.request {
         Request::Patch { patch: Patch::Json(body), .. } => body.as_array().cloned(),
         _ => None,
-    });
-    let bodies: Vec<Vec<Value>> = bodies.collect();
+    };
+    let itself = |write: &&Write| writes.len() == 1 || write.subresource().is_empty();
+    let bodies: Vec<Vec<Value>> = writes.iter().filter(itself).filter_map(bodies).collect();
     assert_eq!(bodies.len(), 1, "one JSON patch in {writes:?}");
     bodies.into_iter().next().unwrap()
 }
 
-/// The value that the one JSON patch among `writes` puts at `path`, if it does.
+/// The value that the patch of [`operations`] puts at `path`, if it does.
 pub fn put(writes: &[Write], path: &str) -> Option<Value> {
     let is_put = |o: &&Value| o["path"] == path && (o["op"] == "add" || o["op"] == "replace");
     operations(writes).iter().rfind(is_put).map(|operation| operation["value"].clone())
 }
 
-/// The state annotation that the one JSON patch among `writes` stores.
+/// The state annotation that the patch of [`operations`] stores.
 pub fn stored_state(writes: &[Write]) -> Value {
     let text = put(writes, "/metadata/annotations/apps.kruise.io~1inplace-update-state");
     serde_json::from_str(text.unwrap().as_str().unwrap()).unwrap()
@@ -210,6 +211,24 @@ impl Builder {
         self.edit(|pod| member(pod, "/spec/containers", container)["env"] = barrier)
     }
 
+    /// As [`Builder::priority`], beside the env that is there.
+    pub fn priority_beside(self, container: &str, priority: i32) -> Self {
+        let barrier = json!({ "name": "KRUISE_CONTAINER_BARRIER", "valueFrom": { "configMapKeyRef": {
+            "name": "web-0-barrier", "key": format!("p_{priority}"),
+        }}});
+        self.edit(|pod| {
+            member(pod, "/spec/containers", container)["env"].as_array_mut().unwrap().push(barrier);
+        })
+    }
+
+    /// The node daemon reports all containers as they are.
+    pub fn daemon(self) -> Self {
+        self.edit(|pod| {
+            let report = reported(pod).to_string();
+            pod["metadata"]["annotations"][keys::RUNTIME_CONTAINERS_META] = json!(report);
+        })
+    }
+
     /// Sets members of a container's spec.
     pub fn spec(self, container: &str, members: &Value) -> Self {
         self.edit(|pod| merge(member(pod, "/spec/containers", container), members))
@@ -229,6 +248,24 @@ impl Builder {
     pub fn build(&self) -> Pod {
         read(&self.0)
     }
+}
+
+/// What the node daemon would report of containers that were started just now.
+pub fn reported(pod: &Value) -> Value {
+    let record = read(pod);
+    let containers = record.statuses.iter().filter_map(|status| {
+        let (_, container) = record.container(&status.name)?;
+        Some(json!({
+            "name": &*status.name,
+            "containerID": &*status.container_id,
+            "restartCount": 0,
+            "hashes": {
+                "plainHash": crate::hash::plain(container),
+                "extractedEnvFromMetadataHash": crate::hash::env(&record, container),
+            },
+        }))
+    });
+    json!({ "containers": containers.collect::<Vec<_>>() })
 }
 
 fn list<'a>(pod: &'a mut Value, path: &str) -> &'a mut Vec<Value> {

@@ -14,6 +14,9 @@ mod completion;
 mod grace;
 mod properties;
 
+const STATE: &str = "/metadata/labels/lifecycle.apps.kruise.io~1state";
+const TIME: &str = "/metadata/annotations/lifecycle.apps.kruise.io~1timestamp";
+
 /// The upkeep of a pod at revision `web-a` while `web-a` is the update revision.
 fn at(pod: &Builder, lifecycle: Option<&Lifecycle>, now: Timestamp) -> Refresh {
     refresh(&pod.build(), &Context { lifecycle, update_revision: "web-a" }, now)
@@ -72,11 +75,12 @@ fn a_pod_ready_gate_that_is_false_is_left_alone() {
 fn a_lifecycle_state_alone_is_a_patch_of_the_pod() {
     assert_eq!(
         writes(&web_main().state("PreparingNormal")),
-        json!([{ "on": "pods", "merge": { "metadata": {
-            "uid": "uid-web-0",
-            "labels": { "lifecycle.apps.kruise.io/state": "Normal" },
-            "annotations": { "lifecycle.apps.kruise.io/timestamp": NOW },
-        }}}])
+        json!([{ "on": "pods", "json": [
+            { "op": "test", "path": "/metadata/uid", "value": "uid-web-0" },
+            { "op": "test", "path": STATE, "value": "PreparingNormal" },
+            { "op": "replace", "path": STATE, "value": "Normal" },
+            { "op": "add", "path": TIME, "value": NOW },
+        ]}])
     );
 }
 
@@ -128,14 +132,16 @@ fn going_back_while_a_hook_holds_lets_the_pod_into_traffic_again() {
         "lastProbeTime": null, "lastTransitionTime": NOW,
     });
     let want = |state: &str| {
-        json!([{ "on": "pods/status", "merge": {
-            "metadata": {
-                "uid": "uid-web-0",
-                "labels": { "lifecycle.apps.kruise.io/state": state },
-                "annotations": { "lifecycle.apps.kruise.io/timestamp": NOW },
-            },
-            "status": { "conditions": [unblocked] },
-        }}])
+        let message = r#"[{"userAgent":"Lifecycle","key":"preUpdateHook"}]"#;
+        json!([{ "on": "pods/status", "json": [
+            { "op": "test", "path": "/metadata/uid", "value": "uid-web-0" },
+            { "op": "test", "path": "/status/conditions/3/type", "value": "KruisePodReady" },
+            { "op": "test", "path": "/status/conditions/3/message", "value": message },
+            { "op": "replace", "path": "/status/conditions/3", "value": unblocked },
+            { "op": "test", "path": STATE, "value": "PreparingUpdate" },
+            { "op": "replace", "path": STATE, "value": state },
+            { "op": "add", "path": TIME, "value": NOW },
+        ]}])
     };
     let got = |pod: &Builder| sent(&at(pod, Some(&hooks()), now()).writes);
     assert_eq!(got(&pod), want("Normal"));

@@ -9,9 +9,10 @@ use kruise_common::budget::Budget;
 use kruise_common::ordering::priority;
 use kruise_common::plan::Note;
 use kruise_common::pod::Pod;
-use kruise_inplace::begin::{Target, begin};
+use kruise_inplace::begin::check;
 use kruise_inplace::diff::{Change, DiffOptions, diff};
 use kruise_inplace::lifecycle::{UpdateGate, before_update, cancel};
+use kruise_inplace::progress::{Missing, Progress, progress};
 
 use super::action::{Action, Why};
 use super::hold::Hold;
@@ -130,7 +131,18 @@ fn unavailable(turn: &mut Turn<'_>) -> BTreeSet<i32> {
 /// Volumes of a live pod cannot change, so a pod without them is outdated (W-14).
 fn current(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> bool {
     let set = turn.snapshot.set.name();
-    turn.updated(pod) && storage_matches(pod, set, ordinal, &turn.settings.claims)
+    let storage = storage_matches(pod, set, ordinal, &turn.settings.claims);
+    turn.updated(pod) && storage && !outgrew_node(turn, pod)
+}
+
+/// Whether the pod was given resources in place that its node never has room for: re-created it finds a node that has
+/// (W17). The condition is looked at first, for the progress is in an annotation that must be parsed.
+fn outgrew_node(turn: &Turn<'_>, pod: &Pod) -> bool {
+    let if_possible = turn.rolling().is_some_and(|r| r.policy == Policy::InPlaceIfPossible);
+    let pending = pod.condition(kruise_api::keys::POD_RESIZE_PENDING);
+    let refused = pending.is_some_and(|c| c.status && *c.reason == *kruise_api::keys::INFEASIBLE);
+    let ours = || matches!(progress(pod), Progress::Incomplete(Missing::Infeasible { .. }));
+    if_possible && refused && turn.updated(pod) && ours()
 }
 
 /// The replicas that may have the update revision, in the order in which they get it (PO-1…PO-7).
@@ -165,12 +177,14 @@ fn move_pod(
     if rolling.policy == Policy::Recreate {
         return turn.delete(ordinal, pod, Why::Update);
     }
-    let change = if storage {
-        compare(turn, compared, pod)
-    } else {
+    let change = if !storage {
         Err("its volumes are not those of the claim templates".to_owned())
+    } else if outgrew_node(turn, pod) {
+        Err("its node has no room for its resources".to_owned())
+    } else {
+        compare(turn, compared, pod)
     };
-    match change.and_then(|change| in_place(turn, rolling, change, (ordinal, pod))) {
+    match change.and_then(|change| in_place(turn, change, (ordinal, pod))) {
         Ok(action) => action,
         Err(_) if rolling.policy == Policy::InPlaceIfPossible => {
             turn.delete(ordinal, pod, Why::Update)
@@ -195,7 +209,11 @@ fn compare(turn: &Turn<'_>, compared: &mut BTreeMap<String, Compared>, pod: &Pod
     if let Some(known) = compared.get(name) {
         return known.clone();
     }
-    let options = DiffOptions { env_from_metadata: turn.snapshot.gates.env_from_metadata };
+    let gates = &turn.snapshot.gates;
+    let options = DiffOptions {
+        env_from_metadata: gates.env_from_metadata,
+        vertical_scaling: gates.vertical_scaling,
+    };
     let update: &RawJson = &turn.revisions.update.data;
     let result = match turn.snapshot.revision(name) {
         None if name == &*turn.revisions.update.name => Ok(Arc::new(Change::default())),
@@ -209,11 +227,10 @@ fn compare(turn: &Turn<'_>, compared: &mut BTreeMap<String, Compared>, pod: &Pod
 /// The in-place update, if the lifecycle allows it now (13.3).
 fn in_place(
     turn: &mut Turn<'_>,
-    rolling: &Rolling,
     change: Arc<Change>,
     (ordinal, pod): (i32, &Arc<Pod>),
 ) -> Result<Option<Action>, String> {
-    let revision = turn.revisions.update.name.clone();
+    check(pod, &change).map_err(|error| error.to_string())?;
     match before_update(pod, turn.settings.lifecycle.as_ref(), turn.now) {
         UpdateGate::Proceed => {}
         UpdateGate::Wait(pending) => {
@@ -231,9 +248,8 @@ fn in_place(
             return Ok(None);
         }
     }
-    let target = Target { revision: &revision, grace_seconds: rolling.grace_seconds };
-    // The writes are built when they are sent: those of a large budget at once would not fit into memory.
-    begin(pod, &change, &target, turn.now).map_err(|error| error.to_string())?;
     turn.touched.insert(ordinal);
+    // The writes are built when they are sent: those of a large budget at once would not fit into memory.
+    let revision = turn.revisions.update.name.clone();
     Ok(Some(Action::UpdateInPlace { ordinal, revision, change }))
 }

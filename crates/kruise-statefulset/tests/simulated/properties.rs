@@ -109,7 +109,7 @@ fn inspect_partition(world: &World, write: &Write, step: &Step) {
             Request::Patch { patch, .. } => {
                 format!("{patch:?}").contains("/spec/containers/0/image")
             }
-            Request::Create { .. } => false,
+            Request::Create { .. } | Request::Evict { .. } => false,
         };
     let target = world.list(&POD).find(|pod| text(pod, "/metadata/name") == &*write.key.name);
     if moves && target.as_ref().is_some_and(old) {
@@ -125,7 +125,7 @@ fn inspect_partition(world: &World, write: &Write, step: &Step) {
 fn inspect(world: &World, write: &Write, step: &Step, ordered: bool) {
     // Everything is bound to what was seen; creation is bound by its name (AC-1).
     match &write.request {
-        Request::Delete { uid } => assert!(!uid.is_empty()),
+        Request::Delete { uid } | Request::Evict { uid } => assert!(!uid.is_empty()),
         Request::Patch { patch, .. } => assert!(format!("{patch:?}").contains("uid"), "{write}"),
         Request::Create { body } if *write.kind == POD => {
             assert!(wanted(step).contains(&*write.key.name), "{write}: not wanted");
@@ -148,7 +148,7 @@ fn inspect(world: &World, write: &Write, step: &Step, ordered: bool) {
             let text = format!("{patch:?}");
             *write.kind == POD && text.contains("InPlaceUpdateReady") && text.contains("False")
         }
-        Request::Create { .. } => false,
+        Request::Create { .. } | Request::Evict { .. } => false,
     };
     if let Some(pod) = target.filter(|pod| takes_down && available(pod))
         && wanted(step).contains(text(pod, "/metadata/name"))

@@ -172,3 +172,26 @@ async fn leadership_that_ends_in_the_middle_of_a_turn_ends_its_writes() {
     pass(s(30)).await;
     assert_eq!(lines(&it.log).len(), 3, "{:?}", lines(&it.log));
 }
+
+/// What one target refuses is no reason to leave the others.
+#[tokio::test(start_paused = true)]
+async fn of_each_the_refused_one_holds_up_nobody() {
+    let steps = vec![Step::Each((1..=4).collect()), Step::InOrder(vec![9])];
+    let it = works(disabled(), silent(steps), |request| {
+        if request.path.ends_with("/pod-1") { failure(403, "Forbidden") } else { fine(request) }
+    });
+    it.add();
+    pass(ms(1)).await;
+    assert_eq!(pods(&it.log), ["pod-1", "pod-2", "pod-3", "pod-4", "pod-9"]);
+    assert!(it.results("error") > 0.5, "the turn failed nevertheless");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_each_a_failing_server_ends_the_step() {
+    let it = works(disabled(), silent(vec![Step::Each((1..=4).collect())]), |request| {
+        if request.path.ends_with("/pod-1") { failure(500, "InternalError") } else { fine(request) }
+    });
+    it.add();
+    pass(ms(1)).await;
+    assert_eq!(pods(&it.log), ["pod-1"]);
+}

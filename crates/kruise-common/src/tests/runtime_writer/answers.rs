@@ -154,3 +154,28 @@ async fn a_demand_to_wait_is_obeyed_by_all_writes() {
         assert_eq!(now() - began, s(7));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_eviction_is_posted_and_the_pod_looked_up() {
+    let at = fixture(|request| match request.method.as_str() {
+        "GET" => Answer::Json(200, pod()),
+        _ => Answer::Json(201, json!({"kind": "Status", "status": "Success"})),
+    });
+    let write = Write::evict(&meta("web-0", "u", 5, ""));
+    at.send(&write).await.unwrap();
+    let log = at.log.lock().unwrap().clone();
+    assert_eq!(log[0].line(), "POST /api/v1/namespaces/ns/pods/web-0/eviction");
+    assert_eq!(log[0].body["deleteOptions"], json!({"preconditions": {"uid": "u"}}));
+    assert_eq!(log[1].line(), "GET /api/v1/namespaces/ns/pods/web-0");
+    assert_eq!(at.cached().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_disruption_budget_is_no_overload() {
+    let spent = || {
+        let cause = json!({"reason": "DisruptionBudget", "message": "The disruption budget web needs 2 healthy pods"});
+        with(429, "TooManyRequests", json!({"causes": [cause]}))
+    };
+    let evict = Write::evict(&meta("web-0", "u", 5, ""));
+    assert_eq!(category(&evict, spent).await, Category::Forbidden);
+}

@@ -10,7 +10,7 @@ use crate::diff::{Change, MetadataChange};
 use crate::progress::{Missing, Progress, progress};
 use crate::refresh::{Context, refresh};
 use crate::tests::cluster::Cluster;
-use crate::tests::pod::{Builder, after, now, operations, put, sent, stored_state, web_main};
+use crate::tests::pod::{Builder, after, now, operations, put, stored_state, web_main};
 
 /// At revision `web-a` by label, but waiting for `main:v2` and metadata of that revision to come.
 fn in_grace(patch: &Value) -> Builder {
@@ -98,10 +98,9 @@ fn a_new_grace_period_carries_what_the_old_one_had_not_done() {
     let waiting = json!({ "metadata": { "labels": { "tier": "gold" } } });
     let change = Change { metadata: label("zone", None), ..images(&[("side", "reg.io/side:v3")]) };
     let target = Target { revision: "web-c", grace_seconds: 5 };
-    let writes = begin(&in_grace(&waiting).build(), &change, &target, now()).unwrap();
-    let annotations = &sent(&writes)[0]["merge"]["metadata"]["annotations"];
-    let grace = annotations["apps.kruise.io/inplace-update-grace"].as_str().unwrap();
-    let grace: Value = serde_json::from_str(grace).unwrap();
+    let writes = begin(&in_grace(&waiting).build(), &change, &target, now());
+    let grace = put(&writes, "/metadata/annotations/apps.kruise.io~1inplace-update-grace").unwrap();
+    let grace: Value = serde_json::from_str(grace.as_str().unwrap()).unwrap();
     assert_eq!(
         grace["containerImages"],
         json!({ "main": "reg.io/main:v2", "side": "reg.io/side:v3" })
@@ -116,7 +115,7 @@ fn the_way_back_during_grace_restarts_nobody_and_ends_at_once() {
     let mut cluster = Cluster::new(&in_grace(&json!({})));
     let change = images(&[("main", "reg.io/main:v1")]);
     let target = Target { revision: "web-0", grace_seconds: 30 };
-    cluster.perform(&begin(&cluster.pod(), &change, &target, now()).unwrap());
+    cluster.perform(&begin(&cluster.pod(), &change, &target, now()));
     assert_eq!(progress(&cluster.pod()), Progress::Complete);
     let context = Context { lifecycle: None, update_revision: "web-0" };
     cluster.perform(&refresh(&cluster.pod(), &context, after(1)).writes);
@@ -144,7 +143,7 @@ fn the_way_back_before_the_kubelet_acted_needs_no_restart() {
     let mut cluster = Cluster::new(&pod);
     let change = images(&[("main", "reg.io/main:v1")]);
     let target = Target { revision: "web-0", grace_seconds: 0 };
-    cluster.perform(&begin(&cluster.pod(), &change, &target, now()).unwrap());
+    cluster.perform(&begin(&cluster.pod(), &change, &target, now()));
     assert_eq!(progress(&cluster.pod()), Progress::Complete);
     cluster.edit(|pod| {
         pod["status"]["containerStatuses"][0]["state"] =

@@ -88,7 +88,7 @@ fn a_restarted_controller_finds_everything_on_the_pod() {
         ..Change::default()
     };
     let target = Target { revision: "web-a", grace_seconds: 10 };
-    cluster.perform(&begin(&cluster.pod(), &change, &target, now()).unwrap());
+    cluster.perform(&begin(&cluster.pod(), &change, &target, now()));
     let pod = cluster.pod();
     assert_eq!((pod.revision(), &*pod.containers[0].image), (Some("web-a"), "reg.io/main:v1"));
     assert_eq!(pod.meta.labels.get("tier"), None);
@@ -118,7 +118,7 @@ fn a_patch_that_openkruise_stored_is_applied() {
     let pod = waiting().finalizers(&["a.io/old"]).graced(&plan);
     let done = at(&pod, None, after(1));
     assert_eq!(put(&done.writes, "/metadata/annotations/cfg"), Some(json!("new")));
-    assert_eq!(put(&done.writes, "/metadata/finalizers"), Some(json!(["a.io/new"])));
+    assert_eq!(put(&done.writes, "/metadata/finalizers/-"), Some(json!("a.io/new")));
     assert_eq!(put(&done.writes, "/metadata/labels/read-by-env"), Some(json!("1")));
     let mut cluster = Cluster::new(&pod);
     cluster.perform(&done.writes);

@@ -1,0 +1,170 @@
+//! Admission as values: what is asked, what is answered, and where the API server has to ask. Pure.
+//!
+//! A controller implements [`Admission`]; how reviews are spelled is in `admission/review.rs`, how hooks are registered
+//! in `admission/registration.rs`, when certificates change in `admission/rotation.rs`. The server is
+//! `runtime/webhook.rs`.
+
+pub mod registration;
+pub mod review;
+pub mod rotation;
+
+use kruise_api::raw::RawJson;
+use kruise_api::shared::field::FieldError;
+use serde::Deserialize;
+use serde_json::Value;
+
+use registration::Hook;
+
+/// Answers admission requests of one controller; asked by many threads at once, on every replica.
+pub trait Admission: Send + Sync + 'static {
+    /// All paths at which it may be asked.
+    fn paths(&self) -> &'static [&'static str];
+
+    /// Where the API server has to ask, as of now. Asked again when a kind changes that the process was told of.
+    fn hooks(&self) -> Vec<Hook>;
+
+    /// The answer to a request that came to `path`; `None` if no hook has this path.
+    fn answer(&self, path: &str, request: &Request) -> Option<Answer>;
+}
+
+/// What is done to the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Operation {
+    /// A new object.
+    Create,
+    /// A change.
+    Update,
+    /// A removal.
+    Delete,
+    /// A connection (exec, proxy).
+    Connect,
+}
+
+/// A group, version and kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct GroupVersionKind {
+    /// API group, empty for core.
+    pub group: String,
+    /// Version without the group.
+    pub version: String,
+    /// Kind.
+    pub kind: String,
+}
+
+/// What the API server asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Name of this review; the answer repeats it.
+    pub uid: String,
+    /// Kind of `object` and `old`.
+    pub kind: GroupVersionKind,
+    /// Subresource, empty for the object itself.
+    pub subresource: String,
+    /// Namespace, empty for cluster-scoped objects.
+    pub namespace: String,
+    /// Name; empty while the server has yet to generate it.
+    pub name: String,
+    /// What is done.
+    pub operation: Operation,
+    /// The object as it would be stored; absent on deletion.
+    pub object: Option<RawJson>,
+    /// The object as it is stored; absent on creation.
+    pub old: Option<RawJson>,
+    /// Who asks.
+    pub user: String,
+    /// Whether nothing will be stored.
+    pub dry_run: bool,
+}
+
+/// What the API server is told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// Yes, yes with changes, or no.
+    pub verdict: Verdict,
+    /// Shown to the user as `Warning:`, whatever the verdict.
+    pub warnings: Vec<String>,
+}
+
+/// Whether a request may go on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Verdict {
+    /// As it is.
+    #[default]
+    Allowed,
+    /// After these JSON Patch operations.
+    Patched(Vec<Value>),
+    /// Not at all.
+    Denied(Denial),
+}
+
+/// Why a request may not go on, as the user sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// HTTP status.
+    pub code: u16,
+    /// Kubernetes' word for it.
+    pub reason: &'static str,
+    /// The rule that was broken.
+    pub message: String,
+}
+
+impl Answer {
+    /// The request may go on as it is.
+    pub fn allowed() -> Self {
+        Self::default()
+    }
+
+    /// The request may go on as `after`: the operations that make it of `before`, or nothing if they are equal.
+    pub fn changed(before: &Value, after: &Value) -> Self {
+        let operations = json_patch::diff(before, after);
+        let operations: Vec<Value> =
+            operations.0.iter().filter_map(|one| serde_json::to_value(one).ok()).collect();
+        let verdict =
+            if operations.is_empty() { Verdict::Allowed } else { Verdict::Patched(operations) };
+        Self { verdict, warnings: Vec::new() }
+    }
+
+    /// The object cannot be read as what it says it is (H-2: 400).
+    pub fn unreadable(message: impl Into<String>) -> Self {
+        Self::denied(400, "BadRequest", message)
+    }
+
+    /// Fields break rules (H-2: 422, all of them in one message); allowed if there is none.
+    pub fn checked(errors: &[FieldError]) -> Self {
+        if errors.is_empty() {
+            return Self::allowed();
+        }
+        let mut texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        // As Kubernetes joins errors: one stands alone, several in brackets, none twice.
+        let mut seen = std::collections::BTreeSet::new();
+        texts.retain(|text| seen.insert(text.clone()));
+        let message = match texts.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        Self::denied(422, "Invalid", message)
+    }
+
+    /// A rule that is not about a field forbids it (403).
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::denied(403, "Forbidden", message)
+    }
+
+    fn denied(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        let verdict = Verdict::Denied(Denial { code, reason, message: message.into() });
+        Self { verdict, warnings: Vec::new() }
+    }
+
+    /// The same answer with warnings.
+    pub fn with_warnings(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+
+    /// Whether the request may go on.
+    pub fn is_allowed(&self) -> bool {
+        !matches!(self.verdict, Verdict::Denied(_))
+    }
+}

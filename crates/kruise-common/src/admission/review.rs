@@ -1,0 +1,123 @@
+//! How a review is spelled on the wire (`admission.k8s.io` v1 and v1beta1, which are the same here).
+//!
+//! The objects are kept as text: who answers decides how much of them is read, and an unknown field survives.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kruise_api::raw::RawJson;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::{Answer, GroupVersionKind, Operation, Request, Verdict};
+
+/// Why a body is no review.
+#[derive(Debug, thiserror::Error)]
+pub enum BadReview {
+    /// Not JSON, or not of the form of a review.
+    #[error("the body is not an AdmissionReview: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Another kind, or a version that does not exist.
+    #[error("{api_version} {kind} is not an AdmissionReview of admission.k8s.io/v1 or v1beta1")]
+    WrongKind {
+        /// Its `apiVersion`.
+        api_version: String,
+        /// Its `kind`.
+        kind: String,
+    },
+    /// A review that asks nothing.
+    #[error("request: Required value")]
+    NoRequest,
+}
+
+/// A request and the version of the review in which it has to be answered.
+#[derive(Debug)]
+pub struct Review {
+    /// `admission.k8s.io/v1` or `…/v1beta1`.
+    pub api_version: String,
+    /// What is asked.
+    pub request: Request,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireReview {
+    api_version: String,
+    kind: String,
+    request: Option<WireRequest>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireRequest {
+    uid: String,
+    #[serde(default)]
+    kind: GroupVersionKind,
+    sub_resource: Option<String>,
+    namespace: Option<String>,
+    name: Option<String>,
+    operation: Operation,
+    object: Option<Box<RawValue>>,
+    old_object: Option<Box<RawValue>>,
+    user_info: Option<WireUser>,
+    dry_run: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct WireUser {
+    username: Option<String>,
+}
+
+/// Reads a review.
+pub fn decode(body: &[u8]) -> Result<Review, BadReview> {
+    let review: WireReview = serde_json::from_slice(body)?;
+    let known = ["admission.k8s.io/v1", "admission.k8s.io/v1beta1"];
+    if review.kind != "AdmissionReview" || !known.contains(&review.api_version.as_str()) {
+        let WireReview { api_version, kind, .. } = review;
+        return Err(BadReview::WrongKind { api_version, kind });
+    }
+    let wire = review.request.ok_or(BadReview::NoRequest)?;
+    let request = Request {
+        uid: wire.uid,
+        kind: wire.kind,
+        subresource: wire.sub_resource.unwrap_or_default(),
+        namespace: wire.namespace.unwrap_or_default(),
+        name: wire.name.unwrap_or_default(),
+        operation: wire.operation,
+        object: wire.object.map(RawJson::from),
+        old: wire.old_object.map(RawJson::from),
+        user: wire.user_info.and_then(|user| user.username).unwrap_or_default(),
+        dry_run: wire.dry_run.unwrap_or(false),
+    };
+    Ok(Review { api_version: review.api_version, request })
+}
+
+/// The body that answers `review`.
+pub fn encode(review: &Review, answer: &Answer) -> Value {
+    let mut response = json!({ "uid": review.request.uid, "allowed": answer.is_allowed() });
+    let mut set = |member: &str, value: Value| {
+        if let Some(response) = response.as_object_mut() {
+            response.insert(member.to_owned(), value);
+        }
+    };
+    match &answer.verdict {
+        Verdict::Allowed => {}
+        Verdict::Patched(operations) => {
+            set("patchType", json!("JSONPatch"));
+            set("patch", json!(STANDARD.encode(Value::Array(operations.clone()).to_string())));
+        }
+        Verdict::Denied(denial) => set(
+            "status",
+            json!({
+                "status": "Failure",
+                "code": denial.code,
+                "reason": denial.reason,
+                "message": denial.message,
+            }),
+        ),
+    }
+    if !answer.warnings.is_empty() {
+        set("warnings", json!(answer.warnings));
+    }
+    json!({ "apiVersion": review.api_version, "kind": "AdmissionReview", "response": response })
+}

@@ -1,0 +1,243 @@
+//! Reviews, answers and registrations on the wire.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kruise_api::shared::field::FieldError;
+use serde_json::{Value, json};
+
+use crate::admission::registration::{
+    Endpoint, FailurePolicy, Hook, Phase, Terms, configuration, says,
+};
+use crate::admission::review::{BadReview, decode, encode};
+use crate::admission::{Answer, Operation, Verdict};
+
+fn review(request: &Value) -> Vec<u8> {
+    json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request })
+        .to_string()
+        .into_bytes()
+}
+
+fn creation() -> Value {
+    json!({
+        "uid": "u-1",
+        "kind": { "group": "apps.kruise.io", "version": "v1beta1", "kind": "StatefulSet" },
+        "resource": { "group": "apps.kruise.io", "version": "v1beta1", "resource": "statefulsets" },
+        "namespace": "shop",
+        "name": "web",
+        "operation": "CREATE",
+        "userInfo": { "username": "alice", "groups": ["x"] },
+        "object": { "spec": { "future": 1.50 } },
+        "oldObject": null,
+        "dryRun": true,
+        "options": null,
+    })
+}
+
+#[test]
+fn a_review_keeps_its_objects_as_text() {
+    let text = r#"{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview","request":{"uid":"u",
+        "operation":"UPDATE","object":{"b":1.50,"a":"<>"},"oldObject":{"a":1e2}}}"#;
+    let read = decode(text.as_bytes()).unwrap();
+    assert_eq!(read.api_version, "admission.k8s.io/v1beta1");
+    assert_eq!(read.request.operation, Operation::Update);
+    assert_eq!(read.request.object.unwrap().get(), r#"{"b":1.50,"a":"<>"}"#);
+    assert_eq!(read.request.old.unwrap().get(), r#"{"a":1e2}"#);
+}
+
+#[test]
+fn what_a_review_does_not_say_is_empty() {
+    let read = decode(&review(&creation())).unwrap().request;
+    assert_eq!((read.namespace.as_str(), read.name.as_str()), ("shop", "web"));
+    assert_eq!((read.user.as_str(), read.dry_run), ("alice", true));
+    assert_eq!(read.old, None, "null is no object");
+    let bare = json!({ "uid": "u", "operation": "DELETE" });
+    let read = decode(&review(&bare)).unwrap().request;
+    assert_eq!(read.operation, Operation::Delete);
+    assert!(read.object.is_none() && read.name.is_empty() && read.subresource.is_empty());
+}
+
+#[test]
+fn what_is_no_review_says_why() {
+    let malformed: [&[u8]; 6] = [b"", b"{", b"[]", b"null", b"\xff\xfe", b"{\"kind\":1}"];
+    for body in malformed {
+        assert!(matches!(decode(body), Err(BadReview::Malformed(_))), "{body:?}");
+    }
+    let other = br#"{"apiVersion":"v1","kind":"Pod"}"#;
+    let text = decode(other).unwrap_err().to_string();
+    assert_eq!(text, "v1 Pod is not an AdmissionReview of admission.k8s.io/v1 or v1beta1");
+    let empty = br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#;
+    assert_eq!(decode(empty).unwrap_err().to_string(), "request: Required value");
+    let strange = review(&json!({ "uid": "u", "operation": "EXPLODE" }));
+    assert!(decode(&strange).unwrap_err().to_string().contains("unknown variant `EXPLODE`"));
+}
+
+#[test]
+fn an_answer_repeats_the_review_and_carries_its_patch_as_base64() {
+    let read = decode(&review(&creation())).unwrap();
+    let before = json!({ "spec": { "replicas": 1 } });
+    let after = json!({ "spec": { "replicas": 1, "paused": false } });
+    let answer = Answer::changed(&before, &after).with_warnings(["mind the gap".to_owned()]);
+    let body = encode(&read, &answer);
+    assert_eq!(body["apiVersion"], "admission.k8s.io/v1");
+    let response = &body["response"];
+    assert_eq!(response["uid"], "u-1");
+    assert_eq!(response["allowed"], true);
+    assert_eq!(response["patchType"], "JSONPatch");
+    assert_eq!(response["warnings"], json!(["mind the gap"]));
+    let patch = STANDARD.decode(response["patch"].as_str().unwrap()).unwrap();
+    let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
+    let mut patched = before;
+    json_patch::patch(&mut patched, &patch).unwrap();
+    assert_eq!(patched, after);
+}
+
+#[test]
+fn no_change_is_no_patch() {
+    let same = json!({ "spec": {} });
+    assert_eq!(Answer::changed(&same, &same.clone()), Answer::allowed());
+    let read = decode(&review(&creation())).unwrap();
+    let body = encode(&read, &Answer::allowed());
+    assert_eq!(body["response"], json!({ "uid": "u-1", "allowed": true }));
+}
+
+#[test]
+fn a_denial_names_every_broken_rule_once() {
+    let negative = FieldError::invalid("spec.replicas", -1, "must be greater than or equal to 0");
+    let missing = FieldError::required("spec.selector", "");
+    let one = Answer::checked(std::slice::from_ref(&negative));
+    let Verdict::Denied(denial) = one.verdict else { panic!("denied") };
+    assert_eq!((denial.code, denial.reason), (422, "Invalid"));
+    assert_eq!(
+        denial.message,
+        "spec.replicas: Invalid value: -1: must be greater than or equal to 0"
+    );
+    let Verdict::Denied(many) = Answer::checked(&[negative.clone(), missing, negative]).verdict
+    else {
+        panic!("denied")
+    };
+    assert_eq!(
+        many.message,
+        "[spec.replicas: Invalid value: -1: must be greater than or equal to 0, spec.selector: Required value]"
+    );
+    assert!(Answer::checked(&[]).is_allowed());
+    let read = decode(&review(&creation())).unwrap();
+    let body = encode(&read, &Answer::forbidden("no"));
+    let status =
+        json!({ "status": "Failure", "code": 403, "reason": "Forbidden", "message": "no" });
+    assert_eq!(body["response"]["status"], status);
+    assert_eq!(body["response"]["allowed"], false);
+}
+
+fn hook(phase: Phase) -> Hook {
+    Hook {
+        name: "mweb.kb.io".to_owned(),
+        path: "/mutate-web",
+        phase,
+        group: "apps.kruise.io",
+        versions: &["v1beta1"],
+        resources: &["webs"],
+        operations: &["CREATE"],
+        namespace_selector: None,
+        object_selector: Some(json!({ "matchLabels": { "a": "b" } })),
+        conditions: vec![("not-ours".to_owned(), "object.metadata.name != 'x'".to_owned())],
+        failure_policy: Some(FailurePolicy::Ignore),
+        again: true,
+    }
+}
+
+fn terms(endpoint: Endpoint) -> Terms {
+    Terms {
+        binary: "kruise-web",
+        endpoint,
+        timeout_seconds: 5,
+        failure_policy: FailurePolicy::Fail,
+        namespace: String::new(),
+    }
+}
+
+#[test]
+fn a_configuration_says_where_and_about_what_to_ask() {
+    let terms = terms(Endpoint::service("system/kruise-web:8443").unwrap());
+    let made = configuration(&terms, Phase::Mutating, &[hook(Phase::Mutating)], "CA").unwrap();
+    let wanted = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {
+            "name": "kruise-web-mutating",
+            "labels": {
+                "app.kubernetes.io/name": "kruise-web",
+                "app.kubernetes.io/managed-by": "kruise-web",
+            },
+        },
+        "webhooks": [{
+            "name": "mweb.kb.io",
+            "clientConfig": {
+                "service": { "namespace": "system", "name": "kruise-web", "port": 8443, "path": "/mutate-web" },
+                "caBundle": "Q0E=",
+            },
+            "rules": [{
+                "apiGroups": ["apps.kruise.io"], "apiVersions": ["v1beta1"], "resources": ["webs"],
+                "operations": ["CREATE"], "scope": "*",
+            }],
+            "namespaceSelector": {},
+            "objectSelector": { "matchLabels": { "a": "b" } },
+            "matchConditions": [{ "name": "not-ours", "expression": "object.metadata.name != 'x'" }],
+            "failurePolicy": "Ignore",
+            "matchPolicy": "Equivalent",
+            "sideEffects": "None",
+            "timeoutSeconds": 5,
+            "admissionReviewVersions": ["v1", "v1beta1"],
+            "reinvocationPolicy": "IfNeeded",
+        }],
+    });
+    assert_eq!(made, wanted);
+    assert_eq!(configuration(&terms, Phase::Validating, &[hook(Phase::Mutating)], "CA"), None);
+}
+
+#[test]
+fn a_controller_of_one_namespace_asks_about_no_other() {
+    let terms = Terms {
+        namespace: "shop".to_owned(),
+        ..terms(Endpoint::url("https://127.0.0.1:9443").unwrap())
+    };
+    let mut narrow = hook(Phase::Validating);
+    narrow.namespace_selector = Some(json!({ "matchLabels": { "tier": "web" } }));
+    let hooks = [hook(Phase::Validating), narrow];
+    let made = configuration(&terms, Phase::Validating, &hooks, "CA").unwrap();
+    let only = "kubernetes.io/metadata.name";
+    let selectors = ["/webhooks/0/namespaceSelector", "/webhooks/1/namespaceSelector"];
+    let [first, second] = selectors.map(|path| made.pointer(path).unwrap().clone());
+    assert_eq!(first, json!({ "matchLabels": { only: "shop" } }));
+    assert_eq!(second, json!({ "matchLabels": { only: "shop", "tier": "web" } }));
+    assert_eq!(made["webhooks"][0]["clientConfig"]["url"], "https://127.0.0.1:9443/mutate-web");
+    assert_eq!(made["webhooks"][0].get("reinvocationPolicy"), None, "validating hooks have none");
+}
+
+#[test]
+fn what_others_add_to_a_configuration_does_not_count() {
+    let wanted = json!({ "a": { "b": 1 }, "list": [{ "x": 1 }] });
+    let stored = json!({ "a": { "b": 1, "c": 2 }, "list": [{ "x": 1, "y": 2 }], "z": 0 });
+    assert!(says(&stored, &wanted));
+    let differs = [
+        json!({ "a": { "b": 2 }, "list": [{ "x": 1 }] }),
+        json!({ "a": { "b": 1 }, "list": [{ "x": 1 }, { "x": 1 }] }),
+        json!({ "a": { "b": 1 } }),
+    ];
+    for stored in differs {
+        assert!(!says(&stored, &wanted), "{stored}");
+    }
+}
+
+#[test]
+fn endpoints_are_read_strictly() {
+    let service = Endpoint::service("system/web").unwrap();
+    assert_eq!(service.host(), "web.system.svc");
+    assert_eq!(Endpoint::url("https://[::1]:9443/").unwrap().host(), "::1");
+    assert_eq!(Endpoint::url("https://10.0.0.1:9443").unwrap().host(), "10.0.0.1");
+    for wrong in ["web", "/web", "a/", "a/b/c", "a/b:x", "a/b:70000"] {
+        assert!(Endpoint::service(wrong).is_err(), "{wrong}");
+    }
+    for wrong in ["http://a", "https://", "https://a/path", "https://a?x=1", "a:1", ""] {
+        assert!(Endpoint::url(wrong).is_err(), "{wrong}");
+    }
+}

@@ -1,0 +1,158 @@
+//! Facts about injected containers in a pod: their names, what the annotations of a pod record of them
+//! (sidecarset INJ-50…INJ-63, HOT-1…HOT-4, HOT-10).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use kruise_api::keys;
+use kruise_api::shared::selector::Labels;
+use kruise_api::sidecarset::container::SidecarContainer;
+use kruise_api::sidecarset::v1beta1::SidecarSetSpec;
+use kruise_common::history::schema::{Kind as K, Members, Omit as O};
+use kruise_common::history::{Form, encode_value};
+use serde_json::{Map, Value, json};
+
+/// The two containers of a hot upgrade, in the order in which they stand in the pod (HOT-1).
+pub fn twins(sidecar: &str) -> [String; 2] {
+    [format!("{sidecar}-1"), format!("{sidecar}-2")]
+}
+
+/// Names in the pod of one container of a set.
+pub fn names(container: &SidecarContainer) -> Vec<String> {
+    if container.is_hot() { twins(&container.name).to_vec() } else { vec![container.name.clone()] }
+}
+
+/// Names that a record lists (INJ-50): native sidecars and containers by their names in the set, ascending.
+pub fn listed(spec: &SidecarSetSpec) -> Vec<String> {
+    let natives = spec.init_containers.iter().filter(|container| container.is_native());
+    let mut names: Vec<String> =
+        natives.chain(&spec.containers).map(|container| container.name.clone()).collect();
+    names.sort();
+    names
+}
+
+/// Names of the sets that injected into a pod (INJ-63).
+pub fn injected_sets(annotations: &impl Labels) -> BTreeSet<&str> {
+    let list = annotations.label(keys::SIDECARSET_INJECTED_LIST).unwrap_or_default();
+    list.split(',').filter(|name| !name.is_empty()).collect()
+}
+
+/// A record of a set's injection into a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When it was written.
+    pub updated: Timestamp,
+    /// Hash of the set at that time.
+    pub hash: String,
+    /// Name of the set.
+    pub set: String,
+    /// Names of the sidecars (INJ-50).
+    pub sidecars: Vec<String>,
+    /// Name of the revision; empty in the annotation without images.
+    pub revision: String,
+}
+
+const ENTRY: Members = &[
+    ("updateTimestamp", K::Time, O::Never),
+    ("hash", K::String, O::Never),
+    ("sidecarSetName", K::String, O::Never),
+    ("sidecarList", K::List(&K::String), O::Never),
+    ("controllerRevision", K::String, O::Empty),
+];
+
+/// The records of all sets in one annotation of a pod (INJ-50, INJ-60). Records of others are kept as they are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Entries(Map<String, Value>);
+
+impl Entries {
+    /// Reads an annotation; absent or empty means none. The older form, a hash instead of a record, is brought into the
+    /// newer one (INJ-62).
+    pub fn parse(text: Option<&str>) -> Result<Self, String> {
+        let text = text.unwrap_or_default();
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut entries: Map<String, Value> = match serde_json::from_str(text) {
+            Ok(Value::Object(entries)) => entries,
+            Ok(Value::Null) => Map::new(),
+            Ok(_) => return Err("not an object".to_owned()),
+            Err(error) => return Err(error.to_string()),
+        };
+        for (set, entry) in &mut entries {
+            if let Value::String(hash) = entry {
+                *entry = json!({ "updateTimestamp": null, "hash": hash, "sidecarSetName": set, "sidecarList": null });
+            }
+        }
+        let entries = Self(entries);
+        entries.encode()?;
+        Ok(entries)
+    }
+
+    /// Replaces the record of the entry's set.
+    pub fn set(&mut self, entry: &Entry) {
+        let record = json!({
+            "updateTimestamp": entry.updated.to_string(),
+            "hash": entry.hash,
+            "sidecarSetName": entry.set,
+            "sidecarList": entry.sidecars,
+            "controllerRevision": entry.revision,
+        });
+        self.0.insert(entry.set.clone(), record);
+    }
+
+    /// The hash recorded for a set.
+    pub fn hash(&self, set: &str) -> Option<&str> {
+        self.text(set, "hash")
+    }
+
+    /// The revision recorded for a set.
+    pub fn revision(&self, set: &str) -> Option<&str> {
+        self.text(set, "controllerRevision").filter(|revision| !revision.is_empty())
+    }
+
+    /// Whether there is a record of a set.
+    pub fn contains(&self, set: &str) -> bool {
+        self.0.contains_key(set)
+    }
+
+    /// The text of the annotation, in the order of OpenKruise.
+    pub fn encode(&self) -> Result<String, String> {
+        let kind = K::Map(&K::Struct(ENTRY));
+        encode_value(&kind, &Value::Object(self.0.clone()), Form::Declared)
+            .map_err(|error| error.to_string())
+    }
+
+    fn text(&self, set: &str, member: &str) -> Option<&str> {
+        self.0.get(set)?.get(member)?.as_str()
+    }
+}
+
+/// Which of two twins works, by sidecar (HOT-3, HOT-4); `None` if the annotation cannot be read.
+pub fn working(annotations: &impl Labels) -> Option<BTreeMap<String, String>> {
+    match annotations.label(keys::SIDECARSET_WORKING_CONTAINER).unwrap_or_default() {
+        "" => Some(BTreeMap::new()),
+        text => serde_json::from_str(text).ok(),
+    }
+}
+
+/// The text of that annotation.
+pub fn working_text(working: &BTreeMap<String, String>) -> String {
+    let value = json!(working);
+    encode_value(&K::Map(&K::String), &value, Form::Declared).unwrap_or_default()
+}
+
+/// The twin that works and the other one (HOT-10): whatever the map does not say to be the first is the second.
+pub fn working_and_other(sidecar: &str, working: Option<&str>) -> [String; 2] {
+    let [first, second] = twins(sidecar);
+    if working == Some(&*first) { [first, second] } else { [second, first] }
+}
+
+/// Annotation with the version of a twin.
+pub fn version_key(container: &str) -> String {
+    format!("{}{container}", keys::SIDECARSET_VERSION_PREFIX)
+}
+
+/// Annotation with the version of a twin's twin.
+pub fn version_alt_key(container: &str) -> String {
+    format!("{}{container}", keys::SIDECARSET_VERSION_ALT_PREFIX)
+}

@@ -1,0 +1,6 @@
+mod captured;
+mod containers;
+mod hash;
+mod matching;
+mod revision;
+mod stored;

@@ -1,0 +1,237 @@
+//! Admission of Advanced StatefulSets (statefulset §2): defaulting, validation, deletion protection.
+//!
+//! The rules are in `kruise-api/src/statefulset`; here is which of them a request asks for, and what the stored object
+//! excuses: a rule that the stored object breaks in the same way is no reason to refuse a change elsewhere.
+
+use std::sync::Arc;
+
+use kruise_api::keys;
+use kruise_api::raw::RawJson;
+use kruise_api::shared::field::FieldError;
+use kruise_api::statefulset::default::{DefaultingGates, default_object};
+use kruise_api::statefulset::v1beta1::StatefulSetSpec;
+use kruise_api::statefulset::validate::{claim_changes, validate, validate_update};
+use kruise_common::admission::registration::{Hook, Phase};
+use kruise_common::admission::{Admission, Answer, Operation, Request};
+use kruise_common::gates::FeatureGates;
+use kruise_common::key::ObjectKey;
+use kruise_common::table::Table;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::object::Set;
+
+/// Where defaults are asked for (H-1).
+pub const MUTATE: &str = "/mutate-apps-kruise-io-statefulset";
+/// Where validation is asked for (H-1).
+pub const VALIDATE: &str = "/validate-apps-kruise-io-statefulset";
+
+/// Members of the spec that v1alpha1 cannot express: a PUT through it clears them (platform P17).
+const NEWER: [&str; 6] = [
+    "lifecycle",
+    "ordinals",
+    "persistentVolumeClaimRetentionPolicy",
+    "reserveOrdinals",
+    "scaleStrategy",
+    "volumeClaimUpdateStrategy",
+];
+
+/// Answers reviews about sets.
+#[derive(Debug)]
+pub struct Webhook {
+    /// Feature gates.
+    pub gates: FeatureGates,
+    /// The stored sets.
+    pub sets: Arc<Table<Set>>,
+}
+
+/// A set as far as the rules look at it.
+#[derive(Deserialize)]
+struct Object {
+    #[serde(rename = "apiVersion", default)]
+    api_version: String,
+    #[serde(default)]
+    spec: StatefulSetSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Labelled {
+    metadata: Metadata,
+    spec: Replicas,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    labels: Option<std::collections::BTreeMap<String, String>>,
+    deletion_timestamp: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Replicas {
+    replicas: Option<i64>,
+}
+
+impl Admission for Webhook {
+    fn paths(&self) -> &'static [&'static str] {
+        &[MUTATE, VALIDATE]
+    }
+
+    fn hooks(&self) -> Vec<Hook> {
+        let hook = |name: &str, path, phase, operations| Hook {
+            name: name.to_owned(),
+            path,
+            phase,
+            group: keys::GROUP,
+            versions: &["v1alpha1", "v1beta1"],
+            resources: &["statefulsets"],
+            operations,
+            namespace_selector: None,
+            object_selector: None,
+            conditions: Vec::new(),
+            failure_policy: None,
+            again: false,
+        };
+        let changes: &[&str] = &["CREATE", "UPDATE"];
+        let mut hooks = vec![
+            hook("mstatefulset.kb.io", MUTATE, Phase::Mutating, changes),
+            hook("vstatefulset.kb.io", VALIDATE, Phase::Validating, changes),
+        ];
+        if self.gates.deletion_protection {
+            // Only protected objects: nobody else's deletion depends on us (platform P1).
+            let protected = json!({
+                "matchExpressions": [{ "key": keys::DELETE_PROTECTION, "operator": "Exists" }],
+            });
+            hooks.push(Hook {
+                object_selector: Some(protected),
+                ..hook("vstatefulsetdeletion.kb.io", VALIDATE, Phase::Validating, &["DELETE"])
+            });
+        }
+        hooks
+    }
+
+    fn answer(&self, path: &str, request: &Request) -> Option<Answer> {
+        // Writes to /scale and /status are not asked about (H-3); whoever asks all the same gets no rule applied.
+        let about_object = request.subresource.is_empty();
+        match path {
+            MUTATE if about_object => Some(self.fill(request)),
+            VALIDATE if about_object => Some(self.judge(request)),
+            MUTATE | VALIDATE => Some(Answer::allowed()),
+            _ => None,
+        }
+    }
+}
+
+impl Webhook {
+    fn fill(&self, request: &Request) -> Answer {
+        let Some(object) = &request.object else { return Answer::allowed() };
+        // What is not of the right form is refused before anything is made of it (H-2).
+        if let Err(answer) = decode(object, "object") {
+            return answer;
+        }
+        let before: Value = match object.parse() {
+            Ok(value) => value,
+            Err(error) => return Answer::unreadable(format!("object: {error}")),
+        };
+        let old: Option<Value> = request.old.as_ref().and_then(|old| old.parse().ok());
+        let mut after = before.clone();
+        default_object(&mut after, old.as_ref(), &defaulting(&self.gates));
+        Answer::changed(&before, &after)
+    }
+
+    fn judge(&self, request: &Request) -> Answer {
+        match request.operation {
+            Operation::Create | Operation::Update => self.judge_change(request),
+            Operation::Delete => self.judge_deletion(request),
+            Operation::Connect => Answer::allowed(),
+        }
+    }
+
+    fn judge_change(&self, request: &Request) -> Answer {
+        let Some(object) = &request.object else { return Answer::allowed() };
+        let new = match decode(object, "object") {
+            Ok(new) => new,
+            Err(answer) => return answer,
+        };
+        // A stored object that cannot be read excuses nothing and forbids nothing.
+        let old = request.old.as_ref().and_then(|old| decode(old, "oldObject").ok());
+        let Some(old) = old else { return Answer::checked(&validate(&new.spec)) };
+        let mut errors = validate_update(&old.spec, &new.spec);
+        let known: Vec<FieldError> = validate(&old.spec);
+        errors.retain(|error| !known.contains(error));
+        if self.gates.resize_claims {
+            errors.extend(claim_changes(&old.spec, &new.spec).0);
+        }
+        let warning = self.losses(request, &new);
+        Answer::checked(&errors).with_warnings(warning)
+    }
+
+    /// What the stored set has and the older version cannot say.
+    fn losses(&self, request: &Request, new: &Object) -> Option<String> {
+        if !new.api_version.ends_with("/v1alpha1") {
+            return None;
+        }
+        let key = ObjectKey::new(request.namespace.as_str(), request.name.as_str());
+        let stored = self.sets.get(&key)?;
+        let spec = serde_json::to_value(stored.spec.as_ref().ok()?).ok()?;
+        let has = |member: &&&str| spec.get(**member).is_some_and(|value| !is_nothing(value));
+        let lost: Vec<&str> = NEWER.iter().filter(has).copied().collect();
+        if lost.is_empty() {
+            return None;
+        }
+        let lost = lost.join(", ");
+        Some(format!(
+            "apps.kruise.io/v1alpha1 cannot express spec.{{{lost}}}: a full replacement clears them; use v1beta1"
+        ))
+    }
+
+    /// U-13.
+    fn judge_deletion(&self, request: &Request) -> Answer {
+        let old: Option<Labelled> = request.old.as_ref().and_then(|old| old.parse().ok());
+        let Some(old) = old.filter(|_| self.gates.deletion_protection) else {
+            return Answer::allowed();
+        };
+        let deleting = old.metadata.deletion_timestamp.is_some();
+        let labels = old.metadata.labels.unwrap_or_default();
+        let level = labels.get(keys::DELETE_PROTECTION).map(String::as_str).unwrap_or_default();
+        // The API server fills an absent number with 1 only through our own defaulting.
+        let replicas = old.spec.replicas.unwrap_or(1);
+        let rule =
+            format!("forbidden by ResourcesProtectionDeletion for {}", keys::DELETE_PROTECTION);
+        match level {
+            _ if deleting => Answer::allowed(),
+            "Always" => Answer::forbidden(format!("{rule}=Always")),
+            "Cascading" if replicas > 0 => {
+                Answer::forbidden(format!("{rule}=Cascading and replicas {replicas}>0"))
+            }
+            _ => Answer::allowed(),
+        }
+    }
+}
+
+fn decode(object: &RawJson, what: &str) -> Result<Object, Answer> {
+    object.parse().map_err(|error| Answer::unreadable(format!("{what}: {error}")))
+}
+
+/// Nothing, or what means the same as nothing.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(members) => members.values().all(is_nothing),
+        Value::Array(items) => items.is_empty(),
+        // The defaults of what v1alpha1 cannot express.
+        Value::String(text) => ["Retain", "OnDelete"].contains(&text.as_str()),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn defaulting(gates: &FeatureGates) -> DefaultingGates {
+    DefaultingGates {
+        auto_delete_claims: gates.auto_delete_claims,
+        resize_claims: gates.resize_claims,
+        template_no_defaults: gates.template_no_defaults,
+        default_host_ports: gates.default_host_ports,
+    }
+}
