@@ -1,8 +1,11 @@
+mod auditor;
 mod captured;
 mod choose;
 mod containers;
 mod hash;
 mod inject;
 mod matching;
+mod registration;
 mod revision;
 mod stored;
+mod webhook;
