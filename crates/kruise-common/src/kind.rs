@@ -36,6 +36,9 @@ pub static STATEFUL_SET: Kind = Kind {
     kind: "StatefulSet",
     plural: "statefulsets",
 };
+/// A ConfigMap.
+pub static CONFIG_MAP: Kind =
+    Kind { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps" };
 /// The SidecarSet.
 pub static SIDECAR_SET: Kind =
     Kind { group: "apps.kruise.io", version: "v1beta1", kind: "SidecarSet", plural: "sidecarsets" };
