@@ -13,6 +13,8 @@
 
 #[path = "api/harness.rs"]
 mod harness;
+#[path = "api/writes.rs"]
+mod writes;
 
 use std::time::{Duration, Instant};
 

@@ -39,7 +39,7 @@ pub fn set(name: &str, replicas: i32) -> Value {
 }
 
 /// Tries until there is an answer.
-async fn wait<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
+pub async fn wait<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
     let began = Instant::now();
     loop {
         if let Some(answer) = ask().await {
@@ -74,13 +74,24 @@ impl Space {
         space
     }
 
-    fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Objects of a kind in it.
+    pub fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         Api::namespaced_with(self.client.clone(), &self.name, &resource)
     }
 
     fn sets(&self) -> Api<DynamicObject> {
         self.api("apps.kruise.io", "v1beta1", "StatefulSet")
+    }
+
+    /// A set as it is stored.
+    pub async fn api_set(&self, name: &str) -> Option<Value> {
+        serde_json::to_value(self.sets().get(name).await.ok()?).ok()
     }
 
     /// Creates a set.
