@@ -1,5 +1,7 @@
 //! Admission answers, and that no input whatsoever does harm.
 
+mod classes;
+
 use std::sync::Arc;
 
 use kruise_api::raw::RawJson;
@@ -13,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::webhook::{MUTATE, VALIDATE, Webhook};
 
 fn webhook(gates: &str) -> Webhook {
-    Webhook { gates: gates.parse().unwrap(), sets: Arc::default() }
+    Webhook { gates: gates.parse().unwrap(), sets: Arc::default(), classes: None }
 }
 
 fn raw(value: &Value) -> RawJson {
@@ -276,7 +278,7 @@ proptest! {
     #[test]
     fn no_body_does_harm(value in anything(), cut in any::<prop::sample::Index>()) {
         let gates = FeatureGates::default();
-        let webhook = Webhook { gates, sets: Arc::default() };
+        let webhook = Webhook { gates, sets: Arc::default(), classes: None };
         let review = json!({
             "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
             "request": { "uid": "u", "operation": "CREATE", "object": value, "oldObject": value },
