@@ -1,6 +1,16 @@
 mod captured;
+mod choose;
 mod containers;
+mod controller;
 mod hash;
+mod inject;
+mod inplace;
 mod matching;
+mod member;
+mod metadata;
+mod plan_hot_upgrade;
+mod plan_order;
 mod revision;
 mod stored;
+mod support;
+mod watch;

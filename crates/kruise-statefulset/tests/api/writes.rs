@@ -53,7 +53,7 @@ async fn edit(space: &Space, pod: &Value, metadata: Value) {
 
 /// Waits until all pods are in the lifecycle state.
 async fn in_state(space: &Space, state: &str) -> Vec<Value> {
-    wait(&format!("pods in {state}"), || async {
+    wait(&format!("pods in {state}"), String::new, || async {
         let pods = space.pods().await;
         pods.iter().all(|pod| pod.pointer(STATE) == Some(&json!(state))).then_some(pods)
     })
@@ -63,7 +63,7 @@ async fn in_state(space: &Space, state: &str) -> Vec<Value> {
 /// Waits until all pods are at the update revision, ready and settled, and run what their spec says.
 async fn settled(space: &Space, name: &str) {
     space.rolled_out(name).await;
-    wait("settled pods", || async {
+    wait("settled pods", String::new, || async {
         let set = space.api_set(name).await?;
         let pods = space.pods().await;
         let done = pods.iter().all(|pod| {
@@ -113,7 +113,7 @@ async fn play_daemon(space: &Space) {
         let kill = format!("app/{}", id(pod).as_str().unwrap());
         edit(space, pod, json!({ "annotations": { "sim.kruise.dev/kill": kill } })).await;
     }
-    wait("killed containers", || async {
+    wait("killed containers", String::new, || async {
         let now = space.pods().await;
         let restarted = now.iter().zip(&old).all(|(pod, old)| {
             id(pod) != *old && !pod["status"]["containerStatuses"][0]["state"]["running"].is_null()
@@ -257,6 +257,7 @@ async fn count(case: Case) {
     let each = i64::try_from(case.calls.len()).unwrap();
     assert_eq!(written - created, each * REPLICAS, "{}: by the controller's count", case.name);
     if let (Some(before), Some(after)) = (before, calls(&space)) {
+        println!("{}: as the server counts them", case.name);
         let mut seen = after.done[before.done.len()..].to_vec();
         let mut want: Vec<&str> = case.calls.iter().flat_map(|call| [*call; 2]).collect();
         seen.sort_unstable();
@@ -272,7 +273,6 @@ async fn count(case: Case) {
 #[ignore = "needs a cluster: hack/test api"]
 async fn every_kind_of_update_costs_as_many_writes_as_documented() {
     for case in cases() {
-        println!("{}", case.name);
         count(case).await;
     }
 }
