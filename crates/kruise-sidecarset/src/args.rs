@@ -16,6 +16,11 @@ pub struct Args {
     /// Flags of the roll-out.
     #[command(flatten)]
     pub rollout: RolloutArgs,
+
+    /// Be asked only about pods that some SidecarSet can match. What is asked about follows the SidecarSets a moment later;
+    /// with false every new pod is asked about, as in OpenKruise.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    pub narrow_pod_webhook: bool,
 }
 
 /// Flags of the roll-out.

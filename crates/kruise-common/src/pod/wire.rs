@@ -219,7 +219,7 @@ impl Wire for WirePod {
             meta,
             annotations,
             annotated,
-            phase: phase(status.phase.as_deref()),
+            phase: Phase::read(status.phase.as_deref()),
             reason: status.reason.map(|reason| interner.get(&reason)),
             node: spec.node_name.map(|node| interner.get(&node)),
             containers: interner.containers(&containers),
@@ -270,17 +270,6 @@ fn is_read(key: &str) -> bool {
         keys::LIFECYCLE_TIMESTAMP,
     ]
     .contains(&key)
-}
-
-fn phase(phase: Option<&str>) -> Phase {
-    match phase {
-        Some("Pending") => Phase::Pending,
-        Some("Running") => Phase::Running,
-        Some("Succeeded") => Phase::Succeeded,
-        Some("Failed") => Phase::Failed,
-        None | Some("") => Phase::None,
-        Some(_) => Phase::Unknown,
-    }
 }
 
 impl WireContainer {

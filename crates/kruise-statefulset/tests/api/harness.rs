@@ -96,12 +96,6 @@ impl Space {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         Api::all_with(self.client.clone(), &resource)
     }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The sets.
     pub fn sets(&self) -> Api<DynamicObject> {
         self.api("apps.kruise.io", "v1beta1", "StatefulSet")
