@@ -37,7 +37,9 @@ async fn clean(space: &Space) {
         assert!(gone.is_ok() || gone.is_err_and(|error| error.to_string().contains("NotFound")));
     }
     let all = sets(space, "v1beta1");
-    all.delete_collection(&DeleteParams::default(), &kube::api::ListParams::default()).await.unwrap();
+    all.delete_collection(&DeleteParams::default(), &kube::api::ListParams::default())
+        .await
+        .unwrap();
 }
 
 /// A controller alone on a free port, once the API server asks it.
@@ -47,8 +49,16 @@ async fn alone(space: &Space, gates: &str) -> Controller {
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
     let url = format!("https://{address}");
-    let flags =
-        ["--webhook-url", &url, "--webhook-addr", &address, "--webhook-drain", "1s", "--feature-gates", gates];
+    let flags = [
+        "--webhook-url",
+        &url,
+        "--webhook-addr",
+        &address,
+        "--webhook-drain",
+        "1s",
+        "--feature-gates",
+        gates,
+    ];
     let controller = Controller::start(BINARY, space, &flags).await;
     controller.leads().await;
     controller.until("kruise_webhook_registered", "", |registered| registered > 0.0).await;
@@ -71,15 +81,23 @@ fn fixture(space: &Space, path: &str) -> Value {
     let path = format!("{}/tests/captured/{path}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let text = text
-        .replace("kubernetes.io/metadata.name: cap", &format!("kubernetes.io/metadata.name: {}", space.name))
-        .replace(r#""kubernetes.io/metadata.name":"cap""#, &format!(r#""kubernetes.io/metadata.name":"{}""#, space.name))
+        .replace(
+            "kubernetes.io/metadata.name: cap",
+            &format!("kubernetes.io/metadata.name: {}", space.name),
+        )
+        .replace(
+            r#""kubernetes.io/metadata.name":"cap""#,
+            &format!(r#""kubernetes.io/metadata.name":"{}""#, space.name),
+        )
         .replace("namespace: cap", &format!("namespace: {}", space.name));
     serde_saphyr::from_str(&text).unwrap()
 }
 
 /// A pod as far as injection decides: no names of tokens, no times.
 fn comparable(pod: &Value) -> Value {
-    let token = |item: &Value| item["name"].as_str().is_some_and(|name| name.starts_with("kube-api-access"));
+    let token = |item: &Value| {
+        item["name"].as_str().is_some_and(|name| name.starts_with("kube-api-access"))
+    };
     let mut spec = pod["spec"].clone();
     let lists = ["containers", "initContainers"];
     for list in lists {
@@ -113,14 +131,18 @@ fn comparable(pod: &Value) -> Value {
 async fn captured_manifests_give_what_openkruise_gave() {
     let space = Space::new("inject").await;
     let controller = alone(&space, ALL).await;
-    for (manifest, name) in
-        [("sidecar-full", "full"), ("sidecar-hot", "hot"), ("sidecar-min-v1alpha1", "mini"), ("sidecar-native", "native")]
-    {
+    for (manifest, name) in [
+        ("sidecar-full", "full"),
+        ("sidecar-hot", "hot"),
+        ("sidecar-min-v1alpha1", "mini"),
+        ("sidecar-native", "native"),
+    ] {
         let object = fixture(&space, &format!("in/{manifest}.yaml"));
         let version = object["apiVersion"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
         create(&sets(&space, &version), object).await.unwrap();
         for version in ["v1alpha1", "v1beta1"] {
-            let stored = serde_json::to_value(sets(&space, version).get(name).await.unwrap()).unwrap();
+            let stored =
+                serde_json::to_value(sets(&space, version).get(name).await.unwrap()).unwrap();
             let file = format!("all-gates/1-created/sidecarsets.{version}.{name}.json");
             let theirs = fixture(&space, &file);
             assert_eq!(stored["spec"], theirs["spec"], "{file}");
@@ -162,7 +184,8 @@ async fn only_pods_that_a_set_can_match_are_asked_about() {
         ],
     });
     // A quote is no value of a label, but nothing of a spec may break the condition.
-    let selector: Value = serde_json::from_str(&selector.to_string().replace("x\\\"y", "xy")).unwrap();
+    let selector: Value =
+        serde_json::from_str(&selector.to_string().replace("x\\\"y", "xy")).unwrap();
     let set = json!({
         "apiVersion": "apps.kruise.io/v1alpha1", "kind": "SidecarSet", "metadata": { "name": "narrow" },
         "spec": { "namespace": space.name, "selector": selector, "containers": [{ "name": "s", "image": "s:1" }] },
@@ -183,7 +206,12 @@ async fn only_pods_that_a_set_can_match_are_asked_about() {
     };
     let right = json!({ "app": "web", "on": "1" });
     wait("pods to be injected", || async { (made(right.clone()).await == 2).then_some(()) }).await;
-    let asked = || async { controller.metric("controller_runtime_webhook_requests_total", "/mutate-pod").await.unwrap_or_default() };
+    let asked = || async {
+        controller
+            .metric("controller_runtime_webhook_requests_total", "/mutate-pod")
+            .await
+            .unwrap_or_default()
+    };
     let before = asked().await;
     for labels in [
         Value::Null,
