@@ -17,8 +17,8 @@ pub struct Args {
     #[command(flatten)]
     pub rollout: RolloutArgs,
 
-    /// Register the webhook of pods only for those that some SidecarSet can match; the registration follows the sets. With
-    /// false every pod outside kube-system and the controller's own namespace is asked about.
+    /// Be asked only about pods that some SidecarSet can match. What is asked about follows the SidecarSets a moment later;
+    /// with false every new pod is asked about, as in OpenKruise.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     pub narrow_pod_webhook: bool,
 }

@@ -23,17 +23,16 @@ use kruise_sidecarset::{history_home, watch};
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let own = args.runtime.leader_election_namespace.clone();
-    let options = args.rollout.options();
     let gates = args.runtime.feature_gates;
+    let options = args.rollout.options();
     let name = keys::SIDECARSET_BINARY;
     let mut process = Process::new(args.runtime, name, SidecarSetController::NAME).await?;
     let revisions = match args.rollout.revision_namespace {
         given if !given.is_empty() => given,
         _ => history_home::find(process.client(), &own).await?,
     };
-    if args.narrow_pod_webhook {
-        process.hooks_depend_on(&SIDECAR_SET);
-    }
+    // Which pods the API server asks about follows from the sets.
+    process.hooks_depend_on(&SIDECAR_SET);
     let pods = process.watch::<WirePod>(watch::pod);
     let by_namespace = pods.clone();
     let caches = Caches {
@@ -44,26 +43,28 @@ async fn main() -> anyhow::Result<()> {
         pods,
         revision_namespace: revisions.into(),
     };
-    let configurations = process.watch_in::<WireConfiguration>(&own, |_| Vec::new());
+    let sets = caches.sets.clone();
     process.answer_reviews(Arc::new(Webhook {
         gates,
         caches: webhook::Caches {
-            sets: caches.sets.clone(),
+            sets: sets.clone(),
             namespaces: caches.namespaces.clone(),
             revisions: caches.revisions.clone(),
-            configurations,
+            configurations: process.watch_in::<WireConfiguration>(&own, |_: &_| Vec::new()),
         },
         own_namespace: own,
         narrow: args.narrow_pod_webhook,
         now,
-        lot: rand::random::<f64>,
+        lot: rand::random,
     }));
-    let sets = caches.sets.clone();
     process.run(SidecarSetController::new(caches, options), move || sets.keys()).await?;
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the clock that admission is given")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock of admission: versions of hot upgrades are times"
+)]
 fn now() -> Timestamp {
     Timestamp::now()
 }

@@ -52,6 +52,8 @@ fn same(old: &Pod, new: &Pod) -> bool {
     old.meta.uid == new.meta.uid
         && old.meta.deleted == new.meta.deleted
         && old.meta.labels == new.meta.labels
+        // Who would make it again, if it is to be evicted.
+        && old.meta.owners == new.meta.owners
         && old.annotations == new.annotations
         && old.phase == new.phase
         && old.ready() == new.ready()

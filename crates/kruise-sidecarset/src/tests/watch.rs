@@ -53,6 +53,10 @@ fn what_no_set_looks_at_concerns_nobody() {
     for (path, value) in [
         ("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z")),
         ("/metadata/labels", json!({ "app": "other" })),
+        (
+            "/metadata/ownerReferences",
+            json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "r" }]),
+        ),
         ("/status/phase", json!("Failed")),
         ("/status/conditions", json!([])),
         ("/status/containerStatuses/0/containerID", json!("c://2")),
