@@ -53,7 +53,6 @@ async fn main() -> anyhow::Result<()> {
             revisions: caches.revisions.clone(),
             configurations,
         },
-        revision_namespace: caches.revision_namespace.clone(),
         own_namespace: own,
         narrow: args.narrow_pod_webhook,
         now,

@@ -39,8 +39,6 @@ pub struct Webhook {
     pub gates: FeatureGates,
     /// What is in the cluster.
     pub caches: Caches,
-    /// Namespace in which revisions are kept.
-    pub revision_namespace: Arc<str>,
     /// Namespace of the controller, whose pods are never asked about.
     pub own_namespace: String,
     /// Only pods that some set can match are asked about.
@@ -204,9 +202,9 @@ impl Webhook {
         inject(&raw, &chosen, Settings { now: (self.now)(), sorted: self.gates.sorted_sidecars })
     }
 
-    /// Revisions whose names begin like the set's.
+    /// Revisions that bear the set's name.
     fn revisions(&self, set: &str) -> Vec<Arc<Revision>> {
-        self.caches.revisions.with_prefix(&self.revision_namespace, set)
+        self.caches.revisions.in_group(set)
     }
 
     /// Rules of a set (VAL-1…VAL-75).

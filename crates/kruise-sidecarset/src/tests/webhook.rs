@@ -34,7 +34,6 @@ fn webhook(sets: &[Value], gates: &str) -> Webhook {
     Webhook {
         gates: gates.parse().unwrap_or_else(|_| FeatureGates::default()),
         caches,
-        revision_namespace: "kruise-system".into(),
         own_namespace: "kruise-system".to_owned(),
         narrow: true,
         now,
