@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::meta::Owner;
-use crate::pod::Container;
+use crate::pod::{Container, Resources};
 
 /// Shared values. What no record uses any more is dropped as the pools grow.
 #[derive(Debug, Default)]
@@ -15,6 +15,7 @@ pub struct Interner {
     lists: Pool<[Arc<str>]>,
     owners: Pool<[Owner]>,
     containers: Pool<[Container]>,
+    resources: Pool<Resources>,
 }
 
 impl Interner {
@@ -37,6 +38,11 @@ impl Interner {
     /// The shared copy of these containers.
     pub fn containers(&self, containers: &[Container]) -> Arc<[Container]> {
         self.containers.get(containers, Arc::from)
+    }
+
+    /// The shared copy of these resources.
+    pub fn resources(&self, resources: &Resources) -> Arc<Resources> {
+        self.resources.get(resources, |resources| Arc::new(resources.clone()))
     }
 
     /// How many strings are held.

@@ -43,6 +43,17 @@ pub static SIDECAR_SET: Kind =
 pub static NAMESPACE: Kind =
     Kind { group: "", version: "v1", kind: "Namespace", plural: "namespaces" };
 
+/// A storage class; cluster-scoped.
+pub static STORAGE_CLASS: Kind =
+    Kind { group: "storage.k8s.io", version: "v1", kind: "StorageClass", plural: "storageclasses" };
+/// An order to pull an image ahead; served only where OpenKruise's daemon is installed.
+pub static IMAGE_PULL_JOB: Kind = Kind {
+    group: "apps.kruise.io",
+    version: "v1beta1",
+    kind: "ImagePullJob",
+    plural: "imagepulljobs",
+};
+
 impl Kind {
     /// `group/version`, or just the version for core kinds.
     pub fn api_version(&self) -> String {

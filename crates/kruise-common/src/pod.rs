@@ -42,6 +42,8 @@ pub struct Pod {
     pub conditions: Box<[Condition]>,
     /// Container statuses in stored order.
     pub statuses: Box<[ContainerStatus]>,
+    /// Generation that the kubelet's status goes by; 0 if it does not say.
+    pub observed_generation: i64,
     /// Statuses of init containers that go on running, of pods that a SidecarSet injected.
     pub native_statuses: Box<[ContainerStatus]>,
     /// The highest restart count of a container: of the ordinary ones, and of init containers that go on running.
@@ -77,8 +79,59 @@ pub struct Container {
     pub image: Arc<str>,
     /// Launch priority, if a barrier env names one (`inplace.md` §6.3).
     pub priority: Option<i32>,
+    /// CPU and memory as written in the spec.
+    pub resources: Resources,
+    /// Resources (`cpu`, `memory`) whose change restarts the container.
+    pub restarts_for: Box<[Arc<str>]>,
+    /// Env that is read from the Pod's own labels and annotations, in spec order.
+    pub env: Box<[MetadataEnv]>,
     /// Whether it is an init container that goes on running (`restartPolicy: Always`).
     pub native: bool,
+}
+
+/// CPU and memory of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Resources {
+    /// Limits.
+    pub limits: Amounts,
+    /// Requests.
+    pub requests: Amounts,
+}
+
+/// Quantities as they are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Amounts {
+    /// CPU.
+    pub cpu: Option<Arc<str>>,
+    /// Memory.
+    pub memory: Option<Arc<str>>,
+}
+
+impl Resources {
+    /// What `limits` or `requests` say of `cpu` or `memory`.
+    pub fn get(&self, part: &str, resource: &str) -> Option<&str> {
+        let amounts = match part {
+            "limits" => &self.limits,
+            "requests" => &self.requests,
+            _ => return None,
+        };
+        match resource {
+            "cpu" => amounts.cpu.as_deref(),
+            "memory" => amounts.memory.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// An env of a container that is read from the Pod's metadata (`inplace.md` §11.3).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MetadataEnv {
+    /// Name of the env.
+    pub name: Arc<str>,
+    /// Whether an annotation is read, and no label.
+    pub annotation: bool,
+    /// Key of the label or annotation.
+    pub key: Arc<str>,
 }
 
 /// A Pod condition.
@@ -113,6 +166,8 @@ pub struct ContainerStatus {
     pub started_at: Option<Moment>,
     /// Why it waits, empty if it does not.
     pub waiting: Arc<str>,
+    /// CPU and memory that it runs with; `None` if the kubelet does not say.
+    pub resources: Option<Arc<Resources>>,
 }
 
 /// Whether a Pod has been ready long enough.

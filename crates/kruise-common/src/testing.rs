@@ -3,6 +3,8 @@
 //!
 //! Not here: anything a controller needs to work. `crates/*/tests/api*.rs` compare it with a real API server.
 
+#[cfg(feature = "runtime")]
+pub mod cluster;
 pub mod drive;
 mod merge;
 pub mod mirror;

@@ -151,6 +151,11 @@ impl Write {
         Self::json_on(kind, meta, Some("status"), operations)
     }
 
+    /// Like [`Write::json`], on the subresource that changes CPU and memory of a running pod.
+    pub fn json_resize(kind: &'static Kind, meta: &Meta, operations: Operations) -> Self {
+        Self::json_on(kind, meta, Some("resize"), operations)
+    }
+
     fn json_on(
         kind: &'static Kind,
         meta: &Meta,
@@ -263,6 +268,8 @@ pub struct WriteError {
     pub message: String,
     /// The server's demand to wait, in seconds.
     pub retry_after: Option<u32>,
+    /// What was to be written, set by whoever executes an action: an action may have several writes.
+    pub target: Option<(&'static Kind, ObjectKey)>,
 }
 
 /// Categories of failed writes: metric label, log field and retry class.
@@ -328,8 +335,13 @@ impl fmt::Display for Category {
 }
 
 impl WriteError {
+    /// The same, with what `write` was about.
+    pub fn of(self, write: &Write) -> Self {
+        Self { target: Some((write.kind, write.key.clone())), ..self }
+    }
+
     /// An error of `category` with `message`.
     pub fn new(category: Category, message: impl Into<String>) -> Self {
-        Self { category, message: message.into(), retry_after: None }
+        Self { category, message: message.into(), retry_after: None, target: None }
     }
 }

@@ -1,22 +1,24 @@
 //! Starts an in-place update at the minimum of writes (§5, §6, §22):
-//! ① the pod leaves traffic (status), ② image, revision label and state in one patch (spec).
-//! A metadata-only change needs ② alone; with a grace period ② is sent later by `refresh`.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! ① the pod leaves traffic (status), ② image, revision label and state in one patch (spec), before it the resize.
+//! What restarts no container needs no ①; with a grace period ② is sent later by `refresh`.
 
 use jiff::Timestamp;
 use kruise_api::keys;
-use kruise_api::shared::inplace::{Batch, GraceState, LastStatus, PreCheck, UpdateState, rfc3339};
+use kruise_api::shared::inplace::{Batch, GraceState, UpdateState, rfc3339};
 use kruise_common::kind::POD;
-use kruise_common::pod::{ContainerStatus, Pod};
+use kruise_common::pod::Pod;
 use kruise_common::write::{Operations, Write};
 
+use crate::batch::next_batch;
 use crate::conditions;
 use crate::diff::{Change, MetadataChange, NotInPlace};
+use crate::hash;
 use crate::lifecycle;
 use crate::metadata;
-use crate::progress::{has_next, restarted, same_image};
-use crate::state::{grace_state, grace_test, state_test, update_state};
+use crate::progress::{batched, env, has_next, image, resized};
+use crate::resize::{self, Resize};
+use crate::state::{drop_grace, grace_test, state_test, store, update_state};
+use crate::work::{Work, pending, values};
 
 /// Where an update goes, and how.
 #[derive(Clone, Copy, Debug)]
@@ -27,82 +29,94 @@ pub struct Target<'a> {
     pub grace_seconds: i32,
 }
 
-/// The writes that start moving `pod` to the target.
-pub fn begin(
-    pod: &Pod,
-    change: &Change,
-    target: &Target<'_>,
-    now: Timestamp,
-) -> Result<Vec<Write>, NotInPlace> {
-    if !change.env_readers.is_empty() {
-        let containers = change.env_readers.iter().cloned().collect::<Vec<_>>().join(", ");
-        return Err(NotInPlace::NoDaemon { containers });
+/// Whether `pod` can take the change where it is. What depends on the templates alone, [`crate::diff`] has said.
+pub fn check(pod: &Pod, change: &Change) -> Result<(), NotInPlace> {
+    let (_, work) = pending(pod, change);
+    if !work.env.is_empty() && !pod.gated_by(keys::INPLACE_UPDATE_READY) {
+        // The daemon restarts only what is out of traffic (§20).
+        let problem = format!("has no readiness gate {}", keys::INPLACE_UPDATE_READY);
+        return Err(NotInPlace::Pod { problem });
     }
-    let images = pending_images(pod, &change.images);
-    let metadata = pending_metadata(pod, &change.metadata);
-    let gated = pod.gated_by(keys::INPLACE_UPDATE_READY);
-    // Without the gate nobody would wait for the end of the grace period.
-    if target.grace_seconds > 0 && !images.is_empty() && gated {
-        return Ok(vec![begin_grace(pod, &metadata, images, target, now)?]);
+    let report = hash::report(pod);
+    let reported = |name: &str| {
+        let found = pod.status(name).and_then(|(_, status)| hash::of(report.as_ref()?, status));
+        found.is_some_and(|found| found.hashes.extracted_env_from_metadata_hash != 0)
+    };
+    let unknown: Vec<&str> =
+        work.env.keys().map(String::as_str).filter(|name| !reported(name)).collect();
+    if !unknown.is_empty() {
+        return Err(NotInPlace::NoDaemon { containers: unknown.join(", ") });
     }
+    resize::check(pod, &work.resources)
+}
+
+/// The writes that start moving `pod` to the target. [`check`] has allowed it.
+pub fn begin(pod: &Pod, change: &Change, target: &Target<'_>, now: Timestamp) -> Vec<Write> {
+    let (metadata, work) = pending(pod, change);
+    // Without the gate nobody would notice, and nobody would wait for the end of a grace period.
+    let drains = work.restarts(pod) && pod.gated_by(keys::INPLACE_UPDATE_READY);
     let mut state = UpdateState {
         revision: target.revision.to_owned(),
         update_timestamp: rfc3339(now),
-        update_images: !images.is_empty(),
+        update_images: !work.images.is_empty(),
+        update_env_from_metadata: !work.env.is_empty(),
+        update_resources: !work.resources.is_empty(),
         ..UpdateState::default()
     };
-    let operations = start(pod, as_planned(pod), target.revision, now);
+    carry_over(pod, &mut state);
+    let busy = work.restarts(pod) || !state.container_batches_record.is_empty();
+    let operations = start(pod, as_planned(pod), (target.revision, busy), now);
+    if target.grace_seconds > 0 && drains {
+        let grace = grace(&metadata, &work, target);
+        let operations = drop_grace(pod, store(pod, operations, &state))
+            .add(&["metadata", "annotations", keys::INPLACE_UPDATE_GRACE], grace);
+        return vec![Write::json_status(&POD, &pod.meta, drain(pod, operations, now))];
+    }
     let operations = metadata::apply(pod, operations, &metadata);
-    let operations = next_batch(pod, operations, &mut state, images, now);
-    let operations = drop_grace(pod, store(pod, operations, &state));
-    let spec = Write::json(&POD, &pod.meta, operations);
-    if state.container_batches_record.iter().all(|batch| batch.containers.is_empty()) {
-        return Ok(vec![spec]);
-    }
+    let mut batch = next_batch(pod, operations, &mut state, work, now);
+    batch.operations = drop_grace(pod, batch.operations);
     let status =
-        gated.then(|| Write::json_status(&POD, &pod.meta, drain(pod, as_planned(pod), now)));
-    Ok(status.into_iter().chain([spec]).collect())
+        drains.then(|| Write::json_status(&POD, &pod.meta, drain(pod, as_planned(pod), now)));
+    status.into_iter().chain(batch.writes(pod)).collect()
 }
 
-/// Images still to be set: those of the change, and those that an earlier, unfinished update has not set yet (W7).
-/// Containers that the pod does not have, or that have the image, drop out.
-fn pending_images(pod: &Pod, images: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let mut all = BTreeMap::new();
-    if let Ok(Some(grace)) = grace_state(pod) {
-        all.extend(grace.container_images);
+/// Keeps the evidence that an earlier update still waits for: whatever the new one changes, the pod is finished only when
+/// both are. Its annotation alone remembers, for the new one overwrites it.
+fn carry_over(pod: &Pod, state: &mut UpdateState) {
+    let Ok(Some(old)) = update_state(pod) else { return };
+    let mut kept: Vec<&str> = Vec::new();
+    for (name, last) in old.last_container_statuses.iter().flatten() {
+        if pod.container(name).is_some() && image(pod, &old, name, last).is_some() {
+            let recorded = state.last_container_statuses.get_or_insert_default();
+            recorded.insert(name.clone(), last.clone());
+            state.update_images = true;
+            kept.push(name);
+        }
     }
-    if let Ok(Some(state)) = update_state(pod) {
-        all.extend(state.next_container_images);
+    for name in batched(&old) {
+        if env(pod, &old, name).is_some() {
+            state.update_env_from_metadata = true;
+            kept.push(name);
+        }
     }
-    all.extend(images.clone());
-    not_set(pod, all)
-}
-
-/// Without images that the pod has and containers that it lacks: nothing would restart for them.
-pub(crate) fn not_set(pod: &Pod, mut images: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    images.retain(|name, image| {
-        pod.container(name).is_some_and(|(_, container)| *container.image != **image)
-    });
-    images
-}
-
-/// Metadata still to be changed: that of the change, and what an earlier, unfinished update has not brought yet (W7).
-fn pending_metadata(pod: &Pod, change: &MetadataChange) -> MetadataChange {
-    let grace = grace_state(pod).ok().flatten().unwrap_or_default();
-    let mut all = metadata::planned(&grace).unwrap_or_default();
-    let state = update_state(pod).ok().flatten().unwrap_or_default();
-    metadata::add_read_by_env(&mut all, &state.next_container_ref_metadata);
-    all.labels.extend(change.labels.clone());
-    all.annotations.extend(change.annotations.clone());
-    supersede(&mut all.finalizers_added, &change.finalizers_added, &change.finalizers_removed);
-    supersede(&mut all.finalizers_removed, &change.finalizers_removed, &change.finalizers_added);
-    all
-}
-
-/// Adds what is `new` to a list and takes out what is `undone`.
-fn supersede(list: &mut Vec<String>, new: &[String], undone: &[String]) {
-    list.retain(|item| !undone.contains(item) && !new.contains(item));
-    list.extend_from_slice(new);
+    for name in resized(&old) {
+        let asked = old.container_resources.get(name);
+        if resize::missing(pod, name, asked).is_some() {
+            state.update_resources = true;
+            kept.push(name);
+            if let Some(asked) = asked {
+                state.container_resources.insert(name.to_owned(), asked.clone());
+            }
+        }
+    }
+    for batch in &old.container_batches_record {
+        let containers = batch.containers.iter().filter(|name| kept.contains(&name.as_str()));
+        let containers: Vec<String> = containers.cloned().collect();
+        if !containers.is_empty() {
+            let timestamp = batch.timestamp.clone();
+            state.container_batches_record.push(Batch { timestamp, containers });
+        }
+    }
 }
 
 /// ①: the gate falls, and `Ready` with it.
@@ -123,122 +137,36 @@ fn as_planned(pod: &Pod) -> Operations {
     grace_test(pod, operations)
 }
 
-/// Label changes with which every update of a pod begins.
-fn start(pod: &Pod, mut operations: Operations, revision: &str, now: Timestamp) -> Operations {
+/// Label changes with which every update of a pod begins. One that is over with its own writes leaves the lifecycle
+/// state of a pod that no hook holds.
+fn start(
+    pod: &Pod,
+    mut operations: Operations,
+    (revision, busy): (&str, bool),
+    now: Timestamp,
+) -> Operations {
     operations = metadata::with_labels(pod, operations);
     operations = metadata::with_annotations(pod, operations)
         .add(&["metadata", "labels", keys::CONTROLLER_REVISION_HASH], revision);
-    // Pods without a state never get one (IP-19).
-    if lifecycle::state(pod).is_empty() {
-        return operations;
-    }
-    operations
-        .add(&["metadata", "labels", keys::LIFECYCLE_STATE], "Updating")
-        .add(&["metadata", "annotations", keys::LIFECYCLE_TIMESTAMP], rfc3339(now))
-}
-
-/// Sets the images of the next batch: containers without a launch priority and those of the highest (§6). Each
-/// container is tested to be the one that was seen, up to the image ID that is recorded as evidence.
-pub(crate) fn next_batch(
-    pod: &Pod,
-    mut operations: Operations,
-    state: &mut UpdateState,
-    images: BTreeMap<String, String>,
-    now: Timestamp,
-) -> Operations {
-    let priority = |name: &str| pod.container(name).and_then(|(_, container)| container.priority);
-    let highest = images.keys().filter_map(|name| priority(name)).max();
-    let mut batch = BTreeSet::new();
-    state.next_container_images = BTreeMap::new();
-    for (name, image) in images {
-        if priority(&name).is_some_and(|priority| Some(priority) != highest) {
-            state.next_container_images.insert(name, image);
-            continue;
-        }
-        let Some((index, container)) = pod.container(&name) else { continue };
-        let at = index.to_string();
-        let path = |member| ["spec", "containers", &at, member];
-        operations =
-            operations.test(&path("name"), name.as_str()).test(&path("image"), &*container.image);
-        if let Some((position, status)) = pod.status(&name) {
-            let position = position.to_string();
-            let path = |member| ["status", "containerStatuses", &position, member];
-            operations = operations
-                .test(&path("name"), name.as_str())
-                .test(&path("imageID"), &*status.image_id);
-            let container_id = if comes_back(pod, status, &image) {
-                String::new()
-            } else {
-                status.container_id.to_string()
-            };
-            let last = LastStatus { image_id: status.image_id.to_string(), container_id };
-            let recorded = state.last_container_statuses.get_or_insert_default();
-            recorded.entry(name.clone()).or_insert(last);
-        }
-        operations = operations.replace(&path("image"), image);
-        batch.insert(name);
-    }
-    let containers: Vec<String> = batch.into_iter().collect();
-    state.pre_check_before_next = (!state.next_container_images.is_empty())
-        .then(|| PreCheck { containers_required_ready: containers.clone() });
-    state.container_batches_record.push(Batch { timestamp: rfc3339(now), containers });
-    operations
-}
-
-/// Whether a container gets the image back that it runs, before the kubelet acted on the last update: the kubelet may
-/// see only the second change and keep the container, so another container ID must not be waited for (W27).
-fn comes_back(pod: &Pod, status: &ContainerStatus, image: &str) -> bool {
-    let Ok(Some(state)) = update_state(pod) else { return false };
-    let last = state.last_container_statuses.as_ref().and_then(|all| all.get(&*status.name));
-    last.is_some_and(|last| !restarted(pod, status, last, &state))
-        && same_image(image, &status.image)
-}
-
-/// Writes the state annotation; its legacy form goes (§2).
-pub(crate) fn store(pod: &Pod, operations: Operations, state: &UpdateState) -> Operations {
-    let text = serde_json::to_string(state).unwrap_or_default();
-    let operations = operations.add(&["metadata", "annotations", keys::INPLACE_UPDATE_STATE], text);
-    match pod.annotations.get(keys::INPLACE_UPDATE_STATE_LEGACY) {
-        Some(_) => {
-            operations.remove(&["metadata", "annotations", keys::INPLACE_UPDATE_STATE_LEGACY])
-        }
-        None => operations,
+    match (lifecycle::state(pod), busy) {
+        // Pods without a state never get one (IP-19).
+        ("", _) | ("Normal" | "PreparingNormal", false) => operations,
+        _ => operations
+            .add(&["metadata", "labels", keys::LIFECYCLE_STATE], "Updating")
+            .add(&["metadata", "annotations", keys::LIFECYCLE_TIMESTAMP], rfc3339(now)),
     }
 }
 
-/// Removes the grace annotations that are on the pod.
-pub(crate) fn drop_grace(pod: &Pod, operations: Operations) -> Operations {
-    let keys = [keys::INPLACE_UPDATE_GRACE, keys::INPLACE_UPDATE_GRACE_LEGACY];
-    let there = keys.into_iter().filter(|key| pod.annotations.get(key).is_some());
-    there.fold(operations, |operations, key| operations.remove(&["metadata", "annotations", key]))
-}
-
-/// ① with a grace period: conditions, labels, state and the plan itself in one write, so that a restart of the
-/// controller finds everything on the pod.
-fn begin_grace(
-    pod: &Pod,
-    metadata: &MetadataChange,
-    images: BTreeMap<String, String>,
-    target: &Target<'_>,
-    now: Timestamp,
-) -> Result<Write, NotInPlace> {
-    let unreadable = |error: serde_json::Error| NotInPlace::Pod { problem: error.to_string() };
-    let state = UpdateState {
-        revision: target.revision.to_owned(),
-        update_timestamp: rfc3339(now),
-        update_images: !images.is_empty(),
-        ..UpdateState::default()
-    };
+/// The plan that waits for the end of a grace period: a restart of the controller finds everything on the pod.
+fn grace(metadata: &MetadataChange, work: &Work, target: &Target<'_>) -> String {
     let grace = GraceState {
         revision: target.revision.to_owned(),
-        container_images: images,
+        container_images: work.images.clone(),
+        container_ref_metadata: values(&work.env, metadata::env_value),
+        container_resources: values(&work.resources, Resize::value),
         meta_data_patch: metadata::patch(metadata),
+        update_env_from_metadata: !work.env.is_empty(),
         grace_seconds: target.grace_seconds,
-        ..GraceState::default()
     };
-    let text = serde_json::to_string(&grace).map_err(unreadable)?;
-    let operations = start(pod, as_planned(pod), target.revision, now);
-    let operations = drop_grace(pod, store(pod, operations, &state))
-        .add(&["metadata", "annotations", keys::INPLACE_UPDATE_GRACE], text);
-    Ok(Write::json_status(&POD, &pod.meta, drain(pod, operations, now)))
+    serde_json::to_string(&grace).unwrap_or_default()
 }

@@ -6,9 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use kruise_api::keys;
 use kruise_api::raw::RawJson;
 use kruise_common::history::{encode, template_of};
 use serde_json::{Map, Value};
+
+use crate::resize::{self, Resize};
 
 /// What differs between two revisions, all of it changeable in place.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,8 +20,27 @@ pub struct Change {
     pub images: BTreeMap<String, String>,
     /// Changed template metadata.
     pub metadata: MetadataChange,
-    /// Containers whose env reads a changed label or annotation: they must be restarted by the node daemon.
-    pub env_readers: BTreeSet<String>,
+    /// By container, new labels and annotations that its env reads: it must be restarted by the node daemon. They are not
+    /// in `metadata`.
+    pub env: BTreeMap<String, EnvMetadata>,
+    /// New CPU and memory by container.
+    pub resources: BTreeMap<String, Resize>,
+}
+
+/// Labels and annotations that env of a container reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EnvMetadata {
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl EnvMetadata {
+    /// Whether nothing is read.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.annotations.is_empty()
+    }
 }
 
 /// Changed template metadata; `None` removes a key.
@@ -39,6 +61,8 @@ pub struct MetadataChange {
 pub struct DiffOptions {
     /// Metadata that env reads may change; the daemon restarts the readers.
     pub env_from_metadata: bool,
+    /// CPU and memory of containers that have both versions of an entry.
+    pub vertical_scaling: bool,
 }
 
 /// Why a change cannot be applied in place.
@@ -59,6 +83,13 @@ pub enum NotInPlace {
         /// The containers.
         containers: String,
     },
+    /// The kubelet does not say what a container runs with, so it cannot resize.
+    NoResize {
+        /// The container.
+        container: String,
+    },
+    /// The class of service would change, which no resize may do.
+    Qos,
     /// The pod lacks what the update needs.
     Pod {
         /// What.
@@ -75,6 +106,10 @@ impl fmt::Display for NotInPlace {
                 f,
                 "env of {containers} reads changed metadata, and no kruise-daemon reports on this node"
             ),
+            Self::NoResize { container } => {
+                write!(f, "the kubelet cannot resize: it reports no resources of {container}")
+            }
+            Self::Qos => f.write_str("the QoS class of the pod would change"),
             Self::Pod { problem } => f.write_str(problem),
         }
     }
@@ -90,7 +125,7 @@ impl Change {
 
     /// Whether no container is touched: one write, nobody is drained (§22.1).
     pub fn is_metadata_only(&self) -> bool {
-        self.images.is_empty() && self.env_readers.is_empty()
+        self.images.is_empty() && self.env.is_empty() && self.resources.is_empty()
     }
 }
 
@@ -108,14 +143,26 @@ pub fn diff(old: &RawJson, new: &RawJson, options: &DiffOptions) -> Result<Chang
         return Err(NotInPlace::Changed { path: "spec.containers".to_owned() });
     }
     let mut change = Change { metadata, ..Change::default() };
-    for (index, (old, new)) in old_list.into_iter().zip(&new_list).enumerate() {
+    for (index, (old, new)) in old_list.iter().zip(&new_list).enumerate() {
         let path = format!("spec.containers[{index}]");
-        compare_container(&mut change, old, new, &path)?;
+        compare_container(&mut change, (old.clone(), new), options, &path)?;
+    }
+    if !change.resources.is_empty() {
+        let init: Vec<&Value> =
+            new.get("initContainers").and_then(Value::as_array).into_iter().flatten().collect();
+        let all = |list| init.iter().copied().chain(list).collect::<Vec<&Value>>();
+        if !resize::same_qos(&all(old_list.iter()), &all(new_list.iter())) {
+            return Err(NotInPlace::Qos);
+        }
     }
     if options.env_from_metadata {
-        for container in &new_list {
-            note_env_reader(&mut change, &old_metadata, container);
+        let env = new_list.iter().map(|container| reads(&change, &old_metadata, container));
+        let env: BTreeMap<_, _> = env.filter(|(_, read)| !read.is_empty()).collect();
+        for read in env.values() {
+            change.metadata.labels.retain(|key, _| !read.labels.contains_key(key));
+            change.metadata.annotations.retain(|key, _| !read.annotations.contains_key(key));
         }
+        change.env = env;
     }
     Ok(change)
 }
@@ -155,8 +202,8 @@ fn first_difference(a: &Map<String, Value>, b: &Map<String, Value>, path: &str) 
 
 fn compare_container(
     change: &mut Change,
-    mut old: Value,
-    new: &Value,
+    (mut old, new): (Value, &Value),
+    options: &DiffOptions,
     path: &str,
 ) -> Result<(), NotInPlace> {
     let image =
@@ -172,6 +219,14 @@ fn compare_container(
             old.insert("image".to_owned(), image.clone());
         }
         change.images.insert(name.to_owned(), after);
+    }
+    if options.vertical_scaling
+        && let (Some(before), Some(after)) = (old.get_mut("resources"), new.get("resources"))
+        && let Some(resize) = Resize::between(before, after)
+        && !resize.is_empty()
+    {
+        before.clone_from(after);
+        change.resources.insert(name.to_owned(), resize);
     }
     match (&old, new) {
         (Value::Object(old), Value::Object(new)) => match first_difference(old, new, path) {
@@ -230,29 +285,36 @@ fn pairs_change(
         .collect()
 }
 
-/// Notes the container if its env reads a label or annotation that was added or changed; a removed key restarts nobody,
+/// What env of a container reads of labels and annotations that were added or changed; a removed key restarts nobody,
 /// nor does a map that was absent altogether (§4.1).
-fn note_env_reader(change: &mut Change, old_metadata: &Map<String, Value>, container: &Value) {
+fn reads(
+    change: &Change,
+    old_metadata: &Map<String, Value>,
+    container: &Value,
+) -> (String, EnvMetadata) {
     let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+    let mut read = EnvMetadata::default();
     let env = container.get("env").and_then(Value::as_array);
-    let reads_changed = |entry: &Value| {
-        let excluded = ["SIDECARSET_VERSION", "SIDECARSET_VERSION_ALT"];
-        let env_name = entry.get("name").and_then(Value::as_str).unwrap_or_default();
+    for entry in env.into_iter().flatten() {
+        let text = |member: &str| entry.get(member).and_then(Value::as_str).unwrap_or_default();
+        let excluded = [keys::SIDECARSET_VERSION_ENV, keys::SIDECARSET_VERSION_ALT_ENV];
         let path = entry.pointer("/valueFrom/fieldRef/fieldPath").and_then(Value::as_str);
-        let Some((map, key)) = path.and_then(subscript).filter(|_| !excluded.contains(&env_name))
-        else {
-            return false;
+        let Some((map, key)) = path.and_then(subscript) else { continue };
+        if excluded.contains(&text("name")) || !text("value").is_empty() {
+            continue;
+        }
+        let (member, changed, into) = match map {
+            "metadata.labels" => ("labels", &change.metadata.labels, &mut read.labels),
+            "metadata.annotations" => {
+                ("annotations", &change.metadata.annotations, &mut read.annotations)
+            }
+            _ => continue,
         };
-        let (member, changed) = match map {
-            "metadata.labels" => ("labels", &change.metadata.labels),
-            "metadata.annotations" => ("annotations", &change.metadata.annotations),
-            _ => return false,
-        };
-        old_metadata.contains_key(member) && changed.get(key).is_some_and(Option::is_some)
-    };
-    if env.into_iter().flatten().any(reads_changed) {
-        change.env_readers.insert(name.to_owned());
+        if let (true, Some(Some(value))) = (old_metadata.contains_key(member), changed.get(key)) {
+            into.insert(key.to_owned(), value.clone());
+        }
     }
+    (name.to_owned(), read)
 }
 
 /// `path['key']` in its two parts.

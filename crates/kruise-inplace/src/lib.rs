@@ -4,14 +4,20 @@
 //! update, [`progress`] says whether it is finished, [`refresh`] is the upkeep of a pod between and after
 //! updates, [`lifecycle`] is the state machine of hooks. No client, no clock: time is an argument.
 
+mod batch;
 pub mod begin;
 mod conditions;
 pub mod diff;
+mod hash;
 pub mod lifecycle;
 mod metadata;
 pub mod progress;
 pub mod refresh;
+mod resize;
 mod state;
+mod work;
+
+pub use resize::Resize;
 
 #[cfg(test)]
 mod tests;

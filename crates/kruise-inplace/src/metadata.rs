@@ -1,16 +1,13 @@
 //! Changed metadata: as JSON Patch operations that hold whatever else is on the live object, and as it waits in the
 //! record of a grace period (§3.2).
 
-use std::collections::BTreeMap;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use kruise_api::shared::inplace::GraceState;
 use kruise_common::pod::Pod;
 use kruise_common::write::Operations;
 use serde_json::{Map, Value, json};
 
-use crate::diff::MetadataChange;
+use crate::diff::{EnvMetadata, MetadataChange};
 
 /// Makes sure that `metadata.annotations` exists; a pod that was seen without any is tested to have none still.
 pub(crate) fn with_annotations(pod: &Pod, operations: Operations) -> Operations {
@@ -88,20 +85,22 @@ pub(crate) fn patch(change: &MetadataChange) -> String {
     STANDARD.encode(patch.to_string())
 }
 
-/// What metadata a grace period is to bring, whoever stored it: the reverse of [`patch`], and what OpenKruise stores
-/// apart because env reads it (§6.8).
-pub(crate) fn planned(grace: &GraceState) -> Result<MetadataChange, String> {
-    let mut change = read_patch(&grace.meta_data_patch)?;
-    add_read_by_env(&mut change, &grace.container_ref_metadata);
-    Ok(change)
+/// Reads what env reads, as an annotation holds it (§3.1).
+pub(crate) fn read_by_env(metadata: &Value) -> EnvMetadata {
+    let kept = |map| pairs(metadata, map).filter_map(|(key, value)| Some((key, value?))).collect();
+    EnvMetadata { labels: kept("labels"), annotations: kept("annotations") }
 }
 
-/// Adds metadata that env reads, by container; it is the pod's nevertheless.
-pub(crate) fn add_read_by_env(change: &mut MetadataChange, read: &BTreeMap<String, Value>) {
-    for metadata in read.values() {
-        change.labels.extend(pairs(metadata, "labels"));
-        change.annotations.extend(pairs(metadata, "annotations"));
+/// What env reads, as OpenKruise stores it: a Go ObjectMeta.
+pub(crate) fn env_value(read: &EnvMetadata) -> Value {
+    let mut meta = Map::new();
+    meta.insert("creationTimestamp".to_owned(), Value::Null);
+    for (map, pairs) in [("labels", &read.labels), ("annotations", &read.annotations)] {
+        if !pairs.is_empty() {
+            meta.insert(map.to_owned(), json!(pairs));
+        }
     }
+    Value::Object(meta)
 }
 
 /// The pairs of a map in `metadata`; null removes a key.
@@ -113,7 +112,8 @@ fn pairs<'a>(
     map.into_iter().flatten().map(|(key, value)| (key.clone(), value.as_str().map(str::to_owned)))
 }
 
-fn read_patch(base64: &str) -> Result<MetadataChange, String> {
+/// Reads the metadata that waits for the end of a grace period, whoever stored it: the reverse of [`patch`].
+pub(crate) fn read_patch(base64: &str) -> Result<MetadataChange, String> {
     if base64.is_empty() {
         return Ok(MetadataChange::default());
     }

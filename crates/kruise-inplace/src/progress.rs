@@ -2,12 +2,15 @@
 //!
 //! Only containers that the update named are looked at: a sidecar in transition is somebody else's business (§18.6).
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
 use kruise_api::shared::inplace::{LastStatus, UpdateState};
 use kruise_common::pod::{ContainerStatus, Pod};
 
+use crate::hash;
+use crate::resize;
 use crate::state::{grace_state, update_state};
 
 /// How far an in-place update is.
@@ -38,6 +41,28 @@ pub enum Missing {
         /// Container.
         container: String,
     },
+    /// A container runs the image of an update that another one has overtaken; it is about to be restarted again (W27).
+    Superseded {
+        /// Container.
+        container: String,
+    },
+    /// Env of a container is older than the metadata that it reads.
+    Env {
+        /// Container.
+        container: String,
+    },
+    /// CPU and memory of a container are not yet what was asked for.
+    Resize {
+        /// Container.
+        container: String,
+        /// What the kubelet says, if it does.
+        why: String,
+    },
+    /// The node can never give a container what was asked for (W17).
+    Infeasible {
+        /// Container.
+        container: String,
+    },
     /// An annotation cannot be read; the next update overwrites it.
     Corrupt {
         /// Annotation.
@@ -64,6 +89,22 @@ impl fmt::Display for Missing {
                 write!(f, "restart of container {container} ({waiting})")
             }
             Self::Status { container } => write!(f, "status of container {container}"),
+            Self::Superseded { container } => {
+                write!(f, "second restart of container {container}, which runs an image overtaken")
+            }
+            Self::Env { container } => {
+                write!(f, "restart of container {container} by kruise-daemon, for its env")
+            }
+            Self::Resize { container, why } if why.is_empty() => {
+                write!(f, "resize of container {container}")
+            }
+            Self::Resize { container, why } => write!(f, "resize of container {container} ({why})"),
+            Self::Infeasible { container } => {
+                write!(
+                    f,
+                    "room on the node for the resources of container {container} (Infeasible)"
+                )
+            }
             Self::Corrupt { key, problem } => write!(f, "readable annotation {key}: {problem}"),
             Self::Lifecycle { state } => write!(f, "a lifecycle state other than {state}"),
         }
@@ -106,30 +147,96 @@ pub(crate) fn has_next(state: &UpdateState) -> bool {
 
 /// What the containers of the batches so far still need.
 pub(crate) fn containers(pod: &Pod, state: &UpdateState) -> Option<Missing> {
-    let recorded = state.last_container_statuses.iter().flatten();
-    for (name, last) in recorded {
-        let Some((_, status)) = pod.status(name) else {
-            return Some(Missing::Status { container: name.clone() });
-        };
-        if !restarted(pod, status, last, state) {
-            let waiting = status.waiting.to_string();
-            return Some(Missing::Restart { container: name.clone(), waiting });
-        }
+    let mut recorded = state.last_container_statuses.iter().flatten();
+    recorded
+        .find_map(|(name, last)| image(pod, state, name, last))
+        .or_else(|| batched(state).into_iter().find_map(|name| env(pod, state, name)))
+        .or_else(|| {
+            let mut resized = resized(state).into_iter();
+            resized.find_map(|name| resize::missing(pod, name, state.container_resources.get(name)))
+        })
+}
+
+/// What a container whose image changed still needs.
+pub(crate) fn image(
+    pod: &Pod,
+    state: &UpdateState,
+    name: &str,
+    last: &LastStatus,
+) -> Option<Missing> {
+    let container = name.to_owned();
+    let Some((_, status)) = pod.status(name) else { return Some(Missing::Status { container }) };
+    if restarted(pod, status, last, state) {
+        return None;
     }
-    None
+    if runs_superseded(pod, status, last) {
+        return Some(Missing::Superseded { container });
+    }
+    Some(Missing::Restart { container, waiting: status.waiting.to_string() })
+}
+
+/// What a container still needs whose env reads changed metadata (§10.2.2): the daemon's word that it was started with
+/// the metadata of today.
+pub(crate) fn env(pod: &Pod, state: &UpdateState, name: &str) -> Option<Missing> {
+    let (_, container) = pod.container(name)?;
+    if !state.update_env_from_metadata || container.env.is_empty() {
+        return None;
+    }
+    let report = hash::report(pod);
+    let found = pod
+        .status(name)
+        .and_then(|(_, status)| hash::of(report.as_ref()?, status))
+        .map(|found| found.hashes.extracted_env_from_metadata_hash);
+    (found != Some(hash::env(pod, container))).then(|| Missing::Env { container: name.to_owned() })
+}
+
+/// Containers of all batches so far.
+pub(crate) fn batched(state: &UpdateState) -> BTreeSet<&str> {
+    let batches = state.container_batches_record.iter();
+    batches.flat_map(|batch| &batch.containers).map(String::as_str).collect()
+}
+
+/// Containers whose resources were changed; OpenKruise does not say which.
+pub(crate) fn resized(state: &UpdateState) -> BTreeSet<&str> {
+    match (state.update_resources, state.container_resources.is_empty()) {
+        (false, _) => BTreeSet::new(),
+        (true, false) => state.container_resources.keys().map(String::as_str).collect(),
+        (true, true) => batched(state),
+    }
+}
+
+/// Whether the image that runs is that of an update which another one has overtaken.
+fn runs_superseded(pod: &Pod, status: &ContainerStatus, last: &LastStatus) -> bool {
+    let wanted = pod.container(&status.name).map(|(_, container)| &*container.image);
+    let is_wanted = wanted.is_some_and(|wanted| same_image(&last.superseded, wanted));
+    !last.superseded.is_empty() && same_image(&last.superseded, &status.image) && !is_wanted
+}
+
+/// Whether the kubelet's status goes by the spec of now; taken for granted of kubelets that do not say.
+fn seen_by_kubelet(pod: &Pod) -> bool {
+    pod.observed_generation == 0 || pod.observed_generation >= pod.meta.generation
 }
 
 /// Whether the container runs what the update asked for. Any of these is evidence (W1, W27): another container ID than
-/// recorded; without a recorded one (an update that OpenKruise began, or one that takes an image back) another image
-/// ID, a start after the batch, or the wanted image name on a container that runs.
+/// recorded, or the same if it got its image back and the kubelet left it alone; the daemon's hash of what runs; without
+/// a recorded ID (an update that OpenKruise began) another image ID, a start after the batch, or the wanted image name on
+/// a container that runs.
 pub fn restarted(
     pod: &Pod,
     status: &ContainerStatus,
     last: &LastStatus,
     state: &UpdateState,
 ) -> bool {
+    if !last.may_stay && made_from_spec(pod, status) {
+        return true;
+    }
+    if runs_superseded(pod, status, last) {
+        return false;
+    }
     if !last.container_id.is_empty() {
-        return !status.container_id.is_empty() && *status.container_id != *last.container_id;
+        let stayed = last.may_stay && status.started_at.is_some() && seen_by_kubelet(pod);
+        let other = !status.container_id.is_empty() && *status.container_id != *last.container_id;
+        return other || stayed;
     }
     // While a container is down its image ID may be empty: no evidence.
     if !status.image_id.is_empty() && *status.image_id != *last.image_id {
@@ -148,6 +255,16 @@ pub fn restarted(
     }
     let wanted = pod.container(&status.name).map(|(_, container)| &*container.image);
     status.started_at.is_some() && wanted.is_some_and(|wanted| same_image(wanted, &status.image))
+}
+
+/// Whether the daemon says that the container was made from the name and image of the spec (§10.2.4).
+fn made_from_spec(pod: &Pod, status: &ContainerStatus) -> bool {
+    let Some(report) = hash::report(pod) else { return false };
+    let found = hash::of(&report, status);
+    let container = pod.container(&status.name);
+    found
+        .zip(container)
+        .is_some_and(|(found, (_, container))| found.hashes.plain_hash == hash::plain(container))
 }
 
 /// Whether two names mean the same image.

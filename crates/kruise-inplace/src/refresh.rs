@@ -12,13 +12,14 @@ use kruise_common::pod::Pod;
 use kruise_common::write::{Operations, Write};
 use serde_json::{Value, json};
 
-use crate::begin::{drop_grace, next_batch, not_set, store};
+use crate::batch::next_batch;
 use crate::conditions;
 use crate::diff::MetadataChange;
 use crate::lifecycle::{self, HookPending};
 use crate::metadata;
 use crate::progress::{Missing, containers, has_next};
-use crate::state::{grace_state, grace_test, state_test, update_state};
+use crate::state::{drop_grace, grace_state, grace_test, state_test, store, update_state};
+use crate::work::Work;
 
 /// What the upkeep of a pod depends on beside the pod.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +33,7 @@ pub struct Context<'a> {
 /// The upkeep that is due.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Refresh {
-    /// The writes, none or one.
+    /// The writes: none, one, or two if the resize of a batch goes before it.
     pub writes: Vec<Write>,
     /// What they do, in words.
     pub what: String,
@@ -50,13 +51,22 @@ pub enum Waiting {
     },
     /// The rest of its in-place update.
     Incomplete(Missing),
+    /// A container that runs an image overtaken: if it is the wanted one under another name, it stays (W27).
+    Settling {
+        /// When it is taken for the wanted one.
+        until: Timestamp,
+    },
     /// A hook.
     Hook(HookPending),
 }
 
 impl Refresh {
     fn write(what: impl Into<String>, write: Write) -> Self {
-        Self { writes: vec![write], what: what.into(), waiting: None }
+        Self::write_all(what, vec![write])
+    }
+
+    fn write_all(what: impl Into<String>, writes: Vec<Write>) -> Self {
+        Self { writes, what: what.into(), waiting: None }
     }
 
     fn wait(waiting: Waiting) -> Self {
@@ -78,13 +88,41 @@ pub fn refresh(pod: &Pod, context: &Context<'_>, now: Timestamp) -> Refresh {
     }
     if let Some(state) = &state {
         if let Some(missing) = containers(pod, state) {
-            return Refresh::wait(Waiting::Incomplete(missing));
+            return unfinished(pod, state, missing, now);
         }
         if has_next(state) {
             return advance(pod, state, now);
         }
     }
     settle(pod, context, state.as_ref(), now)
+}
+
+/// How long a container that runs an image overtaken is waited for. The kubelet restarts it at once if it is to run another.
+const SETTLED: SignedDuration = SignedDuration::from_secs(60);
+
+/// A container has not become what it should. One that stays at an image overtaken runs the wanted one, of which the
+/// runtime knows another name: that is written down, for no event will tell.
+fn unfinished(pod: &Pod, state: &UpdateState, missing: Missing, now: Timestamp) -> Refresh {
+    let Missing::Superseded { container } = &missing else {
+        return Refresh::wait(Waiting::Incomplete(missing));
+    };
+    let running = pod.status(container).and_then(|(_, status)| status.started_at);
+    let Some(since) = running.map(|since| since.timestamp()) else {
+        return Refresh::wait(Waiting::Incomplete(missing));
+    };
+    let until = since.checked_add(SETTLED).unwrap_or(now);
+    if now < until {
+        return Refresh::wait(Waiting::Settling { until });
+    }
+    let mut state = state.clone();
+    if let Some(last) =
+        state.last_container_statuses.iter_mut().find_map(|all| all.get_mut(container))
+    {
+        last.superseded.clear();
+    }
+    let operations = store(pod, state_test(pod, Operations::default()), &state);
+    let what = format!("container {container} stays");
+    Refresh::write(what, Write::json(&POD, &pod.meta, operations))
 }
 
 /// §8: the image changes when the grace period has run out; a second is added because the stored time has whole
@@ -116,15 +154,16 @@ fn finish_grace(
     if now < until {
         return Refresh::wait(Waiting::Grace { until });
     }
-    let change = match metadata::planned(grace) {
+    let mut change = match metadata::read_patch(&grace.meta_data_patch) {
         Ok(change) => change,
         Err(problem) => return corrupt(keys::INPLACE_UPDATE_GRACE, problem),
     };
-    let images = not_set(pod, grace.container_images.clone());
+    let mut work = Work::waiting(grace);
+    work.fit(pod, &mut change);
     let operations = metadata::apply(pod, operations, &change);
-    let operations = next_batch(pod, operations, &mut state, images, now);
-    let operations = drop_grace(pod, store(pod, operations, &state));
-    Refresh::write("end of the grace period: new image", Write::json(&POD, &pod.meta, operations))
+    let mut batch = next_batch(pod, operations, &mut state, work, now);
+    batch.operations = drop_grace(pod, batch.operations);
+    Refresh::write_all("end of the grace period: new image", batch.writes(pod))
 }
 
 /// Tests that the grace annotation and the revision label are those that were read.
@@ -145,19 +184,15 @@ fn advance(pod: &Pod, state: &UpdateState, now: Timestamp) -> Refresh {
         .containers_required_ready
         .iter()
         .find(|name| !pod.status(name).is_some_and(|(_, status)| status.ready));
-    let nothing =
-        state.next_container_images.is_empty() && state.next_container_ref_metadata.is_empty();
-    if unready.is_some() || nothing {
+    if unready.is_some() {
         return Refresh::wait(Waiting::Incomplete(Missing::NextBatch));
     }
-    let mut next = state.clone();
-    let images = not_set(pod, std::mem::take(&mut next.next_container_images));
-    let mut change = MetadataChange::default();
-    metadata::add_read_by_env(&mut change, &std::mem::take(&mut next.next_container_ref_metadata));
+    let (mut next, mut change) = (state.clone(), MetadataChange::default());
+    let mut work = Work::next(state);
+    work.fit(pod, &mut change);
     let operations = metadata::apply(pod, state_test(pod, Operations::default()), &change);
-    let operations = next_batch(pod, operations, &mut next, images, now);
-    let write = Write::json(&POD, &pod.meta, store(pod, operations, &next));
-    Refresh::write("next batch of containers", write)
+    let batch = next_batch(pod, operations, &mut next, work, now);
+    Refresh::write_all("next batch of containers", batch.writes(pod))
 }
 
 /// Nothing is under way: gates true, lifecycle one state further, if that is not so already.

@@ -51,3 +51,22 @@ fn as_read(pod: &Pod, operations: Operations, keys: &[&str]) -> Operations {
         operations.test(&["metadata", "annotations", key], text)
     })
 }
+
+/// Writes the state annotation; its legacy form goes (§2).
+pub(crate) fn store(pod: &Pod, operations: Operations, state: &UpdateState) -> Operations {
+    let text = serde_json::to_string(state).unwrap_or_default();
+    let operations = operations.add(&["metadata", "annotations", keys::INPLACE_UPDATE_STATE], text);
+    match pod.annotations.get(keys::INPLACE_UPDATE_STATE_LEGACY) {
+        Some(_) => {
+            operations.remove(&["metadata", "annotations", keys::INPLACE_UPDATE_STATE_LEGACY])
+        }
+        None => operations,
+    }
+}
+
+/// Removes the grace annotations that are on the pod.
+pub(crate) fn drop_grace(pod: &Pod, operations: Operations) -> Operations {
+    let keys = [keys::INPLACE_UPDATE_GRACE, keys::INPLACE_UPDATE_GRACE_LEGACY];
+    let there = keys.into_iter().filter(|key| pod.annotations.get(key).is_some());
+    there.fold(operations, |operations, key| operations.remove(&["metadata", "annotations", key]))
+}

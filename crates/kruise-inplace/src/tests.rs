@@ -4,6 +4,7 @@ mod begin;
 mod cluster;
 mod conditions;
 mod diff;
+mod hash;
 mod lifecycle;
 mod metadata;
 mod pod;

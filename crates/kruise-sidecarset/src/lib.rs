@@ -4,20 +4,22 @@
 
 pub mod apply;
 pub mod args;
+pub mod choose;
 pub mod containers;
 pub mod controller;
 pub mod events;
 pub mod hash;
 pub mod history_home;
+pub mod inject;
 pub mod inplace;
 pub mod matching;
 pub mod member;
-pub mod metadata;
 pub mod namespace;
 pub mod object;
 pub mod observe;
 pub mod pair;
 pub mod plan;
+pub mod prepared;
 pub mod registered;
 pub mod revision;
 mod schema;

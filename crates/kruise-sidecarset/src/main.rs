@@ -24,17 +24,18 @@ async fn main() -> anyhow::Result<()> {
         given if !given.is_empty() => given,
         _ => history_home::find(process.client(), &own).await?,
     };
-    let pods = process.watch::<WirePod>(watch::pod);
+    let sets = process.watch_cluster::<WireSet>(watch::set);
+    let known = sets.clone();
+    let pods = process.watch::<WirePod>(move |change| watch::pod(&known, change));
     let by_namespace = pods.clone();
     let caches = Caches {
-        sets: process.watch_cluster::<WireSet>(watch::set),
+        sets: sets.clone(),
         namespaces: process
             .watch_cluster::<WireNamespace>(move |change| watch::namespace(&by_namespace, change)),
         revisions: process.watch_in::<WireRevision>(&revisions, watch::revision),
         pods,
         revision_namespace: revisions.into(),
     };
-    let sets = caches.sets.clone();
     process.run(SidecarSetController::new(caches, options), move || sets.keys()).await?;
     Ok(())
 }

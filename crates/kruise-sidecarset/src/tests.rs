@@ -1,11 +1,13 @@
 mod captured;
+mod choose;
 mod containers;
 mod controller;
 mod hash;
+mod inject;
 mod inplace;
 mod matching;
 mod member;
-mod metadata;
+mod plan_hold;
 mod plan_hot_upgrade;
 mod plan_order;
 mod revision;

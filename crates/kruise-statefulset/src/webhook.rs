@@ -221,7 +221,9 @@ fn is_nothing(value: &Value) -> bool {
         Value::Null => true,
         Value::Object(members) => members.values().all(is_nothing),
         Value::Array(items) => items.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        // The defaults of what v1alpha1 cannot express.
+        Value::String(text) => ["Retain", "OnDelete"].contains(&text.as_str()),
+        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

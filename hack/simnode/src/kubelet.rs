@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::wire::SimPod;
+use crate::wire::{Container, SimPod};
 
 /// Annotation: `true` makes the kubelet evict the pod.
 pub const EVICT: &str = "sim.kruise.dev/evict";
@@ -16,6 +16,13 @@ pub const IGNORE: &str = "sim.kruise.dev/ignore";
 /// Annotation: milliseconds from started to ready.
 pub const READY_DELAY: &str = "sim.kruise.dev/ready-delay-ms";
 
+/// Annotation: `CONTAINER/ID` kills the container if it has this ID, as a node daemon does through the runtime.
+pub const KILL: &str = "sim.kruise.dev/kill";
+/// Annotation: what becomes of changed resources: `Infeasible` or `Deferred` for ever, or `unsupported`.
+pub const RESIZE: &str = "sim.kruise.dev/resize";
+
+/// The condition of a resize that waits or will never be.
+const RESIZE_PENDING: &str = "PodResizePending";
 /// The conditions that a kubelet writes.
 const CONDITIONS: [&str; 4] =
     ["PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready"];
@@ -53,6 +60,8 @@ pub struct Running {
     pub start_at: Option<Timestamp>,
     /// When it is ready, if it runs.
     pub ready_at: Option<Timestamp>,
+    /// Limits and requests that it runs with.
+    pub resources: BTreeMap<String, Value>,
 }
 
 /// What is to be done for a pod.
@@ -96,6 +105,10 @@ impl Known {
                 started,
                 start_at: started.is_none().then(|| later(now, delays.start)),
                 ready_at: started,
+                resources: match status {
+                    Some(status) if !status.resources.is_empty() => status.resources.clone(),
+                    _ => container.resources.clone(),
+                },
             };
             (container.name.clone(), known)
         });
@@ -150,11 +163,19 @@ impl Known {
         self.told = None;
     }
 
-    /// A changed image kills its container, and only that one.
+    /// A changed image kills its container, and only that one; so do changed resources if their policy says so.
     fn follow(&mut self, pod: &SimPod, now: Timestamp, delays: &Delays) {
+        let stuck = matches!(pod.annotation(RESIZE), Some("Infeasible" | "Deferred"));
         for container in &pod.spec.containers {
             let Some(known) = self.containers.get_mut(&container.name) else { continue };
-            if reported(&known.image) != reported(&container.image) {
+            let named = format!("{}/{}", container.name, known.id);
+            let killed = known.started.is_some() && pod.annotation(KILL) == Some(&named);
+            let resized = known.resources != container.resources && !stuck;
+            let restarts = resized && known.started.is_some() && known.restarts_for(container);
+            if resized {
+                known.resources.clone_from(&container.resources);
+            }
+            if reported(&known.image) != reported(&container.image) || killed || restarts {
                 known.image.clone_from(&container.image);
                 known.started = None;
                 known.ready_at = None;
@@ -238,10 +259,20 @@ impl Known {
         let blocked = not_ready.clone().or(gate);
         let statuses: Vec<Value> = self
             .in_order(pod)
-            .map(|(name, known)| container_status(name, known, known.ready(now)))
+            .map(|(name, known)| {
+                let mut status = container_status(name, known, known.ready(now));
+                if pod.annotation(RESIZE) != Some("unsupported")
+                    && let Some(status) = status.as_object_mut()
+                {
+                    status.insert("resources".to_owned(), json!(known.resources));
+                }
+                status
+            })
             .collect();
+        let pending = self.resize_pending(pod, now);
         let began = self.containers.values().any(|known| !known.id.is_empty());
-        let status = json!({
+        let mut status = json!({
+            "observedGeneration": pod.metadata.generation,
             "phase": if began { "Running" } else { "Pending" },
             "hostIP": "10.0.0.1",
             "podIP": self.ip,
@@ -255,7 +286,34 @@ impl Known {
             ],
             "containerStatuses": statuses,
         });
+        let conditions = status.get_mut("conditions").and_then(Value::as_array_mut);
+        if let (Some(pending), Some(list)) = (pending, conditions) {
+            list.push(pending);
+        }
         (status, blocked.is_none())
+    }
+
+    /// The condition of a resize that is not made, or what takes it away.
+    fn resize_pending(&self, pod: &SimPod, now: Timestamp) -> Option<Value> {
+        let waits = pod.spec.containers.iter().any(|container| {
+            let known = self.containers.get(&container.name);
+            known.is_some_and(|known| known.resources != container.resources)
+        });
+        let known = pod.status.conditions.iter().find(|known| known.kind == RESIZE_PENDING);
+        match (waits, known) {
+            (true, known) => {
+                let since = known.and_then(|known| known.last_transition_time.as_ref());
+                Some(json!({
+                    "type": RESIZE_PENDING,
+                    "status": "True",
+                    "reason": pod.annotation(RESIZE),
+                    "lastProbeTime": null,
+                    "lastTransitionTime": second(since.map_or(now, |at| at.0)),
+                }))
+            }
+            (false, Some(_)) => Some(json!({ "type": RESIZE_PENDING, "$patch": "delete" })),
+            (false, None) => None,
+        }
     }
 
     /// Containers in the order of the spec.
@@ -288,6 +346,21 @@ impl Known {
 }
 
 impl Running {
+    /// Whether changing to the resources of `container` restarts it.
+    fn restarts_for(&self, container: &Container) -> bool {
+        let amount = |resources: &BTreeMap<String, Value>, part: &str, name: &str| {
+            resources.get(part).and_then(|part| part.get(name)).cloned()
+        };
+        let changed = |name: &str| {
+            ["limits", "requests"].iter().any(|part| {
+                amount(&self.resources, part, name) != amount(&container.resources, part, name)
+            })
+        };
+        let restart =
+            container.resize_policy.iter().filter(|p| p.restart_policy == "RestartContainer");
+        restart.map(|policy| policy.resource_name.as_str()).any(changed)
+    }
+
     fn ready(&self, now: Timestamp) -> bool {
         self.started.is_some() && self.ready_at.is_some_and(|at| at <= now)
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// A pod, read slim.
 #[derive(kube::Resource, Clone, Debug, Default, Serialize, Deserialize)]
@@ -39,12 +40,26 @@ pub struct Spec {
 
 /// A container of the spec.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Container {
     /// Name.
     pub name: String,
     /// Image.
     pub image: String,
+    /// Limits and requests.
+    pub resources: BTreeMap<String, Value>,
+    /// What a change of resources does.
+    pub resize_policy: Vec<ResizePolicy>,
+}
+
+/// What a change of a resource does to the container.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ResizePolicy {
+    /// `cpu` or `memory`.
+    pub resource_name: String,
+    /// `NotRequired` or `RestartContainer`.
+    pub restart_policy: String,
 }
 
 /// A readiness gate.
@@ -98,6 +113,8 @@ pub struct ContainerStatus {
     pub restart_count: u32,
     /// State.
     pub state: State,
+    /// What it runs with.
+    pub resources: BTreeMap<String, Value>,
 }
 
 /// State of a container.
@@ -154,6 +171,7 @@ fn lean<'de, D: Deserializer<'de>>(source: D) -> Result<ObjectMeta, D::Error> {
         deletion_timestamp: Option<Time>,
         deletion_grace_period_seconds: Option<i64>,
         annotations: Option<BTreeMap<String, String>>,
+        generation: Option<i64>,
     }
     let lean = Lean::deserialize(source)?;
     Ok(ObjectMeta {
@@ -164,6 +182,7 @@ fn lean<'de, D: Deserializer<'de>>(source: D) -> Result<ObjectMeta, D::Error> {
         deletion_timestamp: lean.deletion_timestamp,
         deletion_grace_period_seconds: lean.deletion_grace_period_seconds,
         annotations: lean.annotations,
+        generation: lean.generation,
         ..ObjectMeta::default()
     })
 }

@@ -55,6 +55,14 @@ pub struct UpdateState {
     /// What was done when.
     #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "Vec::is_empty")]
     pub container_batches_record: Vec<Batch>,
+    /// CPU and memory that were asked for, by container: our addition, so that a resize that somebody else asks for
+    /// later is not taken for part of this update (W17).
+    #[serde(
+        deserialize_with = "go::or_zero",
+        skip_serializing_if = "BTreeMap::is_empty",
+        serialize_with = "in_go_order"
+    )]
+    pub container_resources: BTreeMap<String, Value>,
 }
 
 /// What a container ran before its update.
@@ -75,6 +83,16 @@ pub struct LastStatus {
         skip_serializing_if = "String::is_empty"
     )]
     pub container_id: String,
+    /// Image of an earlier update that the kubelet may still be about to start: our addition (W27).
+    #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "String::is_empty")]
+    pub superseded: String,
+    /// The container may stay as it is, since it got the image back that it runs: our addition (W27).
+    #[serde(
+        rename = "mayStay",
+        deserialize_with = "go::or_zero",
+        skip_serializing_if = "go::is_zero"
+    )]
+    pub may_stay: bool,
 }
 
 /// Containers that must be ready before the next batch.
@@ -132,6 +150,42 @@ pub struct GraceState {
     /// Length of the grace period.
     #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "go::is_zero")]
     pub grace_seconds: i32,
+}
+
+/// `apps.kruise.io/runtime-containers-meta`: what the node daemon reports of the containers (§3.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct RuntimeMeta {
+    /// The containers.
+    #[serde(deserialize_with = "go::or_zero")]
+    pub containers: Vec<RuntimeContainer>,
+}
+
+/// What the node daemon reports of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct RuntimeContainer {
+    /// Name.
+    #[serde(deserialize_with = "go::or_zero")]
+    pub name: String,
+    /// ID of the container that the hashes are of.
+    #[serde(rename = "containerID", deserialize_with = "go::or_zero")]
+    pub container_id: String,
+    /// The hashes.
+    #[serde(deserialize_with = "go::or_zero")]
+    pub hashes: RuntimeHashes,
+}
+
+/// What a container was made from (§11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RuntimeHashes {
+    /// Of its name and image.
+    #[serde(deserialize_with = "go::or_zero")]
+    pub plain_hash: u64,
+    /// Of the env that it reads from metadata; 0 if the daemon could not look.
+    #[serde(deserialize_with = "go::or_zero")]
+    pub extracted_env_from_metadata_hash: u64,
 }
 
 /// A time as Kubernetes writes it: UTC, whole seconds.

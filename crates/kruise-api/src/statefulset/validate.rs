@@ -17,11 +17,9 @@ pub use claims::{ClaimChange, claim_changes};
 pub use update::validate_update;
 
 use super::v1beta1::StatefulSetSpec;
-use crate::shared::field::FieldError;
+use crate::shared::field::{FieldError, NOT_NEGATIVE};
 use crate::shared::labels::{check_annotations, check_labels, check_selector, selects_all};
 use crate::shared::selector::Selector;
-
-const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 
 /// Problems of a spec, whether new or changed (V-2…V-29).
 pub fn validate(spec: &StatefulSetSpec) -> Vec<FieldError> {
@@ -48,7 +46,33 @@ pub fn validate(spec: &StatefulSetSpec) -> Vec<FieldError> {
     }
     errors.extend(selection(spec, &template));
     errors.extend(template.problems());
+    errors.extend(unchecked_by_openkruise(spec));
     errors
+}
+
+/// V-30 [ext]: values without meaning. Admission does not hold them against an object that already has them.
+fn unchecked_by_openkruise(spec: &StatefulSetSpec) -> Vec<FieldError> {
+    const STRATEGIES: &[&str] = &["OnDelete", "OnPodRollingUpdate"];
+    let rolling = spec.update_strategy.as_ref().and_then(|s| s.rolling_update.as_ref());
+    let in_place = rolling.and_then(|rolling| rolling.in_place_update_strategy.as_ref());
+    let numbers = [
+        ("spec.ordinals.start", spec.ordinals.as_ref().map(|ordinals| ordinals.start)),
+        ("spec.revisionHistoryLimit", spec.revision_history_limit),
+        (
+            "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.gracePeriodSeconds",
+            in_place.and_then(|strategy| strategy.grace_period_seconds),
+        ),
+    ];
+    let negative = numbers.into_iter().filter_map(|(path, number)| {
+        let number = number.filter(|number| *number < 0)?;
+        Some(FieldError::invalid(path, number, NOT_NEGATIVE))
+    });
+    let strategy = spec.volume_claim_update_strategy.as_ref();
+    let kind = strategy.and_then(|strategy| strategy.type_.clone()).unwrap_or_default();
+    let unknown = !kind.is_empty() && !STRATEGIES.contains(&kind.as_str());
+    let path = "spec.volumeClaimUpdateStrategy.type";
+    let unknown = unknown.then(|| FieldError::not_supported(path, kind, STRATEGIES));
+    negative.chain(unknown).collect()
 }
 
 /// V-4, V-5, V-6. OpenKruise names the whole spec as the place.

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kruise_api::keys;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Condition, Container, ContainerStatus, Phase, Pod};
+use super::{Amounts, Condition, Container, ContainerStatus, MetadataEnv, Phase, Pod, Resources};
 use crate::intern::Interner;
 use crate::kind::{Kind, POD};
 use crate::meta::{Meta, Pairs, lean_meta};
@@ -45,12 +45,36 @@ struct WireContainer {
     image: String,
     restart_policy: Option<String>,
     env: Option<Vec<WireEnv>>,
+    resources: Option<WireResources>,
+    resize_policy: Option<Vec<WireResizePolicy>>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct WireResources {
+    limits: Option<WireAmounts>,
+    requests: Option<WireAmounts>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct WireAmounts {
+    cpu: Option<String>,
+    memory: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireResizePolicy {
+    resource_name: String,
+    restart_policy: String,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct WireEnv {
     name: String,
+    value: Option<String>,
     value_from: Option<WireEnvSource>,
 }
 
@@ -58,6 +82,13 @@ struct WireEnv {
 #[serde(rename_all = "camelCase", default)]
 struct WireEnvSource {
     config_map_key_ref: Option<WireKeyRef>,
+    field_ref: Option<WireFieldRef>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireFieldRef {
+    field_path: String,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -92,6 +123,7 @@ struct WireStatus {
     reason: Option<String>,
     conditions: Option<Vec<WireCondition>>,
     container_statuses: Option<Vec<WireContainerStatus>>,
+    observed_generation: Option<i64>,
     init_container_statuses: Option<Vec<WireContainerStatus>>,
 }
 
@@ -119,6 +151,7 @@ struct WireContainerStatus {
     ready: bool,
     restart_count: Option<i64>,
     state: Option<WireState>,
+    resources: Option<WireResources>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -163,6 +196,9 @@ impl Wire for WirePod {
         });
         let gates = spec.readiness_gates.unwrap_or_default();
         let containers = each(spec.containers, |container| container.record(interner));
+        let read_by_env = |key: &str| {
+            containers.iter().flat_map(|c| &c.env).any(|env| env.annotation && *env.key == *key)
+        };
         let injected = injected(annotations, interner);
         // Init containers only matter where a SidecarSet put some of them.
         let init = spec.init_containers.filter(|_| !injected.is_empty());
@@ -175,7 +211,7 @@ impl Wire for WirePod {
         let restarts = (most(status.container_statuses.as_deref()), most(Some(&natives)));
         let meta = Meta::new(&self.metadata, interner);
         let annotations = if injected.is_empty() {
-            Pairs::kept(annotations, interner, is_read)
+            Pairs::kept(annotations, interner, |key| is_read(key) || read_by_env(key))
         } else {
             Pairs::kept(annotations, interner, |key| key != keys::LAST_APPLIED)
         };
@@ -192,6 +228,7 @@ impl Wire for WirePod {
             claims: claims.collect(),
             conditions: each(status.conditions, |condition| condition.record(interner)),
             statuses: each(status.container_statuses, |status| status.record(interner)),
+            observed_generation: status.observed_generation.unwrap_or(0),
             native_statuses: each(Some(natives), |status| status.record(interner)),
             restarts,
             injected,
@@ -231,6 +268,7 @@ fn is_read(key: &str) -> bool {
         keys::INPLACE_UPDATE_GRACE_LEGACY,
         keys::RUNTIME_CONTAINERS_META,
         keys::LIFECYCLE_TIMESTAMP,
+        keys::MIRROR_POD,
     ]
     .contains(&key)
 }
@@ -248,15 +286,52 @@ fn phase(phase: Option<&str>) -> Phase {
 
 impl WireContainer {
     fn record(self, interner: &Interner) -> Container {
-        let barrier = self.env.into_iter().flatten().find(|env| env.name == keys::BARRIER_ENV);
-        let key = barrier.and_then(|env| env.value_from?.config_map_key_ref).map(|key| key.key);
+        let env = self.env.unwrap_or_default();
+        let barrier = env.iter().find(|env| env.name == keys::BARRIER_ENV);
+        let key = barrier.and_then(|env| env.value_from.as_ref()?.config_map_key_ref.as_ref());
+        let priority = key.map(|key| key.key.get(2..).and_then(|n| n.parse().ok()).unwrap_or(0));
+        let policies = self.resize_policy.into_iter().flatten();
+        let restarts = policies.filter(|policy| policy.restart_policy == "RestartContainer");
         Container {
             name: interner.get(&self.name),
             image: interner.get(&self.image),
             // A key that is not `p_<int>` counts as priority 0, as in OpenKruise (§6.3), but never panics (W19).
+            priority,
+            resources: self.resources.unwrap_or_default().record(interner),
+            restarts_for: restarts.map(|policy| interner.get(&policy.resource_name)).collect(),
+            env: env.iter().filter_map(|env| env.from_metadata(interner)).collect(),
             native: self.restart_policy.as_deref() == Some("Always"),
-            priority: key.map(|key| key.get(2..).and_then(|n| n.parse().ok()).unwrap_or(0)),
         }
+    }
+}
+
+impl WireEnv {
+    /// §11.3: no value, a subscripted path, and none of the names that SidecarSet gives.
+    fn from_metadata(&self, interner: &Interner) -> Option<MetadataEnv> {
+        let excluded = [keys::SIDECARSET_VERSION_ENV, keys::SIDECARSET_VERSION_ALT_ENV];
+        let named = self.value.as_deref().unwrap_or_default().is_empty();
+        if !named || excluded.contains(&self.name.as_str()) {
+            return None;
+        }
+        let path = &self.value_from.as_ref()?.field_ref.as_ref()?.field_path;
+        let (map, key) = path.strip_suffix("']")?.split_once("['")?;
+        let annotation = match map {
+            "metadata.labels" => false,
+            "metadata.annotations" => true,
+            _ => return None,
+        };
+        Some(MetadataEnv { name: interner.get(&self.name), annotation, key: interner.get(key) })
+    }
+}
+
+impl WireResources {
+    fn record(self, interner: &Interner) -> Resources {
+        let amounts = |amounts: Option<WireAmounts>| {
+            let WireAmounts { cpu, memory } = amounts.unwrap_or_default();
+            let text = |text: Option<String>| text.map(|text| interner.get(&text));
+            Amounts { cpu: text(cpu), memory: text(memory) }
+        };
+        Resources { limits: amounts(self.limits), requests: amounts(self.requests) }
     }
 }
 
@@ -290,6 +365,9 @@ impl WireContainerStatus {
                 .and_then(|running| running.started_at)
                 .map(|time| time.0.into()),
             waiting: interner.get(&waiting),
+            resources: self
+                .resources
+                .map(|resources| interner.resources(&resources.record(interner))),
         }
     }
 }

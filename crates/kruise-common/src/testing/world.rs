@@ -20,6 +20,18 @@ use crate::write::{Category, Guard, Patch, Request, Write, WriteError};
 /// A stored object's place.
 type Id = (&'static Kind, ObjectKey);
 
+/// How a volume grows when its claim asks for more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Growth {
+    /// At once.
+    #[default]
+    Online,
+    /// When no pod uses it: until then its claim has the condition `FileSystemResizePending`.
+    Offline,
+    /// Not at all.
+    Never,
+}
+
 /// A cluster.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -27,6 +39,8 @@ pub struct World {
     pub now: Timestamp,
     /// Delays of the kubelets.
     pub delays: Delays,
+    /// How volumes grow.
+    pub growth: Growth,
     objects: BTreeMap<Id, Value>,
     kubelets: BTreeMap<String, Known>,
     wake: BTreeMap<String, Timestamp>,
@@ -50,6 +64,7 @@ impl World {
         Self {
             now,
             delays: Delays { start: second, stop: second },
+            growth: Growth::Online,
             objects: BTreeMap::new(),
             kubelets: BTreeMap::new(),
             wake: BTreeMap::new(),
@@ -173,8 +188,12 @@ impl World {
         }
         let mut updated = rules::updated(write.kind, subresource, &old, new);
         rules::tidy(write.kind, &mut updated);
+        let may_become = || match subresource {
+            Some("resize") => rules::may_resize(&old, &updated),
+            _ => rules::may_become(write.kind, &old, &updated),
+        };
         rules::valid(write.kind, &updated)
-            .and_then(|()| rules::may_become(write.kind, &old, &updated))
+            .and_then(|()| may_become())
             .or_else(|why| refuse(Category::Invalid, write, why))?;
         Ok(Reply::Stored(self.store(write.kind, &write.key, updated).unwrap_or(old)))
     }

@@ -5,10 +5,13 @@ use serde_json::{Value, json};
 
 use super::pod::{NOW, now, put, sent, stored_state, web, web_main};
 use crate::begin::{Target, begin};
-use crate::diff::{Change, MetadataChange, NotInPlace};
+use crate::diff::{Change, MetadataChange};
 
 mod batches;
+mod env;
 mod grace;
+mod overtaking;
+mod resize;
 mod third_revision;
 
 const STATE: &str = "/metadata/annotations/apps.kruise.io~1inplace-update-state";
@@ -30,7 +33,7 @@ fn to(revision: &str) -> Target<'_> {
 }
 
 fn start(pod: &super::pod::Builder, change: &Change) -> Vec<Write> {
-    begin(&pod.build(), change, &to("web-b"), now()).unwrap()
+    begin(&pod.build(), change, &to("web-b"), now())
 }
 
 /// The operations that take a pod with one gate out of traffic.
@@ -104,8 +107,6 @@ fn changed_metadata_alone_is_one_write() {
             { "op": "test", "path": "/metadata/uid", "value": "uid-web-0" },
             { "op": "test", "path": "/metadata/labels/controller-revision-hash", "value": "web-a" },
             { "op": "add", "path": "/metadata/labels/controller-revision-hash", "value": "web-b" },
-            { "op": "add", "path": "/metadata/labels/lifecycle.apps.kruise.io~1state", "value": "Updating" },
-            { "op": "add", "path": "/metadata/annotations/lifecycle.apps.kruise.io~1timestamp", "value": NOW },
             { "op": "add", "path": "/metadata/labels/old", "value": "" },
             { "op": "remove", "path": "/metadata/labels/old" },
             { "op": "add", "path": "/metadata/labels/tier", "value": "gold" },
@@ -234,20 +235,9 @@ fn a_pod_without_a_lifecycle_state_gets_none() {
     let graced = Target { revision: "web-b", grace_seconds: 5 };
     for target in [to("web-b"), graced] {
         let change = images(&[("main", "reg.io/main:v2")]);
-        let writes = begin(&pod.build(), &change, &target, now()).unwrap();
+        let writes = begin(&pod.build(), &change, &target, now());
         assert!(!format!("{writes:?}").contains("lifecycle"), "{writes:?}");
     }
-}
-
-/// W5: without the daemon nobody restarts the reader, and the update would never end.
-#[test]
-fn env_readers_of_changed_metadata_are_not_updated_in_place() {
-    let change = Change {
-        env_readers: ["b".to_owned(), "a".to_owned()].into(),
-        ..images(&[("main", "reg.io/main:v2")])
-    };
-    let refused = begin(&web_main().build(), &change, &to("web-b"), now()).unwrap_err();
-    assert_eq!(refused, NotInPlace::NoDaemon { containers: "a, b".to_owned() });
 }
 
 /// §6: containers are found by name in the live pod, so an injected sidecar disturbs nothing.

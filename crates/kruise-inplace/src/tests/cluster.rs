@@ -8,7 +8,7 @@ use kruise_common::testing::world::World;
 use kruise_common::write::Write;
 use serde_json::Value;
 
-use super::pod::{Builder, now, read};
+use super::pod::{Builder, now, read, reported};
 
 pub struct Cluster {
     pub world: World,
@@ -41,6 +41,15 @@ impl Cluster {
     /// Changes the pod as somebody else does.
     pub fn edit(&mut self, change: impl FnOnce(&mut Value)) {
         self.world.edit(&POD, &self.key, change);
+    }
+
+    /// Lets the node daemon report, as after a look into every container.
+    pub fn report(&mut self) {
+        self.edit(|pod| {
+            let report = reported(pod).to_string();
+            pod["metadata"]["annotations"]["apps.kruise.io/runtime-containers-meta"] =
+                report.into();
+        });
     }
 
     /// Lets the kubelet act for some seconds.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::diff::{Change, DiffOptions, MetadataChange, NotInPlace, diff};
 
-const ON: DiffOptions = DiffOptions { env_from_metadata: true };
+const ON: DiffOptions = DiffOptions { env_from_metadata: true, vertical_scaling: false };
 
 fn template() -> Value {
     json!({
@@ -155,9 +155,8 @@ fn data_that_cannot_be_read_is_not_in_place() {
 
 #[test]
 fn containers_whose_env_reads_a_changed_key_are_named() {
-    let readers = |old: &Value, new: &Value| {
-        compare(old, new).unwrap().env_readers.into_iter().collect::<Vec<_>>()
-    };
+    let readers =
+        |old: &Value, new: &Value| compare(old, new).unwrap().env.into_keys().collect::<Vec<_>>();
     let reads = |name: &str, path: &str| {
         let env = json!([{ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } }]);
         with("/spec/containers/1/env", env)
@@ -204,7 +203,7 @@ fn a_whole_map_that_appears_restarts_nobody() {
 
 #[test]
 fn without_the_gate_env_is_not_looked_at() {
-    let off = DiffOptions { env_from_metadata: false };
+    let off = DiffOptions { env_from_metadata: false, vertical_scaling: false };
     let new = with("/metadata/labels/app", json!("b"));
     assert!(diff(&data(&template()), &data(&new), &off).unwrap().is_metadata_only());
 }
@@ -215,4 +214,82 @@ fn refusals_say_what_to_do_about_them() {
     let want = "env of main reads changed metadata, and no kruise-daemon reports on this node";
     assert_eq!(no_daemon.to_string(), want);
     assert_eq!(NotInPlace::Pod { problem: "why".to_owned() }.to_string(), "why");
+}
+
+/// §4.1, §4.2d: entries of CPU and memory that both have.
+#[test]
+fn cpu_and_memory_are_changed_in_place_if_the_gate_is_on() {
+    let resize = DiffOptions { env_from_metadata: true, vertical_scaling: true };
+    let resources = |value: Value| {
+        let mut template = template();
+        template["spec"]["containers"][0]["resources"] = value;
+        data(&template)
+    };
+    let between =
+        |old: &Value, new: &Value| diff(&resources(old.clone()), &resources(new.clone()), &resize);
+    let changed = |old: Value, new: Value| {
+        let change = between(&old, &new).unwrap();
+        assert!(!change.is_metadata_only());
+        change.resources["main"].value()
+    };
+    let one = json!({ "requests": { "cpu": "1", "memory": "1Gi" }, "limits": { "memory": "2Gi" } });
+    let mut two = one.clone();
+    two["requests"]["cpu"] = json!("1500m");
+    two["limits"]["memory"] = json!("3Gi");
+    let want = json!({ "limits": { "memory": "3Gi" }, "requests": { "cpu": "1500m" } });
+    assert_eq!(changed(one.clone(), two.clone()), want);
+    // Requests that a template leaves out are made equal to the limits when a pod is created.
+    let (old, new) = (json!({ "limits": { "cpu": "1" } }), json!({ "limits": { "cpu": "2" } }));
+    assert_eq!(changed(old, new), json!({ "limits": { "cpu": "2" }, "requests": { "cpu": "2" } }));
+    let path = "spec.containers[0].resources".to_owned();
+    let refused = Err(NotInPlace::Changed { path });
+    assert_eq!(diff(&resources(one.clone()), &resources(two), &ON), refused, "the gate is off");
+    let not = |why: &str, path: &str, value: Value| {
+        let mut other = one.clone();
+        match path.rsplit_once('/') {
+            Some((part, name)) if value.is_null() => {
+                drop(other[part].as_object_mut().unwrap().remove(name))
+            }
+            Some((part, name)) => other[part][name] = value,
+            None => other[path] = value,
+        }
+        assert_eq!(between(&one, &other), refused, "{why}");
+        assert_eq!(between(&other, &one), refused, "{why}, the other way");
+    };
+    not("an entry that comes", "limits/cpu", json!("2"));
+    not("an entry that goes", "requests/cpu", Value::Null);
+    not("another resource", "limits/ephemeral-storage", json!("1Gi"));
+    not("claims", "claims", json!([{ "name": "x" }]));
+    let best = json!({});
+    assert_eq!(between(&one, &best), refused, "all that goes");
+}
+
+/// §4.2.4.
+#[test]
+fn a_resize_may_not_change_the_class_of_service() {
+    let resize = DiffOptions { env_from_metadata: true, vertical_scaling: true };
+    let alone = |cpu: &str| {
+        let resources = json!({ "requests": { "cpu": cpu, "memory": "1" }, "limits": { "cpu": "1", "memory": "1" } });
+        json!({ "spec": { "containers": [{ "name": "main", "image": "main:v1", "resources": resources }] } })
+    };
+    let (guaranteed, burstable) = (data(&alone("1000m")), data(&alone("500m")));
+    assert_eq!(diff(&guaranteed, &burstable, &resize), Err(NotInPlace::Qos));
+    assert_eq!(diff(&burstable, &guaranteed, &resize), Err(NotInPlace::Qos));
+    assert!(diff(&burstable, &data(&alone("600m")), &resize).is_ok());
+    let mut sidecar = alone("500m");
+    sidecar["spec"]["initContainers"] = json!([{ "name": "init", "image": "init:v1" }]);
+    let mut other = alone("1");
+    other["spec"]["initContainers"] = sidecar["spec"]["initContainers"].clone();
+    assert!(diff(&data(&sidecar), &data(&other), &resize).is_ok(), "init containers count");
+}
+
+/// §4.2.5a: what env reads is kept apart; the rest of the metadata is not.
+#[test]
+fn metadata_that_env_reads_goes_to_its_readers() {
+    let mut new = template();
+    new["metadata"]["labels"] = json!({ "app": "other", "tier": "gold" });
+    let change = compare(&template(), &new).unwrap();
+    assert_eq!(change.metadata.labels, some(&[("tier", Some("gold"))]));
+    assert_eq!(change.env["main"].labels, [("app".to_owned(), "other".to_owned())].into());
+    assert_eq!(change.env.len(), 1);
 }

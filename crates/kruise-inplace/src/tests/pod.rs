@@ -211,6 +211,24 @@ impl Builder {
         self.edit(|pod| member(pod, "/spec/containers", container)["env"] = barrier)
     }
 
+    /// As [`Builder::priority`], beside the env that is there.
+    pub fn priority_beside(self, container: &str, priority: i32) -> Self {
+        let barrier = json!({ "name": "KRUISE_CONTAINER_BARRIER", "valueFrom": { "configMapKeyRef": {
+            "name": "web-0-barrier", "key": format!("p_{priority}"),
+        }}});
+        self.edit(|pod| {
+            member(pod, "/spec/containers", container)["env"].as_array_mut().unwrap().push(barrier);
+        })
+    }
+
+    /// The node daemon reports all containers as they are.
+    pub fn daemon(self) -> Self {
+        self.edit(|pod| {
+            let report = reported(pod).to_string();
+            pod["metadata"]["annotations"][keys::RUNTIME_CONTAINERS_META] = json!(report);
+        })
+    }
+
     /// Sets members of a container's spec.
     pub fn spec(self, container: &str, members: &Value) -> Self {
         self.edit(|pod| merge(member(pod, "/spec/containers", container), members))
@@ -230,6 +248,24 @@ impl Builder {
     pub fn build(&self) -> Pod {
         read(&self.0)
     }
+}
+
+/// What the node daemon would report of containers that were started just now.
+pub fn reported(pod: &Value) -> Value {
+    let record = read(pod);
+    let containers = record.statuses.iter().filter_map(|status| {
+        let (_, container) = record.container(&status.name)?;
+        Some(json!({
+            "name": &*status.name,
+            "containerID": &*status.container_id,
+            "restartCount": 0,
+            "hashes": {
+                "plainHash": crate::hash::plain(container),
+                "extractedEnvFromMetadataHash": crate::hash::env(&record, container),
+            },
+        }))
+    });
+    json!({ "containers": containers.collect::<Vec<_>>() })
 }
 
 fn list<'a>(pod: &'a mut Value, path: &str) -> &'a mut Vec<Value> {

@@ -47,6 +47,7 @@ fn hold(pod: &Pod, waiting: Waiting) -> Hold {
     let pod = pod.name().to_owned();
     match waiting {
         Waiting::Grace { until } => Hold::GracePeriod { pod, until },
+        Waiting::Settling { until } => Hold::NotAvailableYet { pod, until: Some(until) },
         Waiting::Incomplete(missing) => {
             Hold::InPlaceInProgress { pod, missing: missing.to_string() }
         }

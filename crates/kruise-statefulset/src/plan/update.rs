@@ -6,15 +6,17 @@ use std::sync::Arc;
 use kruise_api::keys;
 use kruise_api::raw::RawJson;
 use kruise_common::budget::Budget;
-use kruise_common::ordering::priority;
 use kruise_common::plan::Note;
 use kruise_common::pod::Pod;
-use kruise_inplace::begin::{Target, begin};
+use kruise_inplace::begin::check;
 use kruise_inplace::diff::{Change, DiffOptions, diff};
 use kruise_inplace::lifecycle::{UpdateGate, before_update, cancel};
+use kruise_inplace::progress::{Missing, Progress, progress};
 
 use super::action::{Action, Why};
 use super::hold::Hold;
+use super::order::targets;
+use super::resize::{self, Next};
 use super::specified_delete::{specified_delete, wants_replacement};
 use super::turn::Turn;
 use crate::pod::storage_matches;
@@ -46,12 +48,7 @@ pub fn update(turn: &mut Turn<'_>) {
     let specified = specified_delete(turn, &mut unavailable);
     let targets = targets(turn, rolling);
     let candidates: BTreeSet<i32> = targets.iter().copied().collect();
-    let kept =
-        turn.replicas().filter(|(at, pod)| !candidates.contains(at) && !current(turn, *at, pod));
-    let kept = kept.count();
-    if kept > 0 {
-        turn.hold(Hold::BelowPartition { kept });
-    }
+    explain_partition(turn, &candidates);
     let mut compared = BTreeMap::new();
     let mut actions = Vec::new();
     for ordinal in targets {
@@ -64,10 +61,23 @@ pub fn update(turn: &mut Turn<'_>) {
         if budget.spent() && !unavailable.contains(&ordinal) {
             let Budget { unavailable, allowed } = budget;
             turn.hold(Hold::BudgetSpent { unavailable, allowed });
+            // In an ordered update nobody overtakes (RU-11).
+            if turn.settings.ordered {
+                break;
+            }
             continue;
         }
         if specified.contains(&ordinal) || pod.terminating() || turn.touched.contains(&ordinal) {
             continue;
+        }
+        match resize::before_update(turn, rolling, (ordinal, pod)) {
+            Next::Pod => {}
+            Next::Nothing => continue,
+            Next::Claims(action) => {
+                unavailable.insert(ordinal);
+                actions.extend(action);
+                continue;
+            }
         }
         if let Some(action) = move_pod(turn, rolling, &mut compared, (ordinal, pod)) {
             unavailable.insert(ordinal);
@@ -80,6 +90,15 @@ pub fn update(turn: &mut Turn<'_>) {
         turn.plan.burst(actions);
     }
     cancel_unwanted(turn, Some(&candidates));
+}
+
+fn explain_partition(turn: &mut Turn<'_>, candidates: &BTreeSet<i32>) {
+    let kept =
+        turn.replicas().filter(|(at, pod)| !candidates.contains(at) && !current(turn, *at, pod));
+    let kept = kept.count();
+    if kept > 0 {
+        turn.hold(Hold::BelowPartition { kept });
+    }
 }
 
 /// Pods that were announced to a hook and are not wanted deleted or updated any more serve again: scaled back up, label
@@ -120,7 +139,12 @@ fn unavailable(turn: &mut Turn<'_>) -> BTreeSet<i32> {
                 ordinals.insert(ordinal);
                 turn.explain(ordinal, hold);
             }
-            Some(None) => {}
+            Some(None) => {
+                if let Some(hold) = resize::growing(turn, ordinal) {
+                    ordinals.insert(ordinal);
+                    turn.explain(ordinal, hold);
+                }
+            }
         }
     }
     ordinals
@@ -130,28 +154,20 @@ fn unavailable(turn: &mut Turn<'_>) -> BTreeSet<i32> {
 /// Volumes of a live pod cannot change, so a pod without them is outdated (W-14).
 fn current(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> bool {
     let set = turn.snapshot.set.name();
-    turn.updated(pod) && storage_matches(pod, set, ordinal, &turn.settings.claims)
+    turn.updated(pod)
+        && storage_matches(pod, set, ordinal, &turn.settings.claims)
+        && resize::settled(turn, ordinal, pod)
+        && !outgrew_node(turn, pod)
 }
 
-/// The replicas that may have the update revision, in the order in which they get it (PO-1…PO-7).
-fn targets(turn: &Turn<'_>, rolling: &Rolling) -> Vec<i32> {
-    let many = turn.settings.ordinals.count().saturating_sub(rolling.partition);
-    let Some(strategy) = &rolling.unordered else {
-        return turn.settings.ordinals.iter().rev().take(many).collect();
-    };
-    let (first, mut rest): (Vec<_>, Vec<_>) = turn
-        .replicas()
-        .rev()
-        .partition(|(_, pod)| pod.terminating() || turn.counts_as_updated(pod));
-    if let Some(strategy) = strategy {
-        priority::sort(&mut rest, strategy, |(_, pod)| &pod.meta.labels);
-    }
-    // A missing pod uses a place up unless it certainly comes back old: else too few would stay old (AC-4).
-    let missing = turn.settings.ordinals.iter();
-    let missing = missing.filter(|at| !turn.snapshot.pods.contains_key(at));
-    let missing = missing.filter(|at| !turn.created_old.contains(at)).count();
-    let all = first.into_iter().chain(rest).map(|(ordinal, _)| ordinal);
-    all.take(many.saturating_sub(missing)).collect()
+/// Whether the pod was given resources in place that its node never has room for: re-created it finds a node that has
+/// (W17). The condition is looked at first, for the progress is in an annotation that must be parsed.
+fn outgrew_node(turn: &Turn<'_>, pod: &Pod) -> bool {
+    let if_possible = turn.rolling().is_some_and(|r| r.policy == Policy::InPlaceIfPossible);
+    let pending = pod.condition(kruise_api::keys::POD_RESIZE_PENDING);
+    let refused = pending.is_some_and(|c| c.status && *c.reason == *kruise_api::keys::INFEASIBLE);
+    let ours = || matches!(progress(pod), Progress::Incomplete(Missing::Infeasible { .. }));
+    if_possible && refused && turn.updated(pod) && ours()
 }
 
 /// What moves the pod to the update revision now, if anything may.
@@ -165,12 +181,14 @@ fn move_pod(
     if rolling.policy == Policy::Recreate {
         return turn.delete(ordinal, pod, Why::Update);
     }
-    let change = if storage {
-        compare(turn, compared, pod)
-    } else {
+    let change = if !storage {
         Err("its volumes are not those of the claim templates".to_owned())
+    } else if outgrew_node(turn, pod) {
+        Err("its node has no room for its resources".to_owned())
+    } else {
+        compare(turn, compared, pod)
     };
-    match change.and_then(|change| in_place(turn, rolling, change, (ordinal, pod))) {
+    match change.and_then(|change| in_place(turn, change, (ordinal, pod))) {
         Ok(action) => action,
         Err(_) if rolling.policy == Policy::InPlaceIfPossible => {
             turn.delete(ordinal, pod, Why::Update)
@@ -195,7 +213,11 @@ fn compare(turn: &Turn<'_>, compared: &mut BTreeMap<String, Compared>, pod: &Pod
     if let Some(known) = compared.get(name) {
         return known.clone();
     }
-    let options = DiffOptions { env_from_metadata: turn.snapshot.gates.env_from_metadata };
+    let gates = &turn.snapshot.gates;
+    let options = DiffOptions {
+        env_from_metadata: gates.env_from_metadata,
+        vertical_scaling: gates.vertical_scaling,
+    };
     let update: &RawJson = &turn.revisions.update.data;
     let result = match turn.snapshot.revision(name) {
         None if name == &*turn.revisions.update.name => Ok(Arc::new(Change::default())),
@@ -209,11 +231,10 @@ fn compare(turn: &Turn<'_>, compared: &mut BTreeMap<String, Compared>, pod: &Pod
 /// The in-place update, if the lifecycle allows it now (13.3).
 fn in_place(
     turn: &mut Turn<'_>,
-    rolling: &Rolling,
     change: Arc<Change>,
     (ordinal, pod): (i32, &Arc<Pod>),
 ) -> Result<Option<Action>, String> {
-    let revision = turn.revisions.update.name.clone();
+    check(pod, &change).map_err(|error| error.to_string())?;
     match before_update(pod, turn.settings.lifecycle.as_ref(), turn.now) {
         UpdateGate::Proceed => {}
         UpdateGate::Wait(pending) => {
@@ -231,9 +252,8 @@ fn in_place(
             return Ok(None);
         }
     }
-    let target = Target { revision: &revision, grace_seconds: rolling.grace_seconds };
-    // The writes are built when they are sent: those of a large budget at once would not fit into memory.
-    begin(pod, &change, &target, turn.now).map_err(|error| error.to_string())?;
     turn.touched.insert(ordinal);
+    // The writes are built when they are sent: those of a large budget at once would not fit into memory.
+    let revision = turn.revisions.update.name.clone();
     Ok(Some(Action::UpdateInPlace { ordinal, revision, change }))
 }

@@ -14,9 +14,14 @@ const IMMUTABLE: &str = "updates to statefulset spec for fields other than 'repl
 pub fn validate_update(old: &StatefulSetSpec, new: &StatefulSetSpec) -> Vec<FieldError> {
     let mut errors = validate(new);
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    // An object that no webhook saw is filled by the first change of it: that is no change of the policy (W-28).
+    let policy = |spec: &StatefulSetSpec| {
+        let policy = text(&spec.pod_management_policy);
+        if policy.is_empty() { "OrderedReady".to_owned() } else { policy }
+    };
     let same = selector(old) == selector(new)
         && text(&old.service_name) == text(&new.service_name)
-        && text(&old.pod_management_policy) == text(&new.pod_management_policy);
+        && policy(old) == policy(new);
     if !same {
         errors.push(FieldError::forbidden("spec", IMMUTABLE));
     }

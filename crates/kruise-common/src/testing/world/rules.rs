@@ -47,8 +47,13 @@ pub fn takes(
     subresource: Option<&str>,
     patch: &Patch,
 ) -> Result<(), (Category, &'static str)> {
-    if *kind == CONTROLLER_REVISION && subresource.is_some() {
-        return Err((Category::NotFound, "has no status"));
+    let unknown = match subresource {
+        Some("resize") => *kind != POD,
+        Some(_) => *kind == CONTROLLER_REVISION,
+        None => false,
+    };
+    if unknown {
+        return Err((Category::NotFound, "has no such subresource"));
     }
     if is_custom(kind) && matches!(patch, Patch::Strategic(_)) {
         return Err((Category::Invalid, "custom resources take no strategic merge"));
@@ -84,6 +89,8 @@ pub fn operations(target: &mut Value, list: &Value) -> Result<(), String> {
 pub fn updated(kind: &Kind, subresource: Option<&str>, old: &Value, mut new: Value) -> Value {
     if subresource.is_none() {
         keep(&mut new, old, &["status"]);
+    } else if subresource == Some("resize") {
+        return resized(old, &new);
     } else if is_custom(kind) {
         let mut object = old.clone();
         keep(&mut object, &new, &["status"]);
@@ -99,6 +106,52 @@ pub fn updated(kind: &Kind, subresource: Option<&str>, old: &Value, mut new: Val
         }
     }
     new
+}
+
+/// `old` with the resources of the containers of `new`: all that `pods/resize` takes.
+fn resized(old: &Value, new: &Value) -> Value {
+    let mut object = old.clone();
+    let wanted = new.pointer("/spec/containers").and_then(Value::as_array);
+    let containers = object.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
+    for (container, wanted) in containers.into_iter().flatten().zip(wanted.into_iter().flatten()) {
+        keep(container, wanted, &["resources"]);
+    }
+    object
+}
+
+/// What a resize may not change.
+pub fn may_resize(old: &Value, new: &Value) -> Result<(), &'static str> {
+    let statuses = old.pointer("/status/containerStatuses").and_then(Value::as_array);
+    let running = statuses.into_iter().flatten().find(|s| s.pointer("/state/running").is_some());
+    if running.is_some_and(|status| status.get("resources").is_none()) {
+        return Err("Pod running on node without support for resize");
+    }
+    if qos(old) != qos(new) {
+        return Err("Pod QOS Class may not change as a result of resizing");
+    }
+    Ok(())
+}
+
+/// Guaranteed, Burstable or BestEffort, by the containers.
+fn qos(pod: &Value) -> &'static str {
+    let amount = |container: &Value, part: &str, name: &str| -> Option<String> {
+        let text = container.pointer(&format!("/resources/{part}/{name}"))?.as_str()?;
+        Some(kruise_api::shared::quantity::Quantity::parse(text).ok()?.plain())
+    };
+    let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
+    let all: Vec<&Value> = containers.into_iter().flatten().collect();
+    let parts = ["limits", "requests"];
+    let names = ["cpu", "memory"];
+    let any = |c: &&Value| parts.iter().any(|p| names.iter().any(|n| amount(c, p, n).is_some()));
+    let full = |c: &&Value| {
+        let limit = |name| amount(c, "limits", name);
+        names.iter().all(|name| limit(name).is_some() && limit(name) == amount(c, "requests", name))
+    };
+    match () {
+        () if !all.iter().any(any) => "BestEffort",
+        () if all.iter().all(full) => "Guaranteed",
+        () => "Burstable",
+    }
 }
 
 /// Makes `names` of `object` what they are in `from`.

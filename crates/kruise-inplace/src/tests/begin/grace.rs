@@ -12,7 +12,7 @@ use crate::tests::pod::{Builder, NOW, now, operations, put, sent, web_main};
 
 fn start(pod: &Builder, change: &Change) -> Vec<Write> {
     let target = Target { revision: "web-b", grace_seconds: 10 };
-    begin(&pod.build(), change, &target, now()).unwrap()
+    begin(&pod.build(), change, &target, now())
 }
 
 /// The text that the write puts into an annotation.

@@ -98,7 +98,7 @@ fn a_new_grace_period_carries_what_the_old_one_had_not_done() {
     let waiting = json!({ "metadata": { "labels": { "tier": "gold" } } });
     let change = Change { metadata: label("zone", None), ..images(&[("side", "reg.io/side:v3")]) };
     let target = Target { revision: "web-c", grace_seconds: 5 };
-    let writes = begin(&in_grace(&waiting).build(), &change, &target, now()).unwrap();
+    let writes = begin(&in_grace(&waiting).build(), &change, &target, now());
     let grace = put(&writes, "/metadata/annotations/apps.kruise.io~1inplace-update-grace").unwrap();
     let grace: Value = serde_json::from_str(grace.as_str().unwrap()).unwrap();
     assert_eq!(
@@ -115,7 +115,7 @@ fn the_way_back_during_grace_restarts_nobody_and_ends_at_once() {
     let mut cluster = Cluster::new(&in_grace(&json!({})));
     let change = images(&[("main", "reg.io/main:v1")]);
     let target = Target { revision: "web-0", grace_seconds: 30 };
-    cluster.perform(&begin(&cluster.pod(), &change, &target, now()).unwrap());
+    cluster.perform(&begin(&cluster.pod(), &change, &target, now()));
     assert_eq!(progress(&cluster.pod()), Progress::Complete);
     let context = Context { lifecycle: None, update_revision: "web-0" };
     cluster.perform(&refresh(&cluster.pod(), &context, after(1)).writes);
@@ -143,7 +143,7 @@ fn the_way_back_before_the_kubelet_acted_needs_no_restart() {
     let mut cluster = Cluster::new(&pod);
     let change = images(&[("main", "reg.io/main:v1")]);
     let target = Target { revision: "web-0", grace_seconds: 0 };
-    cluster.perform(&begin(&cluster.pod(), &change, &target, now()).unwrap());
+    cluster.perform(&begin(&cluster.pod(), &change, &target, now()));
     assert_eq!(progress(&cluster.pod()), Progress::Complete);
     cluster.edit(|pod| {
         pod["status"]["containerStatuses"][0]["state"] =

@@ -88,7 +88,7 @@ fn a_restarted_controller_finds_everything_on_the_pod() {
         ..Change::default()
     };
     let target = Target { revision: "web-a", grace_seconds: 10 };
-    cluster.perform(&begin(&cluster.pod(), &change, &target, now()).unwrap());
+    cluster.perform(&begin(&cluster.pod(), &change, &target, now()));
     let pod = cluster.pod();
     assert_eq!((pod.revision(), &*pod.containers[0].image), (Some("web-a"), "reg.io/main:v1"));
     assert_eq!(pod.meta.labels.get("tier"), None);

@@ -121,7 +121,7 @@ proptest! {
         let mut cluster = settled(&case);
         prop_assert_eq!(upkeep(&cluster), Refresh::default(), "settled before");
         let target = Target { revision: "web-b", grace_seconds: case.grace_seconds };
-        let begun = begin(&cluster.pod(), &change(&case), &target, cluster.world.now).unwrap();
+        let begun = begin(&cluster.pod(), &change(&case), &target, cluster.world.now);
         check(&begun)?;
         cluster.perform(&begun);
         let mut writes = begun.len();
@@ -152,7 +152,7 @@ proptest! {
     fn nothing_is_ready_before_the_kubelet_acted(case in case()) {
         let mut cluster = settled(&case);
         let target = Target { revision: "web-b", grace_seconds: 0 };
-        let begun = begin(&cluster.pod(), &change(&case), &target, cluster.world.now).unwrap();
+        let begun = begin(&cluster.pod(), &change(&case), &target, cluster.world.now);
         cluster.perform(&begun);
         let restarts = case.containers.iter().any(|(_, changed)| *changed);
         if restarts {
@@ -179,7 +179,7 @@ proptest! {
     }
 }
 
-/// §22.1: out of traffic, one write per batch, back; metadata alone once, and the state's way back to `Normal`.
+/// §22.1: out of traffic, one write per batch, back; metadata alone once.
 fn minimum(case: &Case) -> usize {
     let changed: Vec<Option<i32>> = case
         .containers
@@ -191,6 +191,6 @@ fn minimum(case: &Case) -> usize {
     let batches = levels.len().max(1);
     let gated = case.gates > 0;
     let drain = usize::from(gated && !changed.is_empty());
-    let back = usize::from(case.state || (gated && !changed.is_empty()));
+    let back = usize::from((case.state || gated) && !changed.is_empty());
     drain + batches + back
 }

@@ -1,0 +1,48 @@
+//! What Kubernetes would say about a pod made of nothing but the set's containers and volumes (VAL-50, VAL-51).
+
+use serde_json::{Value, json};
+
+use crate::raw::RawJson;
+use crate::shared::field::FieldError;
+use crate::shared::pod_template::check_template;
+use crate::sidecarset::container::{EXTENSIONS, SidecarContainer};
+use crate::sidecarset::v1beta1::SidecarSetSpec;
+
+/// Problems of the containers and volumes together. Paths are those of a pod's spec, which are those of the set's.
+pub(super) fn rules(spec: &SidecarSetSpec) -> Vec<FieldError> {
+    if spec.containers.is_empty() && spec.init_containers.is_empty() {
+        return Vec::new();
+    }
+    let mut containers = cores(&spec.containers);
+    if containers.is_empty() {
+        // A pod needs one.
+        containers.push(json!({ "name": "test", "image": "busybox" }));
+    }
+    let volumes = spec.volumes.iter().map(|volume| volume.parse().unwrap_or_default());
+    let pod = json!({ "spec": {
+        "initContainers": cores(&spec.init_containers),
+        "containers": containers,
+        "volumes": volumes.collect::<Vec<Value>>(),
+        "restartPolicy": "Always",
+        "dnsPolicy": "ClusterFirst",
+        "serviceAccountName": "default",
+        "terminationGracePeriodSeconds": 30,
+    } });
+    let mut errors = check_template("", &pod);
+    for error in &mut errors {
+        error.path = error.path.trim_start_matches('.').to_owned();
+    }
+    errors
+}
+
+/// The containers as they enter a pod (INJ-16).
+fn cores(containers: &[SidecarContainer]) -> Vec<Value> {
+    let core = |raw: &RawJson| {
+        let mut container: Value = raw.parse().unwrap_or_default();
+        if let Some(members) = container.as_object_mut() {
+            members.retain(|name, _| !EXTENSIONS.contains(&name.as_str()));
+        }
+        container
+    };
+    containers.iter().map(|container| core(container.raw())).collect()
+}

@@ -1,0 +1,105 @@
+//! The writes of one batch of containers (§6).
+
+use jiff::Timestamp;
+use kruise_api::shared::inplace::{Batch, LastStatus, PreCheck, UpdateState, rfc3339};
+use kruise_common::kind::POD;
+use kruise_common::pod::Pod;
+use kruise_common::write::{Operations, Write};
+use serde_json::Value;
+
+use crate::diff::MetadataChange;
+use crate::metadata;
+use crate::progress::{restarted, same_image};
+use crate::resize::Resize;
+use crate::state::store;
+use crate::work::{Work, values};
+
+/// The writes that bring the next batch of `work`, and leave what it leaves in the state: the resize, if there is one,
+/// then `operations` with images, metadata and state. A resize that was sent, but nothing after it, is not sent again.
+pub(crate) fn next_batch(
+    pod: &Pod,
+    operations: Operations,
+    state: &mut UpdateState,
+    mut work: Work,
+    now: Timestamp,
+) -> Batched {
+    let (names, batch) = work.split(pod);
+    let mut operations = operations;
+    for (name, image) in &batch.images {
+        operations = set_image(pod, operations, state, (name, image));
+    }
+    for read in batch.env.values() {
+        let set = |(key, value): (&String, &String)| (key.clone(), Some(value.clone()));
+        let change = MetadataChange {
+            labels: read.labels.iter().map(set).collect(),
+            annotations: read.annotations.iter().map(set).collect(),
+            ..MetadataChange::default()
+        };
+        operations = metadata::apply(pod, operations, &change);
+    }
+    let mut resize = Operations::default();
+    for (name, wanted) in &batch.resources {
+        let Some((index, container)) = pod.container(name) else { continue };
+        state.container_resources.insert(name.clone(), wanted.value());
+        let wanted = wanted.clone().not_set(container);
+        if !wanted.is_empty() {
+            resize = wanted.apply(container, index, resize);
+        }
+    }
+    state.next_container_images = work.images;
+    state.next_container_ref_metadata = values(&work.env, metadata::env_value);
+    state.next_container_resources = values(&work.resources, Resize::value);
+    let containers: Vec<String> = names.into_iter().collect();
+    let more = crate::progress::has_next(state);
+    state.pre_check_before_next =
+        more.then(|| PreCheck { containers_required_ready: containers.clone() });
+    state.container_batches_record.push(Batch { timestamp: rfc3339(now), containers });
+    let operations = store(pod, operations, state);
+    Batched { resize, operations }
+}
+
+/// A batch, not sent yet.
+pub(crate) struct Batched {
+    resize: Operations,
+    /// What happens to the pod itself.
+    pub operations: Operations,
+}
+
+impl Batched {
+    /// The writes, in order: one or two.
+    pub fn writes(self, pod: &Pod) -> Vec<Write> {
+        let Self { resize, operations } = self;
+        let resize = (!resize.is_empty()).then(|| Write::json_resize(&POD, &pod.meta, resize));
+        resize.into_iter().chain([Write::json(&POD, &pod.meta, operations)]).collect()
+    }
+}
+
+/// Sets an image; the container is tested to be the one that was seen, up to the image ID that is recorded as evidence.
+fn set_image(
+    pod: &Pod,
+    mut operations: Operations,
+    state: &mut UpdateState,
+    (name, image): (&str, &str),
+) -> Operations {
+    let Some((index, container)) = pod.container(name) else { return operations };
+    let at = index.to_string();
+    let path = |member| ["spec", "containers", &at, member];
+    operations = operations.test(&path("name"), name).test(&path("image"), &*container.image);
+    if let Some((position, status)) = pod.status(name) {
+        let position = position.to_string();
+        let path = |member| ["status", "containerStatuses", &position, member];
+        operations = operations.test(&path("name"), name).test(&path("imageID"), &*status.image_id);
+        // The kubelet may not have acted on an earlier update: then it may start that image yet, or, if the container
+        // gets back what it runs, see only the last change and keep it (W27).
+        let recorded = state.last_container_statuses.as_ref().and_then(|all| all.get(name));
+        let overtaken = recorded.is_some_and(|last| !restarted(pod, status, last, state));
+        let last = LastStatus {
+            image_id: status.image_id.to_string(),
+            container_id: status.container_id.to_string(),
+            superseded: if overtaken { container.image.to_string() } else { String::new() },
+            may_stay: overtaken && same_image(image, &status.image),
+        };
+        state.last_container_statuses.get_or_insert_default().insert(name.to_owned(), last);
+    }
+    operations.replace(&path("image"), Value::from(image))
+}

@@ -1,0 +1,235 @@
+//! CPU and memory of containers: what differs between templates, from the live pod, and from what runs (§4.2d, §10.2.3,
+//! §18).
+
+use std::collections::BTreeMap;
+
+use kruise_api::keys;
+use kruise_api::shared::quantity::Quantity;
+use kruise_common::pod::{Container, Pod, Resources};
+use kruise_common::write::Operations;
+use serde_json::{Map, Value, json};
+
+use crate::diff::NotInPlace;
+use crate::progress::Missing;
+
+/// What a running pod can change.
+const ENTRIES: [Entry; 4] =
+    [("limits", "cpu"), ("limits", "memory"), ("requests", "cpu"), ("requests", "memory")];
+
+/// `limits` or `requests`, `cpu` or `memory`.
+type Entry = (&'static str, &'static str);
+
+/// New quantities of one container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resize(BTreeMap<Entry, String>);
+
+impl Resize {
+    /// The change from one `resources` of a template to another, or `None` if a running pod cannot make it: entries that
+    /// come or go, other resources, or what is no quantity. Requests that the template leaves out follow the limits, as
+    /// they did when the pod was created.
+    pub(crate) fn between(old: &Value, new: &Value) -> Option<Self> {
+        let rest = |resources: &Value| {
+            let mut rest = resources.as_object().cloned().unwrap_or_default();
+            for (part, name) in ENTRIES {
+                if let Some(amounts) = rest.get_mut(part).and_then(Value::as_object_mut) {
+                    amounts.remove(name);
+                }
+            }
+            rest
+        };
+        if rest(old) != rest(new) {
+            return None;
+        }
+        let mut change = BTreeMap::new();
+        for (part, name) in ENTRIES {
+            match (amount(old, part, name), amount(new, part, name)) {
+                (None, None) => {}
+                (Some(before), Some(after)) => {
+                    Quantity::parse(before).ok()?;
+                    Quantity::parse(after).ok()?;
+                    if before == after {
+                        continue;
+                    }
+                    change.insert((part, name), after.to_owned());
+                    if part == "limits" && amount(new, "requests", name).is_none() {
+                        change.insert(("requests", name), after.to_owned());
+                    }
+                }
+                _ => return None,
+            }
+        }
+        Some(Self(change))
+    }
+
+    /// Reads what an annotation holds; what is no quantity in it is ignored.
+    pub(crate) fn read(value: &Value) -> Self {
+        let entries = ENTRIES.into_iter();
+        let texts =
+            entries.filter_map(|(part, name)| Some(((part, name), amount(value, part, name)?)));
+        let valid = texts.filter(|(_, text)| Quantity::parse(text).is_ok());
+        Self(valid.map(|(entry, text)| (entry, text.to_owned())).collect())
+    }
+
+    /// As an annotation holds it.
+    pub(crate) fn value(&self) -> Value {
+        let mut parts: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+        for ((part, name), text) in &self.0 {
+            parts.entry(part).or_default().insert((*name).to_owned(), json!(text));
+        }
+        json!(parts)
+    }
+
+    /// Takes over newer quantities.
+    pub(crate) fn extend(&mut self, newer: &Self) {
+        self.0.extend(newer.0.iter().map(|(entry, text)| (*entry, text.clone())));
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Without what the container has.
+    pub(crate) fn not_set(mut self, container: &Container) -> Self {
+        self.0.retain(|(part, name), text| !same(container.resources.get(part, name), Some(text)));
+        self
+    }
+
+    /// Whether the change restarts the container.
+    pub(crate) fn restarts(&self, container: &Container) -> bool {
+        self.0.keys().any(|(_, name)| container.restarts_for.iter().any(|known| **known == **name))
+    }
+
+    /// Sets the quantities of the container at `index`, each tested to be what was seen.
+    pub(crate) fn apply(
+        &self,
+        container: &Container,
+        index: usize,
+        mut operations: Operations,
+    ) -> Operations {
+        let index = index.to_string();
+        operations = operations.test(&["spec", "containers", &index, "name"], &*container.name);
+        for ((part, name), text) in &self.0 {
+            let path = ["spec", "containers", &index, "resources", part, name];
+            operations = operations
+                .test(&path, container.resources.get(part, name))
+                .replace(&path, text.as_str());
+        }
+        operations
+    }
+}
+
+fn amount<'a>(resources: &'a Value, part: &str, name: &str) -> Option<&'a str> {
+    resources.get(part)?.get(name)?.as_str()
+}
+
+/// Whether two quantities are equal; absent ones are.
+fn same(a: Option<&str>, b: Option<&str>) -> bool {
+    let value = |text: &str| Quantity::parse(text).map(|quantity| quantity.plain());
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => a == b || matches!((value(a), value(b)), (Ok(a), Ok(b)) if a == b),
+        _ => false,
+    }
+}
+
+/// Classes of service, which no resize may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Qos {
+    Guaranteed,
+    Burstable,
+    BestEffort,
+}
+
+fn qos<'a>(containers: impl Iterator<Item = impl Fn(&str, &str) -> Option<&'a str>>) -> Qos {
+    let positive = |text: Option<&str>| {
+        text.and_then(|text| Quantity::parse(text).ok())
+            .map(|quantity| quantity.plain())
+            .filter(|plain| plain != "0")
+    };
+    let (mut any, mut full) = (false, true);
+    for get in containers {
+        let amounts = ENTRIES.map(|(part, name)| positive(get(part, name)));
+        any |= amounts.iter().any(Option::is_some);
+        let [limit_cpu, limit_memory, cpu, memory] = amounts;
+        // Requests that are left out follow the limits.
+        let guaranteed = |limit: &Option<String>, request: &Option<String>| {
+            limit.is_some() && (request.is_none() || request == limit)
+        };
+        full &= guaranteed(&limit_cpu, &cpu) && guaranteed(&limit_memory, &memory);
+    }
+    match (any, full) {
+        (false, _) => Qos::BestEffort,
+        (true, true) => Qos::Guaranteed,
+        (true, false) => Qos::Burstable,
+    }
+}
+
+/// Whether two lists of template containers are of one class (§4.2.4).
+pub(crate) fn same_qos(old: &[&Value], new: &[&Value]) -> bool {
+    fn class(containers: &[&Value]) -> Qos {
+        let none = &Value::Null;
+        qos(containers.iter().map(|container| {
+            let resources = container.get("resources").unwrap_or(none);
+            move |part: &str, name: &str| amount(resources, part, name)
+        }))
+    }
+    class(old) == class(new)
+}
+
+/// Whether the pod can take these changes where it runs.
+pub(crate) fn check(pod: &Pod, resources: &BTreeMap<String, Resize>) -> Result<(), NotInPlace> {
+    let set = |container: &Container| -> Option<Resize> {
+        let resize = resources.get(&*container.name)?.clone().not_set(container);
+        (!resize.is_empty()).then_some(resize)
+    };
+    for container in pod.containers.iter() {
+        let Some(resize) = set(container) else { continue };
+        let name = || container.name.to_string();
+        let missing = |(part, name): &&Entry| container.resources.get(part, name).is_none();
+        if let Some((part, entry)) = resize.0.keys().find(missing) {
+            let problem = format!("container {} has no {part}.{entry} to resize", name());
+            return Err(NotInPlace::Pod { problem });
+        }
+        let running = pod.status(&container.name).filter(|(_, status)| status.started_at.is_some());
+        if running.is_some_and(|(_, status)| status.resources.is_none()) {
+            return Err(NotInPlace::NoResize { container: name() });
+        }
+    }
+    let before =
+        qos(pod.containers.iter().map(|c| |part: &str, name: &str| c.resources.get(part, name)));
+    let resizes: Vec<(&Container, Resize)> =
+        pod.containers.iter().map(|c| (c, set(c).unwrap_or_default())).collect();
+    let after = qos(resizes.iter().map(|(container, resize)| {
+        move |part: &str, name: &str| {
+            let new = resize.0.iter().find(|((p, n), _)| *p == part && *n == name);
+            new.map(|(_, text)| text.as_str()).or_else(|| container.resources.get(part, name))
+        }
+    }));
+    if before == after { Ok(()) } else { Err(NotInPlace::Qos) }
+}
+
+/// What a container whose resize was asked for still needs. Whoever asked for something else since has taken over (W17).
+pub(crate) fn missing(pod: &Pod, name: &str, asked: Option<&Value>) -> Option<Missing> {
+    let (_, container) = pod.container(name)?;
+    let taken_over = asked.is_some_and(|asked| !Resize::read(asked).not_set(container).is_empty());
+    if taken_over {
+        return None;
+    }
+    let runs_with = pod.status(name).and_then(|(_, status)| status.resources.as_deref());
+    if runs_with.is_some_and(|runs_with| agree(&container.resources, runs_with)) {
+        return None;
+    }
+    let container = name.to_owned();
+    let pending = |kind: &str| pod.condition(kind).filter(|condition| condition.status);
+    let waits = pending(keys::POD_RESIZE_PENDING).or_else(|| pending(keys::POD_RESIZE_IN_PROGRESS));
+    let why = waits.map(|condition| condition.reason.to_string()).unwrap_or_default();
+    if why == keys::INFEASIBLE {
+        return Some(Missing::Infeasible { container });
+    }
+    Some(Missing::Resize { container, why })
+}
+
+fn agree(a: &Resources, b: &Resources) -> bool {
+    ENTRIES.iter().all(|(part, name)| same(a.get(part, name), b.get(part, name)))
+}

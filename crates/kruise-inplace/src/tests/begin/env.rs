@@ -1,0 +1,172 @@
+//! Metadata that env reads: the node daemon restarts the readers (`inplace.md` §4.2.5, §6.4, §10.2.2, §11, W5).
+
+use serde_json::{Value, json};
+
+use super::{images, to};
+use crate::begin::{Target, begin, check};
+use crate::diff::{Change, EnvMetadata, NotInPlace};
+use crate::progress::{Missing, Progress, progress};
+use crate::refresh::{Context, refresh};
+use crate::tests::cluster::Cluster;
+use crate::tests::pod::{Builder, NOW, now, put, sent, stored_state, web};
+
+/// A container whose env `TIER` reads label `tier`.
+fn reader(pod: Builder, name: &str) -> Builder {
+    let path = "metadata.labels['tier']";
+    let env = json!([{ "name": "TIER", "valueFrom": { "fieldRef": { "fieldPath": path } } }]);
+    pod.container(name, "reg.io/app:v1").spec(name, &json!({ "env": env }))
+}
+
+/// `main` reads, `side` does not; the daemon reports both.
+fn pod() -> Builder {
+    reader(web(), "main").container("side", "reg.io/side:v1").label("tier", "silver").daemon()
+}
+
+/// `tier: gold`, read by these containers.
+fn gold(containers: &[&str]) -> Change {
+    let read = EnvMetadata {
+        labels: [("tier".to_owned(), "gold".to_owned())].into(),
+        ..EnvMetadata::default()
+    };
+    let env = containers.iter().map(|name| ((*name).to_owned(), read.clone()));
+    Change { env: env.collect(), ..Change::default() }
+}
+
+#[test]
+fn a_label_that_env_reads_is_two_writes_out_of_traffic_first() {
+    let writes = begin(&pod().build(), &gold(&["main"]), &to("web-b"), now());
+    let on: Vec<&str> = writes.iter().map(|write| write.subresource()).collect();
+    assert_eq!(on, ["status", ""]);
+    assert_eq!(put(&writes, "/metadata/labels/tier"), Some(json!("gold")));
+    assert_eq!(
+        stored_state(&writes),
+        json!({
+            "revision": "web-b",
+            "updateTimestamp": NOW,
+            "lastContainerStatuses": null,
+            "updateEnvFromMetadata": true,
+            "containerBatchesRecord": [{ "timestamp": NOW, "containers": ["main"] }],
+        })
+    );
+}
+
+/// 3 writes: out of traffic, the label, back. The daemon's report is what ends it.
+#[test]
+fn the_update_ends_when_the_daemon_says_that_the_reader_was_started_anew() {
+    let mut cluster = Cluster::new(&pod());
+    cluster.run(5);
+    cluster.report();
+    let context = Context { lifecycle: None, update_revision: "web-b" };
+    assert!(refresh(&cluster.pod(), &context, cluster.world.now).writes.is_empty());
+    assert_eq!(check(&cluster.pod(), &gold(&["main"])), Ok(()));
+    cluster.perform(&begin(&cluster.pod(), &gold(&["main"]), &to("web-b"), cluster.world.now));
+    cluster.run(3);
+    let missing = Missing::Env { container: "main".to_owned() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing.clone()));
+    // The daemon kills the container; its report of the old one says nothing of the new one.
+    let id = cluster.pod().statuses[0].container_id.to_string();
+    cluster.edit(|pod| {
+        pod["metadata"]["annotations"]["sim.kruise.dev/kill"] = json!(format!("main/{id}"));
+    });
+    cluster.run(3);
+    assert_ne!(*cluster.pod().statuses[0].container_id, *id);
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing));
+    cluster.report();
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+    let back = refresh(&cluster.pod(), &context, cluster.world.now).writes;
+    assert_eq!(back.len(), 1);
+    cluster.perform(&back);
+    cluster.run(2);
+    assert!(cluster.pod().ready());
+}
+
+/// §10.2.2: a report with the hash of older metadata is no evidence.
+#[test]
+fn a_report_of_older_metadata_is_no_evidence() {
+    let mut cluster = Cluster::new(&pod());
+    cluster.perform(&begin(&cluster.pod(), &gold(&["main"]), &to("web-b"), now()));
+    let missing = Missing::Env { container: "main".to_owned() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing.clone()));
+    cluster.edit(|pod| {
+        let annotations = pod["metadata"]["annotations"].as_object_mut().unwrap();
+        annotations.remove("apps.kruise.io/runtime-containers-meta");
+    });
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing), "nor is none");
+}
+
+/// W5: without the daemon, or where it cannot look into the container, nobody would ever restart the reader.
+#[test]
+fn without_a_report_of_the_reader_it_is_not_updated_in_place() {
+    let refused = |pod: &Builder, containers: &str| {
+        let why = NotInPlace::NoDaemon { containers: containers.to_owned() };
+        assert_eq!(check(&pod.build(), &gold(&["main"])), Err(why));
+    };
+    let key = "apps.kruise.io/runtime-containers-meta";
+    refused(&pod().annotation(key, "{"), "main");
+    refused(&reader(web(), "main"), "main");
+    let no_env = json!({ "containers": [
+        { "name": "main", "containerID": "containerd://main-1", "hashes": { "plainHash": 1 } },
+    ]});
+    refused(&pod().annotation(key, &no_env.to_string()), "main");
+    refused(&pod().status("main", &json!({ "containerID": "containerd://main-9" })), "main");
+    let image = images(&[("side", "reg.io/side:v2")]);
+    assert_eq!(check(&reader(web(), "main").build(), &image), Ok(()), "others need no daemon");
+    // §20: it restarts only what is out of traffic.
+    let bare = pod().without_gates().build();
+    assert!(matches!(check(&bare, &gold(&["main"])), Err(NotInPlace::Pod { .. })));
+}
+
+/// §6.4: metadata is the pod's, so who reads the same key cannot wait for a later batch.
+#[test]
+fn readers_of_one_key_go_together_whatever_their_priority() {
+    let pod = reader(reader(reader(web(), "early"), "late"), "last")
+        .container("image", "reg.io/image:v1")
+        .priority_beside("early", 0)
+        .priority_beside("late", -1)
+        .priority_beside("last", -2)
+        .priority("image", -3)
+        .label("zone", "a")
+        .daemon();
+    let mut change = gold(&["early", "late"]);
+    let zone = EnvMetadata {
+        labels: [("zone".to_owned(), "b".to_owned())].into(),
+        ..EnvMetadata::default()
+    };
+    change.env.insert("last".to_owned(), zone);
+    change.images = [("image".to_owned(), "reg.io/image:v2".to_owned())].into();
+    let writes = begin(&pod.build(), &change, &to("web-b"), now());
+    let state = stored_state(&writes);
+    assert_eq!(state["containerBatchesRecord"][0]["containers"], json!(["early", "late"]));
+    assert_eq!(
+        state["nextContainerRefMetadata"],
+        json!({ "last": { "creationTimestamp": null, "labels": { "zone": "b" } } })
+    );
+    assert_eq!(state["nextContainerImages"], json!({ "image": "reg.io/image:v2" }));
+    assert_eq!(state["preCheckBeforeNext"]["containersRequiredReady"], json!(["early", "late"]));
+    assert_eq!(put(&writes, "/metadata/labels/tier"), Some(json!("gold")));
+    assert_eq!(put(&writes, "/metadata/labels/zone"), None, "not before its reader's turn");
+}
+
+#[test]
+fn a_reader_that_the_pod_lacks_makes_it_metadata() {
+    let writes = begin(&pod().build(), &gold(&["gone"]), &to("web-b"), now());
+    assert_eq!(sent(&writes)[0]["on"], "pods", "nobody restarts, so nobody is drained");
+    assert_eq!(writes.len(), 1);
+    assert_eq!(put(&writes, "/metadata/labels/tier"), Some(json!("gold")));
+    assert_eq!(stored_state(&writes)["updateEnvFromMetadata"], Value::Null);
+}
+
+#[test]
+fn a_grace_period_keeps_what_env_reads_apart() {
+    let target = Target { revision: "web-b", grace_seconds: 10 };
+    let mut cluster = Cluster::new(&pod());
+    let writes = begin(&cluster.pod(), &gold(&["main"]), &target, now());
+    let grace = put(&writes, "/metadata/annotations/apps.kruise.io~1inplace-update-grace").unwrap();
+    let want = r#"{"revision":"web-b","containerRefMetadata":{"main":{"creationTimestamp":null,"labels":{"tier":"gold"}}},"metaDataPatch":"e30=","updateEnvFromMetadata":true,"graceSeconds":10}"#;
+    assert_eq!(grace, json!(want));
+    cluster.perform(&writes);
+    let context = Context { lifecycle: None, update_revision: "web-b" };
+    let end = refresh(&cluster.pod(), &context, crate::tests::pod::after(11)).writes;
+    assert_eq!(put(&end, "/metadata/labels/tier"), Some(json!("gold")));
+    assert_eq!(stored_state(&end)["updateEnvFromMetadata"], json!(true));
+}

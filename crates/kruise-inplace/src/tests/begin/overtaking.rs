@@ -1,0 +1,160 @@
+//! An update that comes before an earlier one is finished: nothing that one changed is forgotten, and no container is
+//! taken for the wanted one that still runs, or will yet run, the image overtaken (`inplace.md` §3.1, W27).
+
+use serde_json::{Value, json};
+
+use super::{images, label, to};
+use crate::begin::begin;
+use crate::diff::Change;
+use crate::progress::{Missing, Progress, progress};
+use crate::refresh::{Context, Refresh, Waiting, refresh};
+use crate::tests::cluster::Cluster;
+use crate::tests::pod::{NOW, after, now, stored_state, web_main};
+
+/// `main` runs v1, and was told to run v2; the kubelet has not acted. `side` runs v1.
+fn told() -> Cluster {
+    let mut cluster = Cluster::new(&web_main().container("side", "reg.io/side:v1"));
+    let change = images(&[("main", "reg.io/main:v2")]);
+    cluster.perform(&begin(&cluster.pod(), &change, &to("web-b"), now()));
+    cluster
+}
+
+/// The kubelet started another container.
+fn started(cluster: &mut Cluster, id: &str, image: &str) {
+    cluster.edit(|pod| {
+        let status = &mut pod["status"]["containerStatuses"][0];
+        status["containerID"] = json!(id);
+        status["image"] = json!(image);
+        status["imageID"] = json!(format!("{image}@sha256:1"));
+        status["state"] = json!({ "running": { "startedAt": "2026-01-02T03:04:10Z" } });
+    });
+}
+
+fn restart(container: &str) -> Progress {
+    let container = container.to_owned();
+    Progress::Incomplete(Missing::Restart { container, waiting: String::new() })
+}
+
+/// §3.1: the annotation is overwritten, but what it waited for is not.
+#[test]
+fn changed_metadata_does_not_end_an_update_that_is_not_finished() {
+    let mut cluster = told();
+    let metadata = Change { metadata: label("tier", Some("gold")), ..Change::default() };
+    let writes = begin(&cluster.pod(), &metadata, &to("web-c"), now());
+    assert_eq!(writes.len(), 1, "it is out of traffic already");
+    assert_eq!(
+        stored_state(&writes),
+        json!({
+            "revision": "web-c",
+            "updateTimestamp": NOW,
+            "lastContainerStatuses": {
+                "main": { "imageID": "reg.io/main:v1@sha256:1", "containerID": "containerd://main-1" },
+            },
+            "updateImages": true,
+            "containerBatchesRecord": [
+                { "timestamp": NOW, "containers": ["main"] },
+                { "timestamp": NOW, "containers": [] },
+            ],
+        })
+    );
+    cluster.perform(&writes);
+    assert_eq!(progress(&cluster.pod()), restart("main"));
+    started(&mut cluster, "containerd://main-2", "reg.io/main:v2");
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+    let again = begin(&cluster.pod(), &metadata, &to("web-d"), now());
+    assert_eq!(stored_state(&again)["lastContainerStatuses"], Value::Null, "what is done is done");
+}
+
+#[test]
+fn an_update_of_one_container_waits_for_that_of_another() {
+    let mut cluster = told();
+    let side = images(&[("side", "reg.io/side:v2")]);
+    cluster.perform(&begin(&cluster.pod(), &side, &to("web-c"), now()));
+    assert_eq!(progress(&cluster.pod()), restart("main"));
+    started(&mut cluster, "containerd://main-2", "reg.io/main:v2");
+    assert_eq!(progress(&cluster.pod()), restart("side"));
+}
+
+/// W27: another container ID is no evidence while it may be that of the image overtaken.
+#[test]
+fn a_container_with_the_image_overtaken_is_not_the_wanted_one() {
+    let mut cluster = told();
+    let third = images(&[("main", "reg.io/main:v3")]);
+    cluster.perform(&begin(&cluster.pod(), &third, &to("web-c"), now()));
+    assert_eq!(progress(&cluster.pod()), restart("main"));
+    started(&mut cluster, "containerd://main-2", "reg.io/main:v2");
+    let superseded = Missing::Superseded { container: "main".to_owned() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(superseded));
+    started(&mut cluster, "containerd://main-3", "reg.io/main:v3");
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// Two names of one image: the runtime may report either. If the kubelet leaves the container alone it is the wanted one.
+#[test]
+fn a_container_that_stays_at_the_name_overtaken_is_taken_for_the_wanted_one_in_the_end() {
+    let mut cluster = told();
+    let third = images(&[("main", "reg.io/main:v3")]);
+    cluster.perform(&begin(&cluster.pod(), &third, &to("web-c"), now()));
+    started(&mut cluster, "containerd://main-3", "reg.io/main:v2");
+    let context = Context { lifecycle: None, update_revision: "web-c" };
+    let at = |cluster: &Cluster, seconds| refresh(&cluster.pod(), &context, after(seconds));
+    let until = "2026-01-02T03:05:10Z".parse().unwrap();
+    let wait = Refresh { waiting: Some(Waiting::Settling { until }), ..Refresh::default() };
+    assert_eq!(at(&cluster, 64), wait);
+    let settled = at(&cluster, 65).writes;
+    assert_eq!(settled.len(), 1);
+    cluster.perform(&settled);
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// W27, §10.3: the image comes back before the kubelet acted. It may see only that, and keep the container; or it is
+/// about to restart it twice. Its observed generation tells which.
+#[test]
+fn the_way_back_ends_when_the_kubelet_has_seen_it() {
+    let mut cluster = told();
+    cluster.edit(|pod| pod["status"]["observedGeneration"] = json!(1));
+    cluster.edit(|pod| pod["metadata"]["generation"] = json!(2));
+    let back = images(&[("main", "reg.io/main:v1")]);
+    cluster.perform(&begin(&cluster.pod(), &back, &to("web-a"), now()));
+    assert_eq!(progress(&cluster.pod()), restart("main"), "the kubelet may still act on v2");
+    let seen = cluster.value()["metadata"]["generation"].clone();
+    cluster.edit(|pod| pod["status"]["observedGeneration"] = seen);
+    assert_eq!(progress(&cluster.pod()), Progress::Complete, "it kept the container");
+    started(&mut cluster, "containerd://main-2", "reg.io/main:v2");
+    let superseded = Missing::Superseded { container: "main".to_owned() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(superseded), "it acted on v2");
+    started(&mut cluster, "containerd://main-3", "reg.io/main:v1");
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// W27 with a kubelet that says nothing of generations: there is nothing to wait for.
+#[test]
+fn the_way_back_ends_at_once_with_an_old_kubelet() {
+    let mut cluster = told();
+    let back = images(&[("main", "reg.io/main:v1")]);
+    cluster.perform(&begin(&cluster.pod(), &back, &to("web-a"), now()));
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// A resize and a changed env are not forgotten either.
+#[test]
+fn every_kind_of_change_is_waited_for() {
+    let pod = web_main()
+        .spec("main", &json!({
+            "resources": { "requests": { "cpu": "2" } },
+            "env": [{ "name": "T", "valueFrom": { "fieldRef": { "fieldPath": "metadata.labels['t']" } } }],
+        }))
+        .status("main", &json!({ "resources": { "requests": { "cpu": "1" } } }))
+        .updated(&json!({
+            "revision": "web-a", "updateTimestamp": NOW, "lastContainerStatuses": null,
+            "updateEnvFromMetadata": true, "updateResources": true,
+            "containerBatchesRecord": [{ "timestamp": NOW, "containers": ["main"] }],
+            "containerResources": { "main": { "requests": { "cpu": "2" } } },
+        }));
+    let metadata = Change { metadata: label("tier", Some("gold")), ..Change::default() };
+    let state = stored_state(&begin(&pod.build(), &metadata, &to("web-c"), now()));
+    assert_eq!(state["updateEnvFromMetadata"], json!(true));
+    assert_eq!(state["updateResources"], json!(true));
+    assert_eq!(state["containerResources"], json!({ "main": { "requests": { "cpu": "2" } } }));
+    assert_eq!(state["containerBatchesRecord"][0]["containers"], json!(["main"]));
+}

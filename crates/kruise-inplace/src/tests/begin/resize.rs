@@ -1,0 +1,233 @@
+//! CPU and memory in place: through `pods/resize`, in two writes, without leaving traffic unless a container restarts
+//! (`inplace.md` §5.2, §10.2.3, §18, W9, W17, W18).
+
+use serde_json::{Value, json};
+
+use super::to;
+use crate::begin::{Target, begin, check};
+use crate::diff::{Change, NotInPlace};
+use crate::progress::{Missing, Progress, progress};
+use crate::refresh::{Context, Refresh, refresh};
+use crate::resize::Resize;
+use crate::tests::cluster::Cluster;
+use crate::tests::pod::{Builder, NOW, after, now, put, sent, stored_state, web_main};
+
+fn cpu(amount: &str) -> Value {
+    json!({ "requests": { "cpu": amount, "memory": "1Gi" }, "limits": { "memory": "2Gi" } })
+}
+
+/// `main` requests one CPU and runs with that.
+fn pod() -> Builder {
+    web_main()
+        .spec("main", &json!({ "resources": cpu("1") }))
+        .status("main", &json!({ "resources": cpu("1") }))
+}
+
+fn to_cpu(amount: &str) -> Change {
+    let resize = Resize::read(&json!({ "requests": { "cpu": amount } }));
+    Change { resources: [("main".to_owned(), resize)].into(), ..Change::default() }
+}
+
+fn idle(cluster: &Cluster) -> Refresh {
+    let context = Context { lifecycle: None, update_revision: "web-b" };
+    refresh(&cluster.pod(), &context, cluster.world.now)
+}
+
+#[test]
+fn a_resize_is_two_writes_and_the_pod_goes_on_serving() {
+    let state = r#"{"revision":"web-b","updateTimestamp":"2026-01-02T03:04:05Z","lastContainerStatuses":null,"updateResources":true,"containerBatchesRecord":[{"timestamp":"2026-01-02T03:04:05Z","containers":["main"]}],"containerResources":{"main":{"requests":{"cpu":"2"}}}}"#;
+    let writes = begin(&pod().build(), &to_cpu("2"), &to("web-b"), now());
+    assert_eq!(
+        sent(&writes),
+        json!([
+            { "on": "pods/resize", "json": [
+                { "op": "test", "path": "/metadata/uid", "value": "uid-web-0" },
+                { "op": "test", "path": "/spec/containers/0/name", "value": "main" },
+                { "op": "test", "path": "/spec/containers/0/resources/requests/cpu", "value": "1" },
+                { "op": "replace", "path": "/spec/containers/0/resources/requests/cpu", "value": "2" },
+            ]},
+            { "on": "pods", "json": [
+                { "op": "test", "path": "/metadata/uid", "value": "uid-web-0" },
+                { "op": "test", "path": "/metadata/labels/controller-revision-hash", "value": "web-a" },
+                { "op": "add", "path": "/metadata/labels/controller-revision-hash", "value": "web-b" },
+                { "op": "add", "path": "/metadata/annotations/apps.kruise.io~1inplace-update-state", "value": state },
+            ]},
+        ])
+    );
+}
+
+#[test]
+fn it_ends_when_the_container_runs_with_what_was_asked_for() {
+    let mut cluster = Cluster::new(&pod());
+    cluster.run(5);
+    cluster.perform(&begin(&cluster.pod(), &to_cpu("2000m"), &to("web-b"), cluster.world.now));
+    let missing = Missing::Resize { container: "main".to_owned(), why: String::new() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing));
+    assert!(cluster.pod().ready(), "it serves meanwhile");
+    cluster.run(2);
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+    assert_eq!(idle(&cluster), Refresh::default(), "two writes are all");
+    assert_eq!(cluster.value()["status"]["containerStatuses"][0]["restartCount"], 0);
+    cluster.edit(|pod| pod["status"]["containerStatuses"][0]["resources"] = cpu("2"));
+    assert_eq!(progress(&cluster.pod()), Progress::Complete, "an amount may be written otherwise");
+}
+
+/// §5.2: a resize that restarts the container takes the pod out of traffic first.
+#[test]
+fn a_resize_that_restarts_is_drained() {
+    let policy = json!([
+        { "resourceName": "cpu", "restartPolicy": "RestartContainer" },
+        { "resourceName": "memory", "restartPolicy": "NotRequired" },
+    ]);
+    let pod = pod().spec("main", &json!({ "resizePolicy": policy }));
+    let on = |pod: &Builder, change: &Change| -> Vec<&'static str> {
+        begin(&pod.build(), change, &to("web-b"), now()).iter().map(|w| w.subresource()).collect()
+    };
+    assert_eq!(on(&pod, &to_cpu("2")), ["status", "resize", ""]);
+    assert_eq!(on(&pod.clone().without_gates(), &to_cpu("2")), ["resize", ""]);
+    let memory = Resize::read(&json!({ "limits": { "memory": "3Gi" } }));
+    let memory = Change { resources: [("main".to_owned(), memory)].into(), ..Change::default() };
+    assert_eq!(on(&pod, &memory), ["resize", ""], "only for what restarts");
+    let mut cluster = Cluster::new(&pod);
+    cluster.run(5);
+    cluster.perform(&begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), cluster.world.now));
+    assert!(!cluster.pod().ready());
+    assert_eq!(idle(&cluster).writes, []);
+    cluster.run(3);
+    cluster.perform(&idle(&cluster).writes);
+    cluster.run(1);
+    assert!(cluster.pod().ready());
+    assert_eq!(cluster.value()["status"]["containerStatuses"][0]["restartCount"], 1);
+}
+
+/// The first write was answered, then the controller died: the second turn finds the resize done.
+#[test]
+fn a_resize_that_was_sent_is_not_sent_again() {
+    let mut cluster = Cluster::new(&pod());
+    let writes = begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), now());
+    cluster.perform(&writes[..1]);
+    let again = begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), now());
+    assert_eq!(sent(&again)[0]["on"], "pods");
+    assert_eq!(again.len(), 1);
+    cluster.perform(&again);
+    let missing = Missing::Resize { container: "main".to_owned(), why: String::new() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing), "but waited for");
+}
+
+#[test]
+fn a_resize_that_came_meanwhile_is_not_overwritten() {
+    let writes = begin(&pod().build(), &to_cpu("2"), &to("web-b"), now());
+    let mut cluster = Cluster::new(&pod().spec("main", &json!({ "resources": cpu("4") })));
+    assert!(cluster.world.perform(&writes[0]).is_err());
+}
+
+/// §18: what the pod cannot take is refused before anything is written.
+#[test]
+fn what_the_pod_cannot_take_is_not_begun() {
+    let unsupported = pod().edit(|pod| {
+        pod["status"]["containerStatuses"][0].as_object_mut().unwrap().remove("resources");
+    });
+    let no_resize = NotInPlace::NoResize { container: "main".to_owned() };
+    assert_eq!(check(&unsupported.build(), &to_cpu("2")), Err(no_resize), "the kubelet cannot");
+    assert_eq!(check(&unsupported.build(), &to_cpu("1000m")), Ok(()), "nothing to resize");
+    let bare = pod().spec("main", &json!({ "resources": {} }));
+    assert!(matches!(check(&bare.build(), &to_cpu("2")), Err(NotInPlace::Pod { .. })));
+    let full = json!({ "requests": { "cpu": "1", "memory": "1" }, "limits": { "cpu": "1", "memory": "1" } });
+    let guaranteed = pod().spec("main", &json!({ "resources": full }));
+    let live = "requests and limits that a policy made equal";
+    assert_eq!(check(&guaranteed.build(), &to_cpu("2")), Err(NotInPlace::Qos), "{live}");
+    assert_eq!(check(&pod().build(), &to_cpu("2")), Ok(()));
+}
+
+/// W17.
+#[test]
+fn the_kubelets_word_on_a_resize_is_told() {
+    let waiting = |reason: &str| {
+        let condition = json!({ "status": "True", "reason": reason });
+        let mut cluster = Cluster::new(&pod().condition("PodResizePending", &condition));
+        cluster.perform(&begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), now()));
+        progress(&cluster.pod())
+    };
+    let container = "main".to_owned();
+    let deferred = Missing::Resize { container: container.clone(), why: "Deferred".to_owned() };
+    assert_eq!(deferred.to_string(), "resize of container main (Deferred)");
+    assert_eq!(waiting("Deferred"), Progress::Incomplete(deferred));
+    assert_eq!(waiting("Infeasible"), Progress::Incomplete(Missing::Infeasible { container }));
+}
+
+/// W17: what an autoscaler asks for afterwards is not ours, whatever becomes of it.
+#[test]
+fn a_resize_of_somebody_else_is_not_waited_for() {
+    let mut cluster = Cluster::new(&pod());
+    cluster.perform(&begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), now()));
+    cluster.edit(|pod| pod["spec"]["containers"][0]["resources"] = cpu("64"));
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// What OpenKruise began names no amounts: the containers of its batches must run with what the spec says.
+#[test]
+fn a_resize_that_openkruise_began_is_waited_for() {
+    let state = json!({
+        "revision": "web-a", "updateTimestamp": NOW, "lastContainerStatuses": null, "updateResources": true,
+        "containerBatchesRecord": [{ "timestamp": NOW, "containers": ["main"] }],
+    });
+    let done = pod().updated(&state);
+    assert_eq!(progress(&done.build()), Progress::Complete);
+    let pending = done.spec("main", &json!({ "resources": cpu("2") }));
+    let missing = Missing::Resize { container: "main".to_owned(), why: String::new() };
+    assert_eq!(progress(&pending.build()), Progress::Incomplete(missing));
+}
+
+/// W9: resources alone are a batch too.
+#[test]
+fn a_later_batch_of_resources_alone_is_applied() {
+    let small = json!({ "requests": { "cpu": "1" } });
+    let pod = pod()
+        .container("side", "reg.io/side:v1")
+        .spec("side", &json!({ "resources": small }))
+        .status("side", &json!({ "resources": small }))
+        .priority("main", 1)
+        .priority("side", 0);
+    let side = Resize::read(&json!({ "requests": { "cpu": "3" } }));
+    let mut change = to_cpu("2");
+    change.resources.insert("side".to_owned(), side);
+    let mut cluster = Cluster::new(&pod);
+    cluster.run(5);
+    let first = begin(&cluster.pod(), &change, &to("web-b"), cluster.world.now);
+    let next = json!({ "side": { "requests": { "cpu": "3" } } });
+    assert_eq!(stored_state(&first)["nextContainerResources"], next);
+    cluster.perform(&first);
+    cluster.run(2);
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(Missing::NextBatch));
+    let second = idle(&cluster).writes;
+    assert_eq!(second.iter().map(|w| w.subresource()).collect::<Vec<_>>(), ["resize", ""]);
+    cluster.perform(&second);
+    cluster.run(2);
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+    let value = cluster.value();
+    assert_eq!(value["spec"]["containers"][1]["resources"]["requests"]["cpu"], "3");
+}
+
+#[test]
+fn a_grace_period_carries_a_resize_that_restarts() {
+    let policy = json!([{ "resourceName": "cpu", "restartPolicy": "RestartContainer" }]);
+    let mut cluster = Cluster::new(&pod().spec("main", &json!({ "resizePolicy": policy })));
+    let target = Target { revision: "web-b", grace_seconds: 10 };
+    let writes = begin(&cluster.pod(), &to_cpu("2"), &target, now());
+    let grace = put(&writes, "/metadata/annotations/apps.kruise.io~1inplace-update-grace").unwrap();
+    assert!(
+        grace
+            .as_str()
+            .unwrap()
+            .contains(r#""containerResources":{"main":{"requests":{"cpu":"2"}}}"#)
+    );
+    cluster.perform(&writes);
+    let context = Context { lifecycle: None, update_revision: "web-b" };
+    let end = refresh(&cluster.pod(), &context, after(11)).writes;
+    assert_eq!(end.iter().map(|w| w.subresource()).collect::<Vec<_>>(), ["resize", ""]);
+    cluster.perform(&end);
+    let value = cluster.value();
+    assert_eq!(value["spec"]["containers"][0]["resources"]["requests"]["cpu"], "2");
+    let serving = begin(&pod().build(), &to_cpu("2"), &target, now());
+    assert_eq!(serving.len(), 2, "who goes on serving needs no grace period");
+}

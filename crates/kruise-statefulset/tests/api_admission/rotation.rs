@@ -1,0 +1,184 @@
+//! Certificates that change under load, a broken CA, replicas that go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use kruise_common::testing::cluster::{Controller, Space, wait};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use super::balancer::Balancer;
+use super::{admitted, alone, asked, configurations, free_port, set, unregister};
+
+/// Creates sets (dry run) without a pause, until it is told to stop.
+struct Load {
+    stop: Arc<AtomicBool>,
+    done: Arc<AtomicUsize>,
+    tasks: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    fn start(space: &Space) -> Self {
+        let (stop, done): (Arc<AtomicBool>, Arc<AtomicUsize>) = Default::default();
+        let task = |worker: usize| {
+            let (stop, done) = (stop.clone(), done.clone());
+            let sets: Api<DynamicObject> = space.workloads("v1beta1", "StatefulSet");
+            tokio::spawn(async move {
+                let params = PostParams { dry_run: true, ..Default::default() };
+                let mut failures = Vec::new();
+                let mut pace = tokio::time::interval(Duration::from_millis(40));
+                while !stop.load(Ordering::SeqCst) {
+                    pace.tick().await;
+                    let set = serde_json::from_value(set(&format!("load-{worker}"))).unwrap();
+                    match sets.create(&params, &set).await {
+                        Ok(stored) if stored.data["spec"]["revisionHistoryLimit"] == 10 => {}
+                        Ok(_) => failures.push("stored without defaults".to_owned()),
+                        Err(error) => failures.push(error.to_string()),
+                    }
+                    done.fetch_add(1, Ordering::SeqCst);
+                }
+                failures
+            })
+        };
+        let tasks = (0..4).map(task).collect();
+        Self { stop, done, tasks }
+    }
+
+    /// How many were created, and what went wrong.
+    async fn stop(self) -> (usize, Vec<String>) {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut failures = Vec::new();
+        for task in self.tasks {
+            failures.extend(task.await.unwrap());
+        }
+        (self.done.load(Ordering::SeqCst), failures)
+    }
+}
+
+async fn expiry(controller: &Controller) -> f64 {
+    controller.metric("webhook_cert_expiry_timestamp_seconds", "").await.unwrap_or_default()
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn certificates_change_twice_under_load_and_no_admission_fails() {
+    let space = Space::new("rotation").await;
+    let balancer = Balancer::new().await;
+    let life = ["--webhook-cert-validity", "30s", "--webhook-addr", "127.0.0.1:0"];
+    let mut one = admitted(&space, &balancer.url, &life).await;
+    let mut two = admitted(&space, &balancer.url, &life).await;
+    for controller in [&mut one, &mut two] {
+        balancer.add(&controller.said("serving webhooks", "address=").await);
+    }
+    for controller in [&one, &two] {
+        controller.until("webhook_cert_expiry_timestamp_seconds", "", |at| at > 0.0).await;
+    }
+    asked(&space).await;
+    let load = Load::start(&space);
+    let first = expiry(&one).await;
+    let renewed = |than: f64| move |at: f64| at > than;
+    let second = one.until("webhook_cert_expiry", "", renewed(first)).await;
+    two.until("webhook_cert_expiry", "", renewed(first)).await;
+    one.until("webhook_cert_expiry", "", renewed(second)).await;
+    let (done, failures) = load.stop().await;
+    assert_eq!(failures, Vec::<String>::new(), "of {done}");
+    assert!(done > 100, "{done} is no load");
+    assert!(balancer.connections.load(Ordering::SeqCst) > 0);
+    one.stop().await;
+    two.stop().await;
+    unregister(&space).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn replicas_end_one_by_one_under_load_and_no_write_fails() {
+    let space = Space::new("replicas").await;
+    let balancer = Balancer::new().await;
+    let start = |_: usize| {
+        let (space, url) = (space.clone(), balancer.url.clone());
+        async move {
+            let mut controller = admitted(&space, &url, &["--webhook-addr", "127.0.0.1:0"]).await;
+            let address = controller.said("serving webhooks", "address=").await;
+            controller.until("webhook_cert_expiry_timestamp_seconds", "", |at| at > 0.0).await;
+            (controller, address)
+        }
+    };
+    let mut replicas = vec![start(0).await, start(1).await];
+    for (_, address) in &replicas {
+        balancer.add(address);
+    }
+    asked(&space).await;
+    let load = Load::start(&space);
+    for turn in 0..2 {
+        // As a rollout does it: a new replica first, then the old one leaves the endpoints while it is told to stop.
+        let new = start(turn).await;
+        balancer.add(&new.1);
+        replicas.push(new);
+        let (old, address) = replicas.remove(0);
+        old.terminate().await;
+        balancer.remove(&address);
+        old.stop().await;
+    }
+    let (done, failures) = load.stop().await;
+    assert_eq!(failures, Vec::<String>::new(), "of {done}");
+    assert!(done > 20, "{done} is no load");
+    for (controller, _) in replicas {
+        controller.stop().await;
+    }
+    unregister(&space).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn a_wrong_ca_and_a_lost_secret_heal_by_themselves() {
+    let space = Space::new("heal").await;
+    let controller = alone(&space, &[]).await;
+    let mutating = configurations(&space, "Mutating");
+    let name = "kruise-statefulset-mutating";
+    let right = mutating.get(name).await.unwrap().data["webhooks"][0]["clientConfig"].clone();
+    let wrong =
+        json!([{ "op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": "" }]);
+    let wrong = Patch::Json::<()>(serde_json::from_value(wrong).unwrap());
+    mutating.patch(name, &PatchParams::default(), &wrong).await.unwrap();
+    wait("the CA to be back", || async {
+        let stored = mutating.get(name).await.ok()?;
+        (stored.data["webhooks"][0]["clientConfig"] == right).then_some(())
+    })
+    .await;
+    mutating.delete(name, &DeleteParams::default()).await.unwrap();
+    wait("the configuration to be back", || async { mutating.get_opt(name).await.ok()? }).await;
+    let before = expiry(&controller).await;
+    let secrets = space.api("", "v1", "Secret");
+    secrets.delete("kruise-statefulset-webhook-certs", &DeleteParams::default()).await.unwrap();
+    controller.until("webhook_cert_expiry", "", |at| at >= before).await;
+    wait("a new Secret that is registered", || async {
+        let secret = secrets.get_opt("kruise-statefulset-webhook-certs").await.ok()??;
+        let bundle = secret.data["data"]["ca.crt"].clone();
+        let stored = mutating.get(name).await.ok()?;
+        (stored.data["webhooks"][0]["clientConfig"]["caBundle"] == bundle).then_some(())
+    })
+    .await;
+    asked(&space).await;
+    controller.stop().await;
+    unregister(&space).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn a_second_installation_is_refused() {
+    let (space, other) = (Space::new("first").await, Space::new("second").await);
+    let first = alone(&space, &[]).await;
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let url = format!("https://{address}");
+    let mut second = admitted(&other, &url, &["--webhook-addr", &address]).await;
+    second.said("was written by another installation", "installation").await;
+    let registered = second.metric("kruise_webhook_registered", "").await;
+    assert_eq!(registered, Some(0.0));
+    asked(&space).await;
+    first.stop().await;
+    second.stop().await;
+    unregister(&space).await;
+}
