@@ -17,6 +17,8 @@ pub enum Bench {
     P3,
     /// Rolling update in place.
     P4,
+    /// A broadcast job on every node.
+    P7,
 }
 
 impl FromStr for Bench {
@@ -27,7 +29,8 @@ impl FromStr for Bench {
             "P1" => Ok(Self::P1),
             "P3" => Ok(Self::P3),
             "P4" => Ok(Self::P4),
-            other => bail!("{other:?} is no bench; there are P1, P3 and P4"),
+            "P7" => Ok(Self::P7),
+            other => bail!("{other:?} is no bench; there are P1, P3, P4 and P7"),
         }
     }
 }
