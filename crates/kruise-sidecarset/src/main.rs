@@ -44,13 +44,14 @@ async fn main() -> anyhow::Result<()> {
         revision_namespace: revisions.into(),
     };
     let sets = caches.sets.clone();
+    let configurations = process.watch_in::<WireConfiguration>(&own, |_: &_| Vec::new());
     process.answer_reviews(Arc::new(Webhook {
         gates,
         caches: webhook::Caches {
             sets: sets.clone(),
             namespaces: caches.namespaces.clone(),
             revisions: caches.revisions.clone(),
-            configurations: process.watch_in::<WireConfiguration>(&own, |_: &_| Vec::new()),
+            configurations,
         },
         own_namespace: own,
         narrow: args.narrow_pod_webhook,
