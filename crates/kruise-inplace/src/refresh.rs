@@ -8,6 +8,7 @@ use kruise_api::shared::inplace::{GraceState, UpdateState, rfc3339};
 use kruise_api::shared::readiness::PRE_UPDATE;
 use kruise_api::statefulset::v1beta1::Lifecycle;
 use kruise_common::kind::POD;
+use kruise_common::moment::Moment;
 use kruise_common::pod::Pod;
 use kruise_common::write::{Operations, Write};
 use serde_json::{Value, json};
@@ -112,7 +113,7 @@ fn unfinished(pod: &Pod, state: &UpdateState, missing: Missing, now: Timestamp) 
         return Refresh::wait(Waiting::Incomplete(missing));
     };
     let running = pod.status(container).and_then(|(_, status)| status.started_at);
-    let Some(since) = running.map(|since| since.timestamp()) else {
+    let Some(since) = running.map(Moment::timestamp) else {
         return Refresh::wait(Waiting::Incomplete(missing));
     };
     let until = since.checked_add(SETTLED).unwrap_or(now);

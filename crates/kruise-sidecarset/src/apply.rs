@@ -47,7 +47,9 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
         Action::ResetTwins { pod } => one(rewrite(pod).map(Rewrite::reset)),
         Action::TurnBack { pod } => one(rewrite(pod).map(Rewrite::turn_back)),
         Action::Evict { pod, .. } => {
-            one(snapshot.member(pod).map(|member| Write::evict(&member.pod.meta)))
+            let pod =
+                snapshot.member(pod).map(|member| &member.pod).or_else(|| snapshot.missed(pod));
+            one(pod.map(|pod| Write::evict(&pod.meta)))
         }
     }
 }

@@ -6,7 +6,7 @@
 mod containers;
 mod env;
 mod hot_upgrade;
-mod metadata;
+pub mod metadata;
 mod resources;
 mod volumes;
 

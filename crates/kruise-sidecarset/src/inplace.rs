@@ -18,8 +18,8 @@ use kruise_common::write::{Operations, Write};
 use serde_json::{Map, Value, json};
 
 use crate::containers::{self, Entries, Entry, version_alt_key, version_key};
+use crate::inject::metadata::patch_all;
 use crate::member::{Member, native, native_status};
-use crate::metadata::patched;
 use crate::pair::{Pair, Twin};
 use crate::plan::hot_upgrade::{Move, Side};
 use crate::snapshot::{Settings, Upgrade};
@@ -79,11 +79,24 @@ impl<'a> Rewrite<'a> {
             }
         }
         self.record();
-        let patched = patched(&self.member.pod.annotations, &self.settings.patches);
-        for (key, value) in patched {
+        self.patch_metadata();
+        self.finish()
+    }
+
+    /// Refreshes the annotations that the set gives to pods (INP-7). What cannot be merged is left: the pod runs already.
+    fn patch_metadata(&mut self) {
+        if self.settings.patches.is_empty() {
+            return;
+        }
+        let before = self.member.pod.annotations.to_map();
+        let mut after = before.clone();
+        if patch_all(&mut after, &self.settings.patches).is_err() {
+            return;
+        }
+        let changed = after.into_iter().filter(|(key, value)| before.get(key) != Some(value));
+        for (key, value) in changed {
             self.annotations.entry(key).or_insert(value);
         }
-        self.finish()
     }
 
     /// Gives the old sides of finished hot upgrades the empty image (HOT-22).

@@ -16,7 +16,6 @@ pub mod inject;
 pub mod inplace;
 pub mod matching;
 pub mod member;
-pub mod metadata;
 pub mod namespace;
 pub mod object;
 pub mod observe;

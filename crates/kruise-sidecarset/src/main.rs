@@ -33,17 +33,18 @@ async fn main() -> anyhow::Result<()> {
     };
     // Which pods the API server asks about follows from the sets.
     process.hooks_depend_on(&SIDECAR_SET);
-    let pods = process.watch::<WirePod>(watch::pod);
+    let sets = process.watch_cluster::<WireSet>(watch::set);
+    let known = sets.clone();
+    let pods = process.watch::<WirePod>(move |change| watch::pod(&known, change));
     let by_namespace = pods.clone();
     let caches = Caches {
-        sets: process.watch_cluster::<WireSet>(watch::set),
+        sets: sets.clone(),
         namespaces: process
             .watch_cluster::<WireNamespace>(move |change| watch::namespace(&by_namespace, change)),
         revisions: process.watch_in::<WireRevision>(&revisions, watch::revision),
         pods,
         revision_namespace: revisions.into(),
     };
-    let sets = caches.sets.clone();
     let configurations = process.watch_in::<WireConfiguration>(&own, |_: &_| Vec::new());
     process.answer_reviews(Arc::new(Webhook {
         gates,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
+use kruise_api::keys;
 use kruise_common::key::ObjectKey;
 use kruise_common::pod::Pod;
 use kruise_common::revision::Revision;
@@ -44,11 +45,13 @@ pub fn observe(
         Ok(settings) => members(caches, &set, settings),
         Err(_) => (Vec::new(), Strays::default()),
     };
+    let missed = missed(caches, &set);
     let (revisions, taken) = revisions(caches, &set);
     Some(Snapshot {
         set,
         settings,
         members,
+        missed,
         strays,
         revisions,
         taken,
@@ -87,6 +90,41 @@ fn members(caches: &Caches, set: &SidecarSet, settings: &Settings) -> (Vec<Membe
         }
     }
     (members, strays)
+}
+
+/// Pods that should have the set's sidecars and have not: they were admitted while no webhook answered (W-4). Pods older
+/// than the set never had a chance (LIF-1), and where a canary stands in for the set its own sidecars are right (SEL-4).
+fn missed(caches: &Caches, set: &SidecarSet) -> Vec<Arc<Pod>> {
+    let Ok(content) = &set.content else { return Vec::new() };
+    if content.spec.injection_strategy.paused {
+        return Vec::new();
+    }
+    let mut missed = caches.pods.filter(|pod| misses(set, pod));
+    if missed.is_empty() {
+        return missed;
+    }
+    let canaries = caches.sets.filter(|other| other.replaces() == Some(set.name()));
+    missed.retain(|pod| {
+        let namespace = &pod.meta.key.namespace;
+        let row = caches.namespaces.get(&ObjectKey::new("", namespace.clone()));
+        let labels = row.as_ref().map(|row| &row.meta.labels);
+        let about = |content: &crate::object::Content| {
+            content.matcher.matches(&pod.meta.labels, namespace, labels)
+        };
+        about(content) && !canaries.iter().any(|it| it.content.as_ref().is_ok_and(about))
+    });
+    missed
+}
+
+/// Whether a pod bears no record of a set that is about its labels, although it was made later.
+pub fn misses(set: &SidecarSet, pod: &Pod) -> bool {
+    let Ok(content) = &set.content else { return false };
+    content.matcher.selects(&pod.meta.labels)
+        && pod.meta.created > set.meta.created
+        && !pod.injected.contains(&set.meta.key.name)
+        && active(pod)
+        && pod.annotations.get(keys::MIRROR_POD).is_none()
+        && *pod.meta.key.namespace != *"kube-system"
 }
 
 /// Revisions of the set by age (HIS-5), and names of its kind that others hold.

@@ -12,6 +12,7 @@ mod history;
 pub mod hold;
 pub mod hot_upgrade;
 pub mod order;
+mod repair;
 mod turn;
 mod update;
 
@@ -26,6 +27,7 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan<Action, Hold> {
         Ok((settings, registered)) => {
             history::register(&mut turn, registered);
             roll_out(&mut turn, settings);
+            repair::repair(&mut turn, settings);
             history::truncate(&mut turn, settings, registered);
         }
         Err(invalid) => refuse(&mut turn, invalid),

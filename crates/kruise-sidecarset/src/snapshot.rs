@@ -13,6 +13,7 @@ use kruise_api::shared::selector::{InvalidSelector, Selector};
 use kruise_api::sidecarset::v1beta1::{PatchPodMetadata, PriorityStrategy, SidecarSetSpec};
 use kruise_common::budget;
 use kruise_common::key::ObjectKey;
+use kruise_common::pod::Pod;
 use kruise_common::revision::Revision;
 
 use crate::hash::Hashes;
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub settings: Result<Settings, Invalid>,
     /// Matched pods (STA-1) in key order.
     pub members: Vec<Member>,
+    /// Pods that match, were made after the set, and were not injected by it, in key order.
+    pub missed: Vec<Arc<Pod>>,
     /// What injected pods are that do not count as matched.
     pub strays: Strays,
     /// Revisions of the set in its namespace of revisions, the newest last (HIS-5).
@@ -131,6 +134,8 @@ pub struct Settings {
     pub injection_paused: bool,
     /// Whether pods that cannot be updated in place are evicted (ours, opt-in).
     pub evicts: bool,
+    /// Whether pods that were not injected are evicted (ours, opt-in).
+    pub repairs: bool,
     /// What flags say.
     pub options: Options,
 }
@@ -149,6 +154,12 @@ impl Snapshot {
     pub fn member(&self, pod: &ObjectKey) -> Option<&Member> {
         let at = self.members.binary_search_by(|member| member.pod.meta.key.cmp(pod)).ok()?;
         self.members.get(at)
+    }
+
+    /// A pod that was not injected, by its key.
+    pub fn missed(&self, pod: &ObjectKey) -> Option<&Arc<Pod>> {
+        let at = self.missed.binary_search_by(|missed| missed.meta.key.cmp(pod)).ok()?;
+        self.missed.get(at)
     }
 
     /// A revision by name.
@@ -194,6 +205,7 @@ impl Settings {
             patches: spec.patch_pod_metadata.clone(),
             pinned: pinned(spec),
             injection_paused: spec.injection_strategy.paused,
+            repairs: set.annotations.get(keys::SIDECARSET_REPAIRS).is_some_and(|it| it == "true"),
             evicts: set.annotations.get(keys::SIDECARSET_EVICTS).is_some_and(|it| it == "true"),
             options,
         })

@@ -109,6 +109,7 @@ fn conditions(
     };
     set(keys::CONDITION_INVALID_SPEC, invalid, snapshot.settings.is_ok());
     set(keys::CONDITION_NOT_UPGRADABLE, not_upgradable(snapshot), true);
+    set(keys::CONDITION_NOT_INJECTED, not_injected(snapshot), true);
     set(keys::CONDITION_REFUSED_WRITE, refused, settled);
     conditions
 }
@@ -133,6 +134,15 @@ fn not_upgradable(snapshot: &Snapshot) -> Option<(String, String)> {
         text.push_str("; these pods follow when they are re-created");
     }
     Some((reason, text))
+}
+
+/// How many pods run without the sidecars, and some of them by name.
+fn not_injected(snapshot: &Snapshot) -> Option<(String, String)> {
+    let names = snapshot.missed.iter().take(3).map(|pod| pod.meta.key.to_string());
+    let names = names.collect::<Vec<_>>().join(", ");
+    let count = snapshot.missed.len();
+    let text = format!("{count} pods match and were not injected: {names}");
+    (count > 0).then(|| ("AdmittedWithout".to_owned(), text))
 }
 
 /// Sets a condition to a problem, or to False if it is settled; keeps its time while its status stays.

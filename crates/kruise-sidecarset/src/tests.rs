@@ -8,7 +8,7 @@ mod inject;
 mod inplace;
 mod matching;
 mod member;
-mod metadata;
+mod plan_hold;
 mod plan_hot_upgrade;
 mod plan_order;
 mod registration;

@@ -1,4 +1,4 @@
-//! Which sets a change concerns (section 16). No look at other sets or pods: the names are on the pod.
+//! Which sets a change concerns (section 16). The names are on the pod; only to find out whom it lacks are sets asked.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,8 +9,10 @@ use kruise_common::pod::Pod;
 use kruise_common::revision::Revision;
 use kruise_common::table::{Change, Table};
 
+use crate::member::active;
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
+use crate::observe::misses;
 
 /// The key of a set.
 pub fn key(set: impl Into<Arc<str>>) -> ObjectKey {
@@ -31,8 +33,23 @@ pub fn set(change: &Change<SidecarSet>) -> Vec<ObjectKey> {
     if same { Vec::new() } else { vec![new.meta.key.clone()] }
 }
 
-/// The sets that injected into the pod, if anything changed that they look at (EVT-4…EVT-10, W-16).
-pub fn pod(change: &Change<Pod>) -> Vec<ObjectKey> {
+/// The sets that injected into the pod, and those that should have, if anything changed that they look at (EVT-4…EVT-10,
+/// W-4, W-16).
+pub fn pod(sets: &Table<SidecarSet>, change: &Change<Pod>) -> Vec<ObjectKey> {
+    let mut keys = injecting(change);
+    let (old, new) = (change.old.as_deref(), change.new.as_deref());
+    let seen = |pod: &Pod| (pod.meta.labels.clone(), active(pod), pod.ready());
+    if old.map(seen) != new.map(seen) {
+        let missed = |set: &SidecarSet| old.into_iter().chain(new).any(|pod| misses(set, pod));
+        keys.extend(sets.filter(missed).into_iter().map(|set| set.meta.key.clone()));
+        keys.sort();
+        keys.dedup();
+    }
+    keys
+}
+
+/// The sets that injected into the pod.
+fn injecting(change: &Change<Pod>) -> Vec<ObjectKey> {
     if let (Some(old), Some(new)) = (&change.old, &change.new)
         && same(old, new)
     {

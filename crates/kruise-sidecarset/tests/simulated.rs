@@ -8,6 +8,8 @@
 )]
 //! The controller over the simulated cluster: whole rollouts as transcripts, the invariants as properties, take-over.
 
+#[path = "simulated/auditor.rs"]
+mod auditor;
 #[path = "simulated/builders.rs"]
 mod builders;
 #[path = "simulated/crashes.rs"]

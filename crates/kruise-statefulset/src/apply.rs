@@ -15,19 +15,18 @@ use serde_json::{Value, json};
 use crate::plan::action::Action;
 use crate::pod;
 use crate::pull_job;
-use crate::revision::{Template, controller_reference};
+use crate::revision::{Revisions, Template, controller_reference};
 use crate::snapshot::{Settings, Snapshot};
 
 /// The calls of `action`, in order. Without valid settings there is only upkeep.
 pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write> {
-    if let Action::Refresh { ordinal, .. } = action {
-        let pod = snapshot.pods.get(ordinal).zip(snapshot.upkeep());
-        return pod.map(|(pod, context)| refresh(pod, &context, now).writes).unwrap_or_default();
-    }
-    let Ok((settings, revisions)) = snapshot.chosen() else { return Vec::new() };
     let one = |write: Option<Write>| write.into_iter().collect();
+    let with = |make: &dyn Fn(&Settings, &Revisions) -> Vec<Write>| match snapshot.chosen() {
+        Ok((settings, revisions)) => make(settings, revisions),
+        Err(_) => Vec::new(),
+    };
     match action {
-        Action::CreateRevision(new) => vec![new.create(snapshot, settings)],
+        Action::CreateRevision(new) => with(&|settings, _| vec![new.create(snapshot, settings)]),
         Action::RaiseRevision { name, number } => one(on_revision(snapshot, name, |meta| {
             let operations = Operations::default()
                 .test(&["metadata", "resourceVersion"], &*meta.resource_version)
@@ -49,33 +48,36 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
             one(pod.map(|pod| release(pod, snapshot)))
         }
         Action::CreatePod { ordinal, revision } => {
-            create_pod(snapshot, settings, *ordinal, revisions.by_name(revision), now)
+            with(&|s, r| create_pod(snapshot, s, *ordinal, r.by_name(revision), now))
         }
-        Action::CreateClaims { ordinal } => create_claims(snapshot, settings, *ordinal),
+        Action::CreateClaims { ordinal } => with(&|s, _| create_claims(snapshot, s, *ordinal)),
         Action::RepairIdentity { ordinal } => {
             let pod = snapshot.pods.get(ordinal);
             one(pod.map(|pod| pod::repair_identity(pod, *ordinal, &snapshot.gates)))
         }
         Action::RetainClaims { ordinal, condemned } => {
-            retain_claims(snapshot, settings, *ordinal, *condemned)
+            with(&|settings, _| retain_claims(snapshot, settings, *ordinal, *condemned))
         }
         Action::ResizeClaims { ordinal, claims } => {
-            resize_claims(snapshot, settings, *ordinal, claims)
+            with(&|settings, _| resize_claims(snapshot, settings, *ordinal, claims))
         }
         Action::CreatePullJob { .. }
         | Action::DeletePullJob { .. }
-        | Action::MarkRevision { .. } => one(prefetch(snapshot, settings, action)),
+        | Action::MarkRevision { .. } => with(&|s, _| one(prefetch(snapshot, s, action))),
         Action::DeletePod { ordinal, .. } => {
             one(snapshot.pods.get(ordinal).map(|pod| Write::delete(&POD, &pod.meta)))
         }
-        Action::UpdateInPlace { ordinal, revision, change } => {
+        Action::UpdateInPlace { ordinal, revision, change } => with(&|settings, _| {
             let grace_seconds = settings.rolling().map_or(0, |rolling| rolling.grace_seconds);
             let target = Target { revision, grace_seconds };
             let pod = snapshot.pods.get(ordinal);
             pod.map(|pod| begin(pod, change, &target, now)).unwrap_or_default()
-        }
+        }),
         Action::Announce { writes, .. } => writes.clone(),
-        Action::Refresh { .. } => Vec::new(),
+        Action::Refresh { ordinal, .. } => {
+            let pod = snapshot.pods.get(ordinal).zip(snapshot.upkeep());
+            pod.map(|(pod, context)| refresh(pod, &context, now).writes).unwrap_or_default()
+        }
     }
 }
 

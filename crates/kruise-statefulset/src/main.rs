@@ -24,7 +24,6 @@ async fn main() -> anyhow::Result<()> {
     let gates = args.runtime.feature_gates;
     let name = "kruise-statefulset";
     let mut process = Process::new(args.runtime, name, StatefulSetController::NAME).await?;
-    let classes = gates.resize_claims;
     // A watch on a kind that is not served would never fill its cache, and keep the controller from starting.
     let pull_jobs = gates.predownload_image && process.serves(&IMAGE_PULL_JOB).await?;
     if gates.predownload_image && !pull_jobs {
@@ -37,13 +36,14 @@ async fn main() -> anyhow::Result<()> {
         pods: process.watch::<WirePod>(watch::pod),
         claims: process.watch::<WireClaim>(watch::claim),
         revisions: process.watch::<WireRevision>(watch::revision),
-        classes: classes.then(|| {
+        classes: gates.resize_claims.then(|| {
             let concerned = move |change: &_| watch::class(change, || all.keys());
             process.watch_cluster::<WireStorageClass>(concerned)
         }),
         pull_jobs: pull_jobs.then(|| process.watch::<WirePullJob>(watch::pull_job)),
     };
-    process.answer_reviews(Arc::new(Webhook { gates, sets: caches.sets.clone() }));
+    let classes = caches.classes.clone();
+    process.answer_reviews(Arc::new(Webhook { gates, sets: caches.sets.clone(), classes }));
     process.run(StatefulSetController { caches, gates }, move || sets.keys()).await?;
     Ok(())
 }

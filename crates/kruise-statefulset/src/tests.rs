@@ -15,3 +15,4 @@ mod revision;
 mod snapshot;
 mod status;
 mod watch;
+mod webhook;

@@ -17,6 +17,10 @@ pub enum Bench {
     P3,
     /// Rolling update in place.
     P4,
+    /// Sidecars of running pods updated in place.
+    P9,
+    /// Start over many SidecarSets and their pods.
+    P11,
 }
 
 impl FromStr for Bench {
@@ -27,7 +31,9 @@ impl FromStr for Bench {
             "P1" => Ok(Self::P1),
             "P3" => Ok(Self::P3),
             "P4" => Ok(Self::P4),
-            other => bail!("{other:?} is no bench; there are P1, P3 and P4"),
+            "P9" => Ok(Self::P9),
+            "P11" => Ok(Self::P11),
+            other => bail!("{other:?} is no bench; there are P1, P3, P4, P9 and P11"),
         }
     }
 }

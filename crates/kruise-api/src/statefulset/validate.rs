@@ -5,6 +5,7 @@
 
 mod claims;
 mod strategy;
+mod stricter;
 mod update;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub use claims::{ClaimChange, claim_changes};
+pub use stricter::stricter;
 pub use update::validate_update;
 
 use super::v1beta1::StatefulSetSpec;

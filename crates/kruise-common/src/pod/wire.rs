@@ -268,6 +268,7 @@ fn is_read(key: &str) -> bool {
         keys::INPLACE_UPDATE_GRACE_LEGACY,
         keys::RUNTIME_CONTAINERS_META,
         keys::LIFECYCLE_TIMESTAMP,
+        keys::MIRROR_POD,
     ]
     .contains(&key)
 }

@@ -73,6 +73,11 @@ pub enum Hold {
     NobodyRecreates(Pods),
     /// Matching pods run without the sidecars.
     NotInjected(Pods),
+    /// Missed pods are not evicted while nothing shows that they would come back injected.
+    RepairUnproven {
+        /// When one is tried.
+        until: Timestamp,
+    },
 }
 
 /// Pods that wait for the same.
@@ -101,12 +106,13 @@ impl plan::Hold for Hold {
             Self::EvictionUseless { .. } => "EvictionUseless",
             Self::NobodyRecreates(_) => "NobodyRecreates",
             Self::NotInjected(_) => "NotInjected",
+            Self::RepairUnproven { .. } => "RepairUnproven",
         }
     }
 
     fn until(&self) -> Option<Timestamp> {
         match self {
-            Self::Refused { until, .. } => Some(*until),
+            Self::Refused { until, .. } | Self::RepairUnproven { until } => Some(*until),
             Self::InvalidSpec { .. }
             | Self::NotUpdate { .. }
             | Self::Paused { .. }
@@ -141,7 +147,8 @@ impl Hold {
             | Self::NotSelected { .. }
             | Self::BelowPartition { .. }
             | Self::BudgetSpent { .. }
-            | Self::EvictionUseless { .. } => None,
+            | Self::EvictionUseless { .. }
+            | Self::RepairUnproven { .. } => None,
         }
     }
 }
@@ -176,6 +183,7 @@ impl fmt::Display for Hold {
             Self::NotUpgradable { pods, why } => write!(f, "{reason}{{{pods}, why: {why}}}"),
             Self::Refused { pods, until } => write!(f, "{reason}{{{pods}, until: {until}}}"),
             Self::EvictionUseless { why } => write!(f, "{reason}{{why: {why}}}"),
+            Self::RepairUnproven { until } => write!(f, "{reason}{{until: {until}}}"),
         }
     }
 }

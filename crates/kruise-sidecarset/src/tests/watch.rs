@@ -16,7 +16,7 @@ fn names(keys: &[kruise_common::key::ObjectKey]) -> Vec<String> {
 }
 
 fn change(old: Option<Arc<Pod>>, new: Option<Arc<Pod>>) -> Vec<String> {
-    names(&watch::pod(&Change { old, new }))
+    names(&watch::pod(&Table::default(), &Change { old, new }))
 }
 
 fn with(path: &str, value: Value) -> Value {

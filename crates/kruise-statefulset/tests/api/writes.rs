@@ -257,6 +257,7 @@ async fn count(case: Case) {
     let each = i64::try_from(case.calls.len()).unwrap();
     assert_eq!(written - created, each * REPLICAS, "{}: by the controller's count", case.name);
     if let (Some(before), Some(after)) = (before, calls(&space)) {
+        println!("{}: as the server counts them", case.name);
         let mut seen = after.done[before.done.len()..].to_vec();
         let mut want: Vec<&str> = case.calls.iter().flat_map(|call| [*call; 2]).collect();
         seen.sort_unstable();
@@ -272,7 +273,6 @@ async fn count(case: Case) {
 #[ignore = "needs a cluster: hack/test api"]
 async fn every_kind_of_update_costs_as_many_writes_as_documented() {
     for case in cases() {
-        println!("{}", case.name);
         count(case).await;
     }
 }
