@@ -36,6 +36,9 @@ pub static STATEFUL_SET: Kind = Kind {
     kind: "StatefulSet",
     plural: "statefulsets",
 };
+/// A ConfigMap.
+pub static CONFIG_MAP: Kind =
+    Kind { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps" };
 /// The SidecarSet.
 pub static SIDECAR_SET: Kind =
     Kind { group: "apps.kruise.io", version: "v1beta1", kind: "SidecarSet", plural: "sidecarsets" };
@@ -53,6 +56,15 @@ pub static IMAGE_PULL_JOB: Kind = Kind {
     kind: "ImagePullJob",
     plural: "imagepulljobs",
 };
+/// The BroadcastJob.
+pub static BROADCAST_JOB: Kind = Kind {
+    group: "apps.kruise.io",
+    version: "v1beta1",
+    kind: "BroadcastJob",
+    plural: "broadcastjobs",
+};
+/// A node; cluster-scoped.
+pub static NODE: Kind = Kind { group: "", version: "v1", kind: "Node", plural: "nodes" };
 
 impl Kind {
     /// `group/version`, or just the version for core kinds.

@@ -13,6 +13,7 @@ pub mod key;
 pub mod kind;
 pub mod meta;
 pub mod moment;
+pub mod node;
 pub mod ordering;
 pub mod plan;
 pub mod pod;

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kruise_api::shared::selector::Labels;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
 
 use crate::intern::Interner;
 use crate::key::ObjectKey;
+use crate::kind::Kind;
 use crate::moment::Moment;
 
 /// A reference from an object to its owner.
@@ -141,6 +143,18 @@ impl Meta {
         self.deleted.is_some()
     }
 
+    /// The reference by which an object of `kind` with this metadata controls another.
+    pub fn controller_reference(&self, kind: &Kind) -> Value {
+        json!({
+            "apiVersion": kind.api_version(),
+            "kind": kind.kind,
+            "name": &*self.key.name,
+            "uid": &*self.uid,
+            "controller": true,
+            "blockOwnerDeletion": true,
+        })
+    }
+
     /// The resource version as a number; `None` if the server writes something else.
     pub fn version(&self) -> Option<u64> {
         self.resource_version.parse().ok()
@@ -172,6 +186,7 @@ pub fn lean_meta<'de, D: Deserializer<'de>>(source: D) -> Result<ObjectMeta, D::
         generation: Option<i64>,
         creation_timestamp: Option<Time>,
         deletion_timestamp: Option<Time>,
+        deletion_grace_period_seconds: Option<i64>,
         labels: Option<BTreeMap<String, String>>,
         annotations: Option<BTreeMap<String, String>>,
         owner_references: Option<Vec<OwnerReference>>,
@@ -186,6 +201,7 @@ pub fn lean_meta<'de, D: Deserializer<'de>>(source: D) -> Result<ObjectMeta, D::
         generation: lean.generation,
         creation_timestamp: lean.creation_timestamp,
         deletion_timestamp: lean.deletion_timestamp,
+        deletion_grace_period_seconds: lean.deletion_grace_period_seconds,
         labels: lean.labels,
         annotations: lean.annotations,
         owner_references: lean.owner_references,

@@ -70,6 +70,20 @@ pub enum Phase {
     Unknown,
 }
 
+impl Phase {
+    /// The phase as it is stored.
+    pub fn read(phase: Option<&str>) -> Self {
+        match phase {
+            Some("Pending") => Self::Pending,
+            Some("Running") => Self::Running,
+            Some("Succeeded") => Self::Succeeded,
+            Some("Failed") => Self::Failed,
+            None | Some("") => Self::None,
+            Some(_) => Self::Unknown,
+        }
+    }
+}
+
 /// A container of the spec.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Container {

@@ -150,6 +150,11 @@ impl<R: Record> Table<R> {
         rows.by_key.iter().map(|Row(row)| row).filter(|row| wanted(row)).cloned().collect()
     }
 
+    /// All rows in key order.
+    pub fn rows(&self) -> Vec<Arc<R>> {
+        self.read().by_key.iter().map(|row| row.0.clone()).collect()
+    }
+
     /// All keys in order.
     pub fn keys(&self) -> Vec<ObjectKey> {
         self.read().by_key.iter().map(|Row(row)| row.meta().key.clone()).collect()

@@ -1,6 +1,7 @@
 //! Which sets a new pod gets, and which revision of each (sidecarset §11, §12).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -30,15 +31,18 @@ pub struct Newcomer<'a> {
     pub namespace_labels: Option<&'a Pairs>,
 }
 
+/// A number from 0 to 1 for a set and one of its revisions.
+pub type Chance<'a> = &'a dyn Fn(&str, &str) -> f64;
+
 /// What the cluster holds, and the draw of lots.
 #[derive(Clone, Copy)]
 pub struct Offer<'a> {
     /// All sets.
     pub sets: &'a [Arc<SidecarSet>],
-    /// All revisions of sets.
-    pub revisions: &'a [Arc<Revision>],
+    /// The revisions of the named set; others among them do no harm.
+    pub revisions: &'a dyn Fn(&str) -> Vec<Arc<Revision>>,
     /// A number from 0 to 1 for the named set and revision (REV-7).
-    pub chance: &'a dyn Fn(&str, &str) -> f64,
+    pub chance: Chance<'a>,
 }
 
 /// A set that is injected, in the revision that was chosen.
@@ -79,7 +83,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    fn revision(set: &str, why: impl ToString) -> Self {
+    fn revision(set: &str, why: &dyn fmt::Display) -> Self {
         Self::Revision { set: set.to_owned(), why: why.to_string() }
     }
 }
@@ -126,19 +130,20 @@ fn revision_for(
         revision: latest_revision(set, &content.spec),
     };
     let Some(wanted) = named(&content.spec) else { return Ok(latest()) };
+    let revisions = (offer.revisions)(set.name());
     let found = revision::find(
         set.name(),
         wanted.revision_name.as_deref(),
         wanted.custom_version.as_deref(),
-        offer.revisions,
+        &revisions,
     );
-    let found = found.map_err(|why: Unusable| Refusal::revision(set.name(), why))?;
+    let found = found.map_err(|why: Unusable| Refusal::revision(set.name(), &why))?;
     if !gets_recorded(set, content, wanted, pod, (&found.meta.key.name, offer.chance))? {
         return Ok(latest());
     }
-    let restored = revision::restore(found).map_err(|why| Refusal::revision(set.name(), why))?;
-    let prepared =
-        Prepared::new(Arc::new(restored.spec)).map_err(|why| Refusal::revision(set.name(), why))?;
+    let restored = revision::restore(found).map_err(|why| Refusal::revision(set.name(), &why))?;
+    let prepared = Prepared::new(Arc::new(restored.spec))
+        .map_err(|why| Refusal::revision(set.name(), &why))?;
     Ok(Chosen {
         set: name,
         prepared: Arc::new(prepared),
@@ -170,7 +175,7 @@ fn gets_recorded(
     content: &Content,
     wanted: &InjectedRevision,
     pod: &Newcomer<'_>,
-    (recorded, chance): (&str, &dyn Fn(&str, &str) -> f64),
+    (recorded, chance): (&str, Chance<'_>),
 ) -> Result<bool, Refusal> {
     let strategy = &content.spec.update_strategy;
     if strategy.paused || wanted.policy.as_deref() != Some(PARTIAL) {
@@ -180,7 +185,7 @@ fn gets_recorded(
         let matches = match Selector::new(selector) {
             Ok(selector) => selector.matches(pod.labels),
             Err(InvalidSelector::Empty) => true,
-            Err(error) => return Err(Refusal::revision(set.name(), error)),
+            Err(error) => return Err(Refusal::revision(set.name(), &error)),
         };
         if !matches {
             return Ok(true);
@@ -190,7 +195,7 @@ fn gets_recorded(
     let percent = text.strip_suffix('%').and_then(|digits| digits.parse::<u32>().ok());
     let Some(percent) = percent else {
         let why = format!("updateStrategy.partition: {text:?} is not a percentage");
-        return Err(Refusal::revision(set.name(), why));
+        return Err(Refusal::revision(set.name(), &why));
     };
     // A second look at the same pod (re-invocation) must not throw the dice again.
     let entries = Entries::parse(pod.annotations.get(keys::SIDECARSET_HASH).map(String::as_str));

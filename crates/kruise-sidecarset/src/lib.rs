@@ -4,7 +4,9 @@
 
 pub mod apply;
 pub mod args;
+pub mod auditor;
 pub mod choose;
+pub mod configuration;
 pub mod containers;
 pub mod controller;
 pub mod events;
@@ -21,12 +23,14 @@ pub mod pair;
 pub mod plan;
 pub mod prepared;
 pub mod registered;
+pub mod registration;
 pub mod revision;
 mod schema;
 pub mod snapshot;
 pub mod status;
 pub mod stored;
 pub mod watch;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;

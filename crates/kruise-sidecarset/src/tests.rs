@@ -1,3 +1,4 @@
+mod auditor;
 mod captured;
 mod choose;
 mod containers;
@@ -10,7 +11,9 @@ mod member;
 mod plan_hold;
 mod plan_hot_upgrade;
 mod plan_order;
+mod registration;
 mod revision;
 mod stored;
 mod support;
 mod watch;
+mod webhook;

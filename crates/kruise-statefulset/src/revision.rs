@@ -187,14 +187,7 @@ fn template_labels(template: &RawJson) -> Value {
 
 /// The controller reference that everything the set makes carries (I-4).
 pub fn controller_reference(set: &Meta) -> Value {
-    json!({
-        "apiVersion": STATEFUL_SET.api_version(),
-        "kind": STATEFUL_SET.kind,
-        "name": &*set.key.name,
-        "uid": &*set.uid,
-        "controller": true,
-        "blockOwnerDeletion": true,
-    })
+    set.controller_reference(&STATEFUL_SET)
 }
 
 /// The order of revisions.

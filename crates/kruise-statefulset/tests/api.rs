@@ -21,6 +21,8 @@ mod objects;
 mod rollouts;
 #[path = "api/volumes.rs"]
 mod volumes;
+#[path = "api/writes.rs"]
+mod writes;
 
 use std::time::{Duration, Instant};
 

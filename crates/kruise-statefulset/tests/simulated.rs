@@ -25,3 +25,5 @@ mod stalls;
 mod takeover;
 #[path = "simulated/transcripts.rs"]
 mod transcripts;
+#[path = "simulated/writes.rs"]
+mod writes;

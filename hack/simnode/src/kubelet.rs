@@ -13,6 +13,8 @@ use crate::wire::{Container, SimPod};
 pub const EVICT: &str = "sim.kruise.dev/evict";
 /// Annotation: `true` makes the kubelet never answer for the pod.
 pub const IGNORE: &str = "sim.kruise.dev/ignore";
+/// Annotation: `true` makes the kubelet evict the pod, and say that it was not the pod's fault.
+pub const DISRUPT: &str = "sim.kruise.dev/disrupt";
 /// Annotation: milliseconds from started to ready.
 pub const READY_DELAY: &str = "sim.kruise.dev/ready-delay-ms";
 
@@ -38,6 +40,8 @@ pub struct Known {
     pub stop_at: Option<Timestamp>,
     /// Failed or Succeeded: final.
     pub ended: Option<&'static str>,
+    /// Whether it ended because it lived for too long.
+    pub late: bool,
     /// When the kubelet first saw it.
     pub since: Timestamp,
     /// Conditions as they were last, with the time of their last change.
@@ -60,6 +64,8 @@ pub struct Running {
     pub start_at: Option<Timestamp>,
     /// When it is ready, if it runs.
     pub ready_at: Option<Timestamp>,
+    /// Exit code, begin and end, once it has ended for good.
+    pub ended: Option<(i32, Timestamp, Timestamp)>,
     /// Limits and requests that it runs with.
     pub resources: BTreeMap<String, Value>,
 }
@@ -105,6 +111,7 @@ impl Known {
                 started,
                 start_at: started.is_none().then(|| later(now, delays.start)),
                 ready_at: started,
+                ended: None,
                 resources: match status {
                     Some(status) if !status.resources.is_empty() => status.resources.clone(),
                     _ => container.resources.clone(),
@@ -124,7 +131,7 @@ impl Known {
         });
         let turned = turned.collect();
         let containers = containers.collect();
-        Self { containers, ip, stop_at: None, ended, since: now, turned, told: None }
+        Self { containers, ip, stop_at: None, ended, late: false, since: now, turned, told: None }
     }
 
     /// Takes in the pod as it is now and lets time pass; `id` gives new container IDs.
@@ -144,8 +151,14 @@ impl Known {
             let at = *self.stop_at.get_or_insert_with(|| later(now, stop));
             return Work { gone: now >= at, wake: (now < at).then_some(at), status: None };
         }
-        if pod.annotation(EVICT) == Some("true") {
+        if pod.annotation(EVICT) == Some("true") || pod.annotation(DISRUPT) == Some("true") {
+            self.ended.get_or_insert("Failed");
+        }
+        let seconds = pod.spec.active_deadline_seconds;
+        let deadline = seconds.map(|seconds| later(self.since, SignedDuration::from_secs(seconds)));
+        if deadline.is_some_and(|at| at <= now) && self.ended.is_none() {
             self.ended = Some("Failed");
+            self.late = true;
         }
         if self.ended.is_none() {
             self.follow(pod, now, delays);
@@ -155,7 +168,9 @@ impl Known {
         // Somebody else may have overwritten what was told before; a kubelet puts it right.
         let news = self.told.as_ref() != Some(&status) || pod.is_true("Ready") != ready;
         self.told = Some(status.clone());
-        Work { status: news.then_some(status), gone: false, wake: self.wake(now) }
+        let deadline = deadline.filter(|at| *at > now && self.ended.is_none());
+        let wake = self.wake(now).into_iter().chain(deadline).min();
+        Work { status: news.then_some(status), gone: false, wake }
     }
 
     /// What was told did not arrive: the next step says it again.
@@ -200,7 +215,11 @@ impl Known {
                 known.restarts += 1;
             }
             known.id = format!("containerd://{}", id());
-            if tag.starts_with("crash") {
+            let exit = exit_code(tag);
+            // What fails and may be restarted is restarted.
+            if tag.starts_with("crash")
+                || (exit > Some(0) && pod.spec.restart_policy == "OnFailure")
+            {
                 // Back-off doubles from a second to ten.
                 let wait = 1_i64 << known.restarts.min(4);
                 known.start_at = Some(later(now, SignedDuration::from_secs(wait.min(10))));
@@ -210,12 +229,9 @@ impl Known {
             known.started = Some(now);
             let ready = later(now, SignedDuration::from_millis(delay));
             known.ready_at = (!tag.starts_with("never-ready")).then_some(ready);
-            if pod.spec.restart_policy != "Always" {
-                ended = match () {
-                    () if tag.starts_with("exit-0") => Some("Succeeded"),
-                    () if tag.starts_with("exit-1") => Some("Failed"),
-                    () => ended,
-                };
+            if let Some(code) = exit.filter(|_| pod.spec.restart_policy != "Always") {
+                known.ended = Some((code, now, now));
+                ended = Some(if code == 0 { "Succeeded" } else { "Failed" });
             }
         }
         self.ended = ended;
@@ -232,18 +248,7 @@ impl Known {
     /// The whole status that a kubelet owns, and whether it says Ready; conditions merge by type with those of others.
     fn status(&mut self, pod: &SimPod, now: Timestamp) -> (Value, bool) {
         if let Some(phase) = self.ended {
-            let evicted = pod.annotation(EVICT) == Some("true");
-            let reason = if phase == "Failed" { "PodFailed" } else { "PodCompleted" };
-            let why = (reason, String::new());
-            let status = json!({
-                "phase": phase,
-                "reason": evicted.then_some("Evicted"),
-                "conditions": [
-                    self.condition("Ready", Some(&why), now),
-                    self.condition("ContainersReady", Some(&why), now),
-                ],
-            });
-            return (status, false);
+            return (self.end_status(pod, phase, now), false);
         }
         let unready: Vec<&str> = self
             .in_order(pod)
@@ -261,36 +266,72 @@ impl Known {
             .in_order(pod)
             .map(|(name, known)| {
                 let mut status = container_status(name, known, known.ready(now));
-                if pod.annotation(RESIZE) != Some("unsupported")
-                    && let Some(status) = status.as_object_mut()
-                {
-                    status.insert("resources".to_owned(), json!(known.resources));
+                let resizes = pod.annotation(RESIZE) != Some("unsupported");
+                if let Some(members) = status.as_object_mut().filter(|_| resizes) {
+                    members.insert("resources".to_owned(), json!(known.resources));
                 }
                 status
             })
             .collect();
-        let pending = self.resize_pending(pod, now);
+        let mut conditions = vec![
+            self.condition("PodReadyToStartContainers", None, now),
+            self.condition("Initialized", None, now),
+            self.condition("ContainersReady", not_ready.as_ref(), now),
+            self.condition("Ready", blocked.as_ref(), now),
+        ];
+        conditions.extend(self.resize_pending(pod, now));
         let began = self.containers.values().any(|known| !known.id.is_empty());
-        let mut status = json!({
+        let status = json!({
             "observedGeneration": pod.metadata.generation,
             "phase": if began { "Running" } else { "Pending" },
             "hostIP": "10.0.0.1",
             "podIP": self.ip,
             "podIPs": [{ "ip": self.ip }],
             "startTime": second(self.since),
-            "conditions": [
-                self.condition("PodReadyToStartContainers", None, now),
-                self.condition("Initialized", None, now),
-                self.condition("ContainersReady", not_ready.as_ref(), now),
-                self.condition("Ready", blocked.as_ref(), now),
-            ],
+            "conditions": conditions,
             "containerStatuses": statuses,
         });
-        let conditions = status.get_mut("conditions").and_then(Value::as_array_mut);
-        if let (Some(pending), Some(list)) = (pending, conditions) {
-            list.push(pending);
-        }
         (status, blocked.is_none())
+    }
+
+    /// The status of a pod that ended.
+    fn end_status(&mut self, pod: &SimPod, phase: &'static str, now: Timestamp) -> Value {
+        let disrupted = pod.annotation(DISRUPT) == Some("true") && phase == "Failed";
+        let evicted = pod.annotation(EVICT) == Some("true") || disrupted;
+        let reason = if phase == "Failed" { "PodFailed" } else { "PodCompleted" };
+        let why = (reason, String::new());
+        let mut conditions = vec![
+            self.condition("Ready", Some(&why), now),
+            self.condition("ContainersReady", Some(&why), now),
+        ];
+        if disrupted {
+            let mut condition = self.condition("DisruptionTarget", None, now);
+            if let Some(members) = condition.as_object_mut() {
+                members.insert("reason".to_owned(), json!("TerminationByKubelet"));
+            }
+            conditions.push(condition);
+        }
+        let ended = self.in_order(pod).filter_map(|(name, known)| {
+            let (code, began, end) = known.ended?;
+            let mut status = container_status(name, known, false);
+            let terminated = json!({
+                "exitCode": code,
+                "reason": if code == 0 { "Completed" } else { "Error" },
+                "startedAt": second(began),
+                "finishedAt": second(end),
+            });
+            let members = status.as_object_mut()?;
+            members.insert("state".to_owned(), json!({ "terminated": terminated }));
+            Some(status)
+        });
+        let statuses: Vec<Value> = ended.collect();
+        let reason =
+            if self.late { Some("DeadlineExceeded") } else { evicted.then_some("Evicted") };
+        let mut status = json!({ "phase": phase, "reason": reason, "conditions": conditions });
+        if let Some(members) = status.as_object_mut().filter(|_| !statuses.is_empty()) {
+            members.insert("containerStatuses".to_owned(), json!(statuses));
+        }
+        status
     }
 
     /// The condition of a resize that is not made, or what takes it away.
@@ -390,7 +431,7 @@ fn container_status(name: &str, known: &Running, ready: bool) -> Value {
     let waiting = || {
         let reason = match tag(&known.image) {
             tag if tag.starts_with("fail-pull") => "ImagePullBackOff",
-            tag if tag.starts_with("crash") => "CrashLoopBackOff",
+            tag if tag.starts_with("crash") || exit_code(tag) > Some(0) => "CrashLoopBackOff",
             _ => "ContainerCreating",
         };
         json!({ "waiting": { "reason": reason } })
@@ -438,6 +479,13 @@ fn digest(image: &str) -> String {
     let digits = [0, 1, 2, 3].map(hash);
     let [a, b, c, d] = digits;
     format!("{repository}@sha256:{a:016x}{b:016x}{c:016x}{d:016x}")
+}
+
+/// With which code a container of this tag ends.
+fn exit_code(tag: &str) -> Option<i32> {
+    let digits = tag.strip_prefix("exit-")?;
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    digits.get(..end)?.parse().ok()
 }
 
 fn tag(image: &str) -> &str {

@@ -34,6 +34,8 @@ pub struct Spec {
     pub containers: Vec<Container>,
     /// Readiness gates.
     pub readiness_gates: Vec<Gate>,
+    /// Seconds that the pod may live.
+    pub active_deadline_seconds: Option<i64>,
     /// Labels that a node must have.
     pub node_selector: BTreeMap<String, String>,
 }

@@ -350,4 +350,7 @@ pub struct Failure {
     /// UID of the pod that failed last.
     #[serde(deserialize_with = "go::or_zero")]
     pub pod: String,
+    /// Whether the controller itself ended that pod, because of its restarts.
+    #[serde(skip_serializing_if = "go::is_zero", deserialize_with = "go::or_zero")]
+    pub stopped: bool,
 }

@@ -77,6 +77,21 @@ impl Quantity {
         format!("{sign}{}e{}", digits.collect::<String>(), self.amount.exponent)
     }
 
+    /// The value in billionths, finer parts rounded up; as much as 128 bits hold if it is more.
+    pub fn billionths(&self) -> i128 {
+        let mut amount = self.amount.clone();
+        amount.round_up(NANO);
+        let zeros = u32::try_from(amount.exponent - NANO).unwrap_or(u32::MAX);
+        let digits = amount
+            .digits
+            .iter()
+            .try_fold(0_i128, |sum, digit| sum.checked_mul(10)?.checked_add(i128::from(*digit)));
+        let scale = 10_i128.checked_pow(zeros);
+        let value = digits.zip(scale).and_then(|(digits, scale)| digits.checked_mul(scale));
+        let value = if amount.is_zero() { 0 } else { value.unwrap_or(i128::MAX) };
+        if self.negative { -value } else { value }
+    }
+
     /// Rounded up to thousandths, as Kubernetes' defaulting does it (D-11, D-13); `None` if it is not finer. Negative
     /// amounts are left to validation, which refuses them.
     pub fn rounded_to_milli(&self) -> Option<Self> {

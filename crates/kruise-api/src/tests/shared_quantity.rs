@@ -100,3 +100,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn amounts_can_be_added_up_in_billionths() {
+    for (text, value) in [
+        ("0", 0),
+        ("1n", 1),
+        ("0.1n", 1),
+        ("100m", 100_000_000),
+        ("-1", -1_000_000_000),
+        ("1Ki", 1_024_000_000_000),
+        ("1e3", 1_000_000_000_000),
+    ] {
+        assert_eq!(Quantity::parse(text).unwrap().billionths(), value, "{text}");
+    }
+    assert_eq!(Quantity::parse("1e2000000000").unwrap().billionths(), i128::MAX);
+}

@@ -380,6 +380,8 @@ fn patched_annotations() {
     let policy = free(json!([{ "annotations": { "a": "1" }, "patchPolicy": "Add" }]));
     let known = "supported values: \"Retain\", \"Overwrite\", \"MergePatchJson\"";
     assert_eq!(policy, [format!("{first}.patchPolicy: Unsupported value: \"Add\": {known}")]);
+    let merged = free(json!([{ "annotations": { "a": "x" }, "patchPolicy": "MergePatchJson" }]));
+    assert!(merged.len() == 1 && merged[0].contains("must be JSON to be merged"), "{merged:?}");
 }
 
 /// What OpenKruise admitted stays changeable (W-33).

@@ -219,7 +219,7 @@ impl Wire for WirePod {
             meta,
             annotations,
             annotated,
-            phase: phase(status.phase.as_deref()),
+            phase: Phase::read(status.phase.as_deref()),
             reason: status.reason.map(|reason| interner.get(&reason)),
             node: spec.node_name.map(|node| interner.get(&node)),
             containers: interner.containers(&containers),
@@ -273,17 +273,6 @@ fn is_read(key: &str) -> bool {
     .contains(&key)
 }
 
-fn phase(phase: Option<&str>) -> Phase {
-    match phase {
-        Some("Pending") => Phase::Pending,
-        Some("Running") => Phase::Running,
-        Some("Succeeded") => Phase::Succeeded,
-        Some("Failed") => Phase::Failed,
-        None | Some("") => Phase::None,
-        Some(_) => Phase::Unknown,
-    }
-}
-
 impl WireContainer {
     fn record(self, interner: &Interner) -> Container {
         let env = self.env.unwrap_or_default();
@@ -299,7 +288,7 @@ impl WireContainer {
             priority,
             resources: self.resources.unwrap_or_default().record(interner),
             restarts_for: restarts.map(|policy| interner.get(&policy.resource_name)).collect(),
-            env: env.iter().filter_map(|env| env.from_metadata(interner)).collect(),
+            env: env.iter().filter_map(|env| env.read_of_metadata(interner)).collect(),
             native: self.restart_policy.as_deref() == Some("Always"),
         }
     }
@@ -307,7 +296,7 @@ impl WireContainer {
 
 impl WireEnv {
     /// §11.3: no value, a subscripted path, and none of the names that SidecarSet gives.
-    fn from_metadata(&self, interner: &Interner) -> Option<MetadataEnv> {
+    fn read_of_metadata(&self, interner: &Interner) -> Option<MetadataEnv> {
         let excluded = [keys::SIDECARSET_VERSION_ENV, keys::SIDECARSET_VERSION_ALT_ENV];
         let named = self.value.as_deref().unwrap_or_default().is_empty();
         if !named || excluded.contains(&self.name.as_str()) {

@@ -150,7 +150,26 @@ impl Process {
         } else {
             Api::namespaced(self.client.clone(), namespace)
         };
-        self.watch_api::<W>(api, Box::new(mapper))
+        self.watch_api::<W>(api, "", Box::new(mapper))
+    }
+
+    /// Like [`Process::watch`], but only objects that the label selector `labels` selects. Others are unknown here, but
+    /// for the targets of our own writes.
+    pub fn watch_selected<W>(
+        &mut self,
+        labels: &'static str,
+        mapper: impl Concerns<W::Record>,
+    ) -> Arc<Table<W::Record>>
+    where
+        W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
+    {
+        let namespace = &self.args.namespace;
+        let api: Api<W> = if namespace.is_empty() {
+            Api::all(self.client.clone())
+        } else {
+            Api::namespaced(self.client.clone(), namespace)
+        };
+        self.watch_api::<W>(api, labels, Box::new(mapper))
     }
 
     /// The client, for what a binary looks up before it starts.
@@ -163,12 +182,13 @@ impl Process {
     where
         W: Wire + kube::Resource<Scope = ClusterResourceScope>,
     {
-        self.watch_api::<W>(Api::all(self.client.clone()), Box::new(mapper))
+        self.watch_api::<W>(Api::all(self.client.clone()), "", Box::new(mapper))
     }
 
     fn watch_api<W: Wire>(
         &mut self,
         api: Api<W>,
+        labels: &'static str,
         mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
     ) -> Arc<Table<W::Record>> {
         let changed = self.hooks_depend_on.contains(&W::KIND).then(|| self.hooks_changed.clone());
@@ -180,7 +200,7 @@ impl Process {
             changed,
         );
         self.sinks.insert(W::KIND.plural, cache.clone());
-        let run = cache.clone().run(api, self.stop.clone());
+        let run = cache.clone().run(api, labels, self.stop.clone());
         self.watches.push(Box::pin(run));
         let waiting = cache.clone();
         self.synced.push(Box::pin(async move { waiting.synced().await }));

@@ -62,9 +62,12 @@ impl<W: Wire> Cache<W> {
         })
     }
 
-    /// Watches what `api` reaches until `stop`.
-    pub async fn run(self: Arc<Self>, api: Api<W>, stop: CancellationToken) {
-        let config = watcher::Config::default().page_size(PAGE);
+    /// Watches what `api` reaches and `labels` selects (all if empty) until `stop`.
+    pub async fn run(self: Arc<Self>, api: Api<W>, labels: &'static str, stop: CancellationToken) {
+        let mut config = watcher::Config::default().page_size(PAGE);
+        if !labels.is_empty() {
+            config = config.labels(labels);
+        }
         let events = watcher(api, config);
         pin_mut!(events);
         let backoff = Backoff { base: Duration::from_millis(200), max: Duration::from_secs(15) };

@@ -14,7 +14,7 @@ use simnode::kubelet::{Delays, Known};
 
 use super::merge;
 use crate::key::ObjectKey;
-use crate::kind::Kind;
+use crate::kind::{Kind, NODE};
 use crate::write::{Category, Guard, Patch, Request, Write, WriteError};
 
 /// A stored object's place.
@@ -85,12 +85,14 @@ impl World {
 
     /// Stores an object as a user creates it, or as another cluster had it: members that are there stay.
     pub fn insert(&mut self, kind: &'static Kind, mut object: Value) -> ObjectKey {
-        let text = |object: &Value, path: &str| {
-            object.pointer(path).and_then(Value::as_str).unwrap_or("default").to_owned()
+        let text = |object: &Value, path: &str, default: &str| {
+            object.pointer(path).and_then(Value::as_str).unwrap_or(default).to_owned()
         };
+        let cluster_scoped = *kind == NODE;
+        let namespace = if cluster_scoped { "" } else { "default" };
         let key = ObjectKey {
-            namespace: text(&object, "/metadata/namespace").into(),
-            name: text(&object, "/metadata/name").into(),
+            namespace: text(&object, "/metadata/namespace", namespace).into(),
+            name: text(&object, "/metadata/name", "default").into(),
         };
         self.serial += 1;
         self.version += 1;
@@ -99,7 +101,7 @@ impl World {
             "apiVersion": kind.api_version(),
             "kind": kind.kind,
             "metadata": {
-                "namespace": &*key.namespace,
+                "namespace": (!cluster_scoped).then_some(&*key.namespace),
                 "uid": uid,
                 "generation": 1,
                 "creationTimestamp": second(self.now),
@@ -107,6 +109,9 @@ impl World {
         });
         fill(&mut object, &fresh);
         rules::tidy(kind, &mut object);
+        if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            meta.retain(|_, value| !value.is_null());
+        }
         set(&mut object, "resourceVersion", json!(self.version.to_string()));
         self.objects.insert((kind, key.clone()), object);
         key

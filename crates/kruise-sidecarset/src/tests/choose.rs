@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "literals read better without &")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -55,7 +57,7 @@ fn asked(
         namespace: "shop",
         namespace_labels: known.as_ref(),
     };
-    let offer = Offer { sets, revisions: &recorded(), chance: &|_, _| chance };
+    let offer = Offer { sets, revisions: &|_| recorded(), chance: &|_, _| chance };
     choose(&pod, &offer).map_err(|error| error.to_string())
 }
 

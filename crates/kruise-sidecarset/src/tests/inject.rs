@@ -46,7 +46,7 @@ pub fn chosen(pod: &Value, sets: &[Arc<SidecarSet>]) -> Vec<Chosen> {
         namespace: "cap",
         namespace_labels: None,
     };
-    choose(&pod, &Offer { sets, revisions: &[], chance: &|_, _| 0.5 }).unwrap()
+    choose(&pod, &Offer { sets, revisions: &|_| Vec::new(), chance: &|_, _| 0.5 }).unwrap()
 }
 
 /// The pod after its injection and what is said about it; injecting again changes nothing.
@@ -131,8 +131,8 @@ fn before(captured: &Value, sets: &[Arc<SidecarSet>]) -> Value {
 fn admitted(mut pod: Value) -> Value {
     let all = pod["spec"]["containers"].as_array().unwrap();
     let token = "/var/run/secrets/kubernetes.io/serviceaccount";
-    let mount = all.iter().flat_map(|c| c["volumeMounts"].as_array().unwrap_or(&EMPTY));
-    let mount = mount.cloned().find(|mount| mount["mountPath"] == token).unwrap();
+    let mut mount = all.iter().flat_map(|c| c["volumeMounts"].as_array().unwrap_or(&EMPTY));
+    let mount = mount.find(|mount| mount["mountPath"] == token).cloned().unwrap();
     for list in ["initContainers", "containers"] {
         let Some(items) = pod["spec"].get_mut(list).and_then(Value::as_array_mut) else { continue };
         for container in items {

@@ -80,7 +80,12 @@ impl Space {
         space
     }
 
-    /// Objects of a kind.
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Objects of a kind in it.
     pub fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         Api::namespaced_with(self.client.clone(), &self.name, &resource)
@@ -91,15 +96,14 @@ impl Space {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         Api::all_with(self.client.clone(), &resource)
     }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The sets.
     pub fn sets(&self) -> Api<DynamicObject> {
         self.api("apps.kruise.io", "v1beta1", "StatefulSet")
+    }
+
+    /// A set as it is stored.
+    pub async fn api_set(&self, name: &str) -> Option<Value> {
+        serde_json::to_value(self.sets().get(name).await.ok()?).ok()
     }
 
     /// Creates a set.

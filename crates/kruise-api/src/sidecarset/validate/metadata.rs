@@ -85,13 +85,23 @@ pub(super) fn patches(set: &Candidate<'_>, whitelist: &Whitelist<'_>) -> Vec<Fie
     errors
 }
 
-/// OpenKruise ignores a policy that it does not know (W-33).
+/// OpenKruise ignores a policy that it does not know (W-33), and refuses pods for a patch that is no JSON.
 pub(super) fn strict(spec: &SidecarSetSpec) -> Vec<FieldError> {
     const KNOWN: &[&str] = &[RETAIN, OVERWRITE, MERGE_PATCH_JSON];
-    let unknown = |(index, patch): (usize, &crate::sidecarset::v1beta1::PatchPodMetadata)| {
-        let policy = patch.patch_policy.clone().filter(|policy| !policy.is_empty())?;
-        let path = format!("spec.patchPodMetadata[{index}].patchPolicy");
-        (!KNOWN.contains(&policy.as_str())).then(|| FieldError::not_supported(path, policy, KNOWN))
-    };
-    spec.patch_pod_metadata.iter().enumerate().filter_map(unknown).collect()
+    let mut errors = Vec::new();
+    for (index, patch) in spec.patch_pod_metadata.iter().enumerate() {
+        let path = format!("spec.patchPodMetadata[{index}]");
+        let policy = patch.patch_policy.as_deref().unwrap_or_default();
+        if !policy.is_empty() && !KNOWN.contains(&policy) {
+            errors.push(FieldError::not_supported(format!("{path}.patchPolicy"), policy, KNOWN));
+        }
+        for (key, value) in patch.annotations.iter().filter(|_| policy == MERGE_PATCH_JSON) {
+            if let Err(problem) = serde_json::from_str::<serde_json::Value>(value) {
+                let path = format!("{path}.annotations[{key}]");
+                let rule = format!("must be JSON to be merged: {problem}");
+                errors.push(FieldError::invalid(path, value.clone(), rule));
+            }
+        }
+    }
+    errors
 }

@@ -32,6 +32,25 @@ pub(super) fn rules(spec: &SidecarSetSpec) -> Vec<FieldError> {
     for error in &mut errors {
         error.path = error.path.trim_start_matches('.').to_owned();
     }
+    errors.extend(plain_init_containers(&pod, &errors));
+    errors
+}
+
+/// VAL-50.8: what ends before the pod starts has nobody to probe.
+fn plain_init_containers(pod: &Value, said: &[FieldError]) -> Vec<FieldError> {
+    const MEMBERS: [&str; 4] = ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle"];
+    let containers = pod.pointer("/spec/initContainers").and_then(Value::as_array);
+    let mut errors = Vec::new();
+    for (index, container) in containers.into_iter().flatten().enumerate() {
+        let plain = container.get("restartPolicy").is_none_or(|policy| policy != "Always");
+        for member in MEMBERS.iter().filter(|member| plain && container.get(**member).is_some()) {
+            let path = format!("spec.initContainers[{index}].{member}");
+            if said.iter().all(|error| !error.path.starts_with(&path)) {
+                let rule = "may not be set for init containers without restartPolicy=Always";
+                errors.push(FieldError::forbidden(path, rule));
+            }
+        }
+    }
     errors
 }
 

@@ -63,7 +63,7 @@ fn volumes_and_annotations() {
         beside(&with("a", volume(x)), &with("b", volume(y))),
         ["spec.volumes: Invalid value: \"v\": volume v is in conflict with sidecarset other"]
     );
-    let patch = |policy: &str| json!({ "patchPodMetadata": [{ "annotations": { "k": "v" }, "patchPolicy": policy }] });
+    let patch = |policy: &str| json!({ "patchPodMetadata": [{ "annotations": { "k": "{}" }, "patchPolicy": policy }] });
     let both = |a: &str, b: &str| beside(&with("a", patch(a)), &with("b", patch(b)));
     for (a, b) in [
         ("Retain", "Overwrite"),

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use simnode::kubelet::Known;
 use simnode::wire::SimPod;
 
-use super::{Growth, World, meta, rules, set};
+use super::{Growth, World, meta, rules, second, set};
 use crate::key::ObjectKey;
-use crate::kind::{CLAIM, Kind, POD};
+use crate::kind::{CLAIM, Kind, NODE, POD};
 use crate::testing::merge;
 
 impl World {
@@ -19,8 +19,10 @@ impl World {
         let objects = self.objects.len();
         self.bind_claims();
         let pods: Vec<ObjectKey> = self.keys(&POD);
+        let nodes: BTreeSet<String> =
+            self.keys(&NODE).iter().map(|node| node.name.to_string()).collect();
         for key in pods {
-            self.run_pod(&key);
+            self.run_pod(&key, &nodes);
         }
         self.collect_garbage();
         self.protect_claims();
@@ -98,16 +100,29 @@ impl World {
             .collect()
     }
 
-    fn run_pod(&mut self, key: &ObjectKey) {
+    /// A cluster without Node objects has one node that takes every pod.
+    fn run_pod(&mut self, key: &ObjectKey, nodes: &BTreeSet<String>) {
         let Some(mut object) = self.get(&POD, key).cloned() else { return };
+        let exists = |node: &str| nodes.is_empty() || nodes.contains(node);
         if object.pointer("/spec/nodeName").is_none() {
             let terminating = meta(&object, "deletionTimestamp").is_some();
             if terminating || !self.claims_serve(&object, key) {
                 return;
             }
-            if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-                spec.insert("nodeName".into(), json!("node-0"));
+            let node = pinned(&object).unwrap_or("node-0").to_owned();
+            if !exists(&node) {
+                return;
             }
+            if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+                spec.insert("nodeName".into(), json!(node));
+            }
+        }
+        if !object.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(exists) {
+            // Nobody is there to run or to end it: the pod garbage collector takes it away.
+            set(&mut object, "deletionTimestamp", json!(second(self.now)));
+            set(&mut object, "deletionGracePeriodSeconds", json!(0));
+            self.store(&POD, key, object);
+            return;
         }
         let Ok(pod) = serde_json::from_value::<SimPod>(object.clone()) else { return };
         let uid = pod.uid().to_owned();
@@ -157,6 +172,12 @@ impl World {
             self.delete(kind, &key);
         }
     }
+}
+
+/// The only node on which a pod may run.
+fn pinned(pod: &Value) -> Option<&str> {
+    let terms = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+    pod.pointer(terms)?.pointer("/0/matchFields/0/values/0")?.as_str()
 }
 
 /// Names of the claims that a pod uses.

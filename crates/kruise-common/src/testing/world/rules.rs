@@ -221,7 +221,14 @@ pub fn may_become(kind: &Kind, old: &Value, new: &Value) -> Result<(), &'static 
     }
     let spec = |object: &Value| object.get("spec").cloned().unwrap_or_default();
     if *kind == POD && without_images(spec(old)) != without_images(spec(new)) {
-        return Err("pod updates may not change fields other than images");
+        return Err("pod updates may not change fields other than images and deadline");
+    }
+    let deadline = |object: &Value| object.pointer("/spec/activeDeadlineSeconds")?.as_i64();
+    if *kind == POD
+        && let Some(before) = deadline(old)
+        && deadline(new).is_none_or(|now| now > before)
+    {
+        return Err("activeDeadlineSeconds must be less than or equal to the previous value");
     }
     if *kind == CLAIM {
         let bound = old.pointer("/status/phase") == Some(&json!("Bound"));
@@ -241,6 +248,9 @@ fn finalizers(object: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn without_images(mut spec: Value) -> Value {
+    if let Some(spec) = spec.as_object_mut() {
+        spec.remove("activeDeadlineSeconds");
+    }
     for list in ["containers", "initContainers"] {
         let containers = spec.get_mut(list).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {

@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "literals read better without &")]
+
 use serde_json::{Value, json};
 
 use super::{injected, item, pod, refused, set};

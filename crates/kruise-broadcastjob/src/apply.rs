@@ -1,0 +1,31 @@
+//! Which calls an action means: one arm per [`Action`].
+
+use jiff::Timestamp;
+use kruise_common::kind::{BROADCAST_JOB, POD};
+use kruise_common::write::{Operations, Write};
+
+use crate::plan::action::Action;
+use crate::pod;
+use crate::snapshot::Snapshot;
+use crate::status;
+
+/// The calls of `action`, in order. Without valid settings there are none.
+pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write> {
+    let Some((settings, census)) = snapshot.census() else { return Vec::new() };
+    let write = match action {
+        Action::CreatePod { node, mark } => {
+            snapshot.node(node).map(|node| pod::create(snapshot, settings, node, *mark))
+        }
+        Action::DeletePod { pod, .. } => {
+            snapshot.pod(pod).map(|pod| Write::delete(&POD, &pod.meta))
+        }
+        Action::StopPod { pod } => snapshot.pod(pod).map(|pod| {
+            // The API server lets a deadline be added to or lowered on a pod that lives.
+            let operations = Operations::default().add(&["spec", "activeDeadlineSeconds"], 1);
+            Write::json(&POD, &pod.meta, operations)
+        }),
+        Action::Finish(ending) => Some(status::finish(snapshot, census, *ending, now)),
+        Action::DeleteJob => Some(Write::delete(&BROADCAST_JOB, &snapshot.job.meta)),
+    };
+    write.into_iter().collect()
+}

@@ -1,0 +1,60 @@
+//! Implements the crank's trait: nothing but delegation.
+
+use jiff::Timestamp;
+use kruise_api::keys;
+use kruise_common::key::ObjectKey;
+use kruise_common::kind::{BROADCAST_JOB, Kind};
+use kruise_common::plan::{Applied, Note, Outcome, Plan};
+use kruise_common::reconciler::Reconciler;
+use kruise_common::write::Write;
+
+use crate::observe::Caches;
+use crate::plan::action::Action;
+use crate::plan::hold::Hold;
+use crate::snapshot::Snapshot;
+
+/// The BroadcastJob controller.
+#[derive(Debug)]
+pub struct BroadcastJobController {
+    /// Where jobs, pods and nodes are looked up.
+    pub caches: Caches,
+    /// Whether the scheduler binds pods to their nodes.
+    pub by_scheduler: bool,
+}
+
+impl Reconciler for BroadcastJobController {
+    const NAME: &'static str = keys::BROADCASTJOB_COMPONENT;
+    const KIND: &'static Kind = &BROADCAST_JOB;
+    type Snapshot = Snapshot;
+    type Action = Action;
+    type Hold = Hold;
+
+    fn observe(&self, key: &ObjectKey) -> Option<Snapshot> {
+        crate::observe::observe(&self.caches, self.by_scheduler, key)
+    }
+
+    fn uid(snapshot: &Snapshot) -> &str {
+        &snapshot.job.meta.uid
+    }
+
+    fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan<Action, Hold> {
+        crate::plan::plan(snapshot, now)
+    }
+
+    fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write> {
+        crate::apply::apply(snapshot, action, now)
+    }
+
+    fn event(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<Note> {
+        crate::events::events(snapshot, action, outcome)
+    }
+
+    fn status(
+        snapshot: &Snapshot,
+        plan: &Plan<Action, Hold>,
+        applied: &Applied<Action>,
+        now: Timestamp,
+    ) -> Option<Write> {
+        crate::status::status(snapshot, plan, applied, now)
+    }
+}

@@ -1,0 +1,94 @@
+//! The stages of a turn, in the order of the specification (§9).
+
+use jiff::Timestamp;
+use kruise_api::keys;
+use kruise_common::plan::{Note, Plan};
+
+use crate::census::Census;
+use crate::snapshot::{Invalid, Settings, Snapshot};
+
+pub mod action;
+mod create;
+mod delete;
+mod finish;
+pub mod hold;
+
+use action::Action;
+use finish::Course;
+use hold::{Hold, Pauser};
+
+/// One turn under way.
+struct Turn<'a> {
+    snapshot: &'a Snapshot,
+    settings: &'a Settings,
+    census: &'a Census,
+    now: Timestamp,
+    plan: Plan<Action, Hold>,
+}
+
+/// What to do about the job, and why not more.
+pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan<Action, Hold> {
+    match (&snapshot.settings, snapshot.census()) {
+        (Ok(_), Some((settings, census))) => {
+            staged(Turn { snapshot, settings, census, now, plan: Plan::default() })
+        }
+        (Err(invalid), _) => refused(snapshot, invalid),
+        (Ok(_), None) => Plan::default(),
+    }
+}
+
+fn staged(mut turn: Turn<'_>) -> Plan<Action, Hold> {
+    if turn.snapshot.job.meta.terminating() {
+        // The garbage collector does the rest; only the status is kept.
+        turn.plan.holds.push(Hold::JobDeleting);
+        return turn.plan;
+    }
+    if turn.snapshot.job.finished() {
+        finish::after_the_end(&mut turn);
+        return turn.plan;
+    }
+    match finish::course(&turn) {
+        Course::Pause(by) => {
+            turn.paused(by);
+        }
+        Course::End(ending) => finish::end(&mut turn, ending),
+        Course::Go => {
+            turn.resumed();
+            delete::delete(&mut turn);
+            create::create(&mut turn);
+            finish::watch_the_clock(&mut turn);
+        }
+    }
+    turn.plan
+}
+
+impl Turn<'_> {
+    fn was_paused(&self) -> bool {
+        self.snapshot.job.status.phase == "paused"
+    }
+
+    fn paused(&mut self, by: Pauser) {
+        if by == Pauser::FailedPod && !self.was_paused() {
+            let note = Note::warning(keys::EVENT_PAUSED, "job is paused, due to failed pod");
+            self.plan.notes.push(note);
+        }
+        self.plan.holds.push(Hold::Paused { by });
+    }
+
+    fn resumed(&mut self) {
+        if self.was_paused() {
+            let note = Note::normal(keys::EVENT_CONTINUE, "continue to process job");
+            self.plan.notes.push(note);
+        }
+    }
+}
+
+/// A spec that means nothing: no pod is made or removed, and the user is told why.
+fn refused(snapshot: &Snapshot, Invalid { field, problem }: &Invalid) -> Plan<Action, Hold> {
+    if snapshot.job.finished() {
+        return Plan::default();
+    }
+    let note = Note::warning(keys::EVENT_INVALID_SPEC, format!("{field}: {problem}"));
+    let hold = Hold::InvalidSpec { field: field.clone(), problem: problem.clone() };
+    Plan { steps: Vec::new(), holds: vec![hold], notes: vec![note] }
+}

@@ -1,0 +1,114 @@
+//! Which pods go: those that may not stay, are one too many, are run again, or have to be ended.
+//!
+//! A pod with a result is never deleted (W5), but for one that is run again.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kruise_api::keys;
+use kruise_common::plan::Note;
+use kruise_common::pod::Phase;
+
+use super::Turn;
+use super::action::{Action, Why};
+use super::finish::patience_ends;
+use super::hold::Hold;
+use crate::census::{Class, Place, Standing, Stray};
+use crate::job_pod::JobPod;
+
+/// Seconds that a kubelet has to end a pod that was told to.
+pub const STOP_WITHIN: i64 = 60;
+
+/// Plans the removals of an open job.
+pub fn delete(turn: &mut Turn<'_>) {
+    let mut actions = Vec::new();
+    let census = turn.census;
+    for place in &census.places {
+        actions.extend(at_place(turn, place));
+    }
+    for stray in &census.strays {
+        actions.extend(of_stray(turn, stray));
+    }
+    let over: Vec<_> = census
+        .over_limit(turn.settings)
+        .filter(|(mark, pod)| {
+            // One that may not stay goes anyway.
+            let leaves = |place: &Place| place.mark == *mark && place.unfit.is_some();
+            !pod.meta.terminating() && !census.places.iter().any(leaves)
+        })
+        .map(|(mark, pod)| {
+            let failure = turn.snapshot.job.status.failures.get(mark.as_str());
+            let seen = failure.filter(|failure| failure.pod == *pod.meta.uid);
+            (pod.clone(), seen.and_then(|failure| failure.time.as_ref()).map(|time| time.0))
+        })
+        .collect();
+    for (pod, since) in over {
+        actions.extend(stop(turn, &pod, since));
+    }
+    turn.plan.burst(actions);
+}
+
+fn at_place(turn: &mut Turn<'_>, place: &Place) -> Option<Action> {
+    let pod = place.pod.as_ref()?;
+    if place.unfit.is_some() {
+        return Some(gone(pod, Why::Unfit));
+    }
+    match &place.standing {
+        Standing::Disrupted => Some(gone(pod, Why::Disrupted)),
+        Standing::Retrying(until) => {
+            let due = until.is_some_and(|until| until <= turn.now);
+            if due && pod.ended() {
+                return Some(gone(pod, Why::Retry));
+            }
+            if pod.ended() || until.is_none() {
+                let node = place.node.name().to_owned();
+                turn.plan.holds.push(Hold::RetryAt { node, until: *until });
+            }
+            None
+        }
+        Standing::Ending => {
+            turn.plan.holds.push(Hold::PodTerminating { pod: pod.name().to_owned() });
+            None
+        }
+        Standing::Ineligible(_)
+        | Standing::Waiting
+        | Standing::Active
+        | Standing::Succeeded
+        | Standing::Failed => None,
+    }
+}
+
+/// A pod that belongs to no node: nobody else takes it away if it never began (W11), or if another node has the name of
+/// the one it began on. Of two on a node the one that has not begun goes (W22).
+fn of_stray(turn: &mut Turn<'_>, stray: &Stray) -> Option<Action> {
+    let pod = &stray.pod;
+    if stray.class != Class::Active {
+        return None;
+    }
+    if stray.duplicate {
+        let node = pod.node().unwrap_or_default();
+        let text = format!("Duplicated pod {} found on same node {node}", pod.name());
+        let begun = pod.phase == Phase::Running;
+        return (!begun).then(|| {
+            turn.plan.notes.push(Note::warning(keys::EVENT_DUPLICATE_POD, text));
+            gone(pod, Why::Duplicate)
+        });
+    }
+    (stray.outlived || pod.bound.is_none()).then(|| gone(pod, Why::NodeGone))
+}
+
+fn gone(pod: &JobPod, why: Why) -> Action {
+    Action::DeletePod { pod: pod.meta.key.name.clone(), why }
+}
+
+/// Ends a pod over its limit: its kubelet is told, and if it does not answer by the end of its patience, counted from when
+/// the failure was recorded, the pod is deleted. One without a kubelet is deleted as soon as it is recorded (W1).
+pub fn stop(turn: &mut Turn<'_>, pod: &Arc<JobPod>, since: Option<Timestamp>) -> Option<Action> {
+    let until = since.map(patience_ends);
+    let late = pod.bound.is_none() || until.is_some_and(|until| until <= turn.now);
+    if since.is_some() && late {
+        return Some(gone(pod, Why::NotStopped));
+    }
+    turn.plan.holds.push(Hold::Stopping { pod: pod.name().to_owned(), until });
+    (!pod.told_to_stop()).then(|| Action::StopPod { pod: pod.meta.key.name.clone() })
+}

@@ -1,0 +1,270 @@
+//! The status of a job, recomputed from what is (§4, §17): counts, results, conditions; and how it ends.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kruise_api::broadcastjob::v1beta1::{BroadcastJobStatus, Failure, Results};
+use kruise_api::keys;
+use kruise_common::kind::BROADCAST_JOB;
+use kruise_common::plan::{Applied, Plan};
+use kruise_common::write::{Operations, Write};
+use serde_json::json;
+
+use crate::census::{Census, Class, Place, Standing, class};
+use crate::mark::{self, Marks};
+use crate::plan::action::{Action, Ending};
+use crate::plan::hold::{Hold, Pauser};
+use crate::snapshot::{OnFailure, Settings, Snapshot};
+
+mod conditions;
+mod visibility;
+
+/// Why a job with failed pods has failed (§4).
+pub const FAILED_POD: &str = "failure policy is FailurePolicyTypeFailFast and failed pod is found";
+
+/// The status write, or `None` if the stored status is right.
+pub fn status(
+    snapshot: &Snapshot,
+    plan: &Plan<Action, Hold>,
+    applied: &Applied<Action>,
+    now: Timestamp,
+) -> Option<Write> {
+    let ended = |action: &Action| matches!(action, Action::Finish(_));
+    // What is over stays as it is, and its end has just been recorded.
+    if snapshot.job.finished() || applied.done().any(ended) {
+        return None;
+    }
+    let status = compute(snapshot, plan, applied, now);
+    let stored = &snapshot.job.status;
+    if status == *stored || (is_taken_over(stored) && says_the_same(&status, stored)) {
+        return None;
+    }
+    Some(write(snapshot, &status))
+}
+
+/// Bound to the version that was seen: what somebody changed since is looked at first (W14).
+fn write(snapshot: &Snapshot, status: &BroadcastJobStatus) -> Write {
+    let meta = &snapshot.job.meta;
+    let operations = Operations::default()
+        .test(&["metadata", "resourceVersion"], &*meta.resource_version)
+        .add(&["status"], json!(status));
+    Write::json_status(&BROADCAST_JOB, meta, operations)
+}
+
+/// Written by OpenKruise and not by us so far. As long as nothing happens, nothing is to be said.
+fn is_taken_over(stored: &BroadcastJobStatus) -> bool {
+    !stored.phase.is_empty() && stored.observed_generation.is_none()
+}
+
+fn says_the_same(a: &BroadcastJobStatus, b: &BroadcastJobStatus) -> bool {
+    let counts = |s: &BroadcastJobStatus| (s.active, s.succeeded, s.failed, s.desired);
+    counts(a) == counts(b)
+        && a.phase == b.phase
+        && a.conditions == b.conditions
+        && a.start_time == b.start_time
+        && a.failures.is_empty()
+}
+
+/// The status as it must be.
+pub fn compute(
+    snapshot: &Snapshot,
+    plan: &Plan<Action, Hold>,
+    applied: &Applied<Action>,
+    now: Timestamp,
+) -> BroadcastJobStatus {
+    let mut status = snapshot.job.status.clone();
+    status.observed_generation = Some(snapshot.job.meta.generation);
+    status.start_time.get_or_insert_with(|| second(now));
+    if let Some((settings, census)) = snapshot.census() {
+        count(&mut status, census, applied);
+        remember(&mut status, snapshot, (settings, census), now);
+        visibility::show(&mut status, census, applied);
+    }
+    let paused = plan.holds.iter().find_map(|hold| match hold {
+        Hold::Paused { by } => Some(*by),
+        _ => None,
+    });
+    let deleting = plan.holds.contains(&Hold::JobDeleting);
+    // A completed job that was opened for future nodes stays completed (§4).
+    if status.phase.is_empty() || (status.phase != "completed" && !deleting) {
+        status.phase = String::from(if paused.is_some() { "paused" } else { "running" });
+    }
+    keep_time(&mut status, snapshot, paused, now);
+    let seen = conditions::Seen { snapshot, plan, applied, paused };
+    conditions::update(&mut status.conditions, &seen, now);
+    status
+}
+
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// Counted anew from what is there and what was done, never added to what was said before (W7, W8).
+fn count(status: &mut BroadcastJobStatus, census: &Census, applied: &Applied<Action>) {
+    let created = applied.done().filter(|action| matches!(action, Action::CreatePod { .. }));
+    let removed = census.active().filter(|pod| {
+        applied.done().any(|action| {
+            matches!(action, Action::DeletePod { pod: name, .. } if *name == pod.meta.key.name)
+        })
+    });
+    let active = census.active().count().saturating_sub(removed.count());
+    status.active = number(active.saturating_add(created.count()));
+    status.succeeded = number(census.succeeded.len());
+    status.failed = number(census.failed.len());
+    status.desired = number(census.desired());
+}
+
+/// What has to survive the pods: results, failures, when the last node was done (W16).
+fn remember(
+    status: &mut BroadcastJobStatus,
+    snapshot: &Snapshot,
+    (settings, census): (&Settings, &Census),
+    now: Timestamp,
+) {
+    let stored = status.results.take().unwrap_or_default();
+    let acknowledged = match settings.on_failure {
+        // Whoever pauses the job by hand has seen what failed (W10).
+        OnFailure::Pause if settings.paused => census.failed.clone(),
+        OnFailure::Pause => &mark::read(&stored.acknowledged) & &census.failed,
+        OnFailure::FailFast | OnFailure::Continue => Marks::new(),
+    };
+    let results = Results {
+        succeeded: mark::write(&census.succeeded),
+        failed: mark::write(&census.failed),
+        acknowledged: mark::write(&acknowledged),
+    };
+    let done = results != Results::default();
+    status.results = Some(results).filter(|_| done || snapshot.job.status.results.is_some());
+    status.last_finish_time = census.last_finish.map(second).or_else(|| done.then(|| second(now)));
+    status.failures = failures(snapshot, settings, census, now);
+}
+
+/// The failures of nodes that are tried again or whose pod is being ended.
+fn failures(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    census: &Census,
+    now: Timestamp,
+) -> BTreeMap<String, Failure> {
+    let stored = &snapshot.job.status.failures;
+    let of_pod = |before: Option<&Failure>, uid: &str, stopped: bool| match before {
+        Some(known) if known.pod == uid => Failure { stopped, ..known.clone() },
+        _ => Failure {
+            count: before.map_or(0, |known| known.count).saturating_add(1),
+            time: Some(second(now)),
+            pod: uid.to_owned(),
+            stopped,
+        },
+    };
+    let of_place = |place: &Place| {
+        let before = stored.get(place.mark.as_str());
+        let seen = place.pod.as_ref().map(|pod| (pod, class(settings, pod)));
+        match seen {
+            _ if place.standing == Standing::Succeeded => None,
+            Some((pod, Class::OverLimit)) => Some(of_pod(before, &pod.meta.uid, true)),
+            Some((pod, Class::Failed(_))) if settings.retry.is_some() => {
+                Some(of_pod(before, &pod.meta.uid, false))
+            }
+            Some((_, Class::Failed(_))) => None,
+            _ => before.filter(|known| stays(settings, place, known)).cloned(),
+        }
+    };
+    let places = census.places.iter();
+    let of_places = places.filter_map(|p| Some((p.mark.to_string(), of_place(p)?)));
+    let mut failures: BTreeMap<String, Failure> = of_places.collect();
+    for (mark, pod) in census.over_limit(settings) {
+        let before = stored.get(mark.as_str());
+        failures.entry(mark.to_string()).or_insert_with(|| of_pod(before, &pod.meta.uid, true));
+    }
+    failures
+}
+
+/// Whether what is known of a node's failures still matters, now that its pod is none that failed.
+fn stays(settings: &Settings, place: &Place, known: &Failure) -> bool {
+    match &settings.retry {
+        Some(retry) if known.count <= retry.limit => true,
+        // A pod that was given up and is gone: its owner has it run again, unless we took it away ourselves.
+        Some(_) | None => known.stopped && place.pod.is_none(),
+    }
+}
+
+/// The clock that stops while the job is paused, if it does (W25).
+fn keep_time(
+    status: &mut BroadcastJobStatus,
+    snapshot: &Snapshot,
+    paused: Option<Pauser>,
+    now: Timestamp,
+) {
+    let stops = snapshot.settings.as_ref().is_ok_and(|settings| settings.completion.stop_clock);
+    match (status.paused_since.take(), paused.filter(|_| stops)) {
+        (since, Some(_)) => status.paused_since = Some(since.unwrap_or_else(|| second(now))),
+        (Some(since), None) => {
+            let seconds = now.duration_since(since.0).as_secs().max(0);
+            status.paused_seconds = status.paused_seconds.saturating_add(seconds);
+        }
+        (None, None) => {}
+    }
+}
+
+/// The status of a job that has come to this end (§15, R6): what is at work when it fails counts as failed, and is
+/// recorded so before it is ended.
+fn ended(
+    snapshot: &Snapshot,
+    census: &Census,
+    ending: Ending,
+    now: Timestamp,
+) -> BroadcastJobStatus {
+    let mut status = compute(snapshot, &Plan::default(), &Applied::default(), now);
+    let completed = ending == Ending::Complete;
+    if !completed {
+        let mut failed = census.failed.clone();
+        let places = census.places.iter();
+        let at_work = places.filter(|place| place.standing == Standing::Active);
+        failed.extend(at_work.map(|place| place.mark));
+        let strays = census.strays.iter().filter(|stray| stray.class == Class::Active);
+        let nameless = strays.clone().filter(|stray| stray.mark.is_none()).count();
+        failed.extend(strays.filter_map(|stray| stray.mark));
+        status.failed = number(failed.len().saturating_add(nameless));
+        status.active = 0;
+        let results = status.results.get_or_insert_default();
+        results.failed = mark::write(&failed);
+        results.acknowledged = String::new();
+    }
+    status.completion_time = Some(second(now));
+    status.phase = String::from(if completed { "completed" } else { "failed" });
+    let kind = if completed { keys::CONDITION_COMPLETE } else { keys::CONDITION_FAILED };
+    let message = match ending {
+        Ending::Complete => {
+            let (succeeded, failed) = (status.succeeded, status.failed);
+            format!("Job completed, {succeeded} pods succeeded, {failed} pods failed")
+        }
+        Ending::FailedPod => FAILED_POD.to_owned(),
+        Ending::Deadline => deadline_message(snapshot),
+    };
+    conditions::end(&mut status.conditions, kind, message, now);
+    status
+}
+
+/// The write that records the end.
+pub fn finish(snapshot: &Snapshot, census: &Census, ending: Ending, now: Timestamp) -> Write {
+    write(snapshot, &ended(snapshot, census, ending, now))
+}
+
+/// Succeeded and failed pods as they are counted at this end.
+pub fn final_counts(snapshot: &Snapshot, ending: Ending) -> (i32, i32) {
+    let Some((_, census)) = snapshot.census() else { return (0, 0) };
+    // Only times depend on the time.
+    let status = ended(snapshot, census, ending, Timestamp::UNIX_EPOCH);
+    (status.succeeded, status.failed)
+}
+
+/// Why a job that took too long has failed (§4).
+pub fn deadline_message(snapshot: &Snapshot) -> String {
+    format!("Job {} was active longer than specified deadline", snapshot.job.meta.key)
+}
+
+/// Kubernetes stores whole seconds; anything finer would differ from what is read back.
+fn second(now: Timestamp) -> Time {
+    Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
+}

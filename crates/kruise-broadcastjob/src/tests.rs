@@ -1,0 +1,13 @@
+//! Unit tests: `src/tests/a_b.rs` tests `src/a/b.rs`.
+
+mod census;
+mod events;
+mod facts;
+mod job_pod;
+mod mark;
+mod nodes;
+mod plan_hold;
+mod pod;
+mod snapshot;
+mod status;
+mod watch;
