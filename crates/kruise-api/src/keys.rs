@@ -102,6 +102,20 @@ pub const PREDOWNLOAD_CREATED: &str = "apps.kruise.io/pre-predownload-created";
 /// Label of a revision: `true` if no pull jobs will be created.
 pub const PREDOWNLOAD_IGNORED: &str = "apps.kruise.io/image-predownload-ignored";
 
+// Options of a set beyond OpenKruise: annotations, so that an object that uses them stays valid for OpenKruise and for
+// every client with its types.
+
+/// Annotation of a set: percentage of the replicas that stay on the old revision, instead of `partition`.
+pub const PARTITION_PERCENT: &str = "apps.kruise.io/partition-percent";
+/// Annotation of a set: pods that an ordered update may leave unavailable, a number or a percentage (K-1).
+pub const ORDERED_MAX_UNAVAILABLE: &str = "apps.kruise.io/ordered-max-unavailable";
+/// Annotation of a set: `true` lets an ordered update replace a broken pod of an old revision by itself (W-4).
+pub const RECOVER_STUCK_ROLLOUT: &str = "apps.kruise.io/recover-stuck-rollout";
+/// Annotation of a set: seconds without progress after which a rollout counts as failed.
+pub const PROGRESS_DEADLINE: &str = "apps.kruise.io/progress-deadline-seconds";
+/// Annotation of a set: JSON list of `{"key","value"}`; an unordered update spreads pods with these labels.
+pub const SCATTER_STRATEGY: &str = "apps.kruise.io/scatter-strategy";
+
 // Pod conditions and readiness gates (inplace §3.4).
 
 /// Condition and readiness gate: false while a pod is updated in place.
@@ -131,6 +145,9 @@ pub const CONDITION_FAILED_UPDATE_POD: &str = "FailedUpdatePod";
 pub const CONDITION_INVALID_SPEC: &str = "InvalidSpec";
 /// Condition, not in OpenKruise: the API server refuses a write that everything else waits for, such as a revision.
 pub const CONDITION_REFUSED_WRITE: &str = "RefusedWrite";
+
+/// Condition, not in OpenKruise: how far a rollout is, what it waits for, and whether it exceeded its deadline.
+pub const CONDITION_PROGRESSING: &str = "Progressing";
 
 // Events on a set (statefulset §20).
 
@@ -164,6 +181,9 @@ pub const EVENT_FAILED_CREATE_PULL_JOB: &str = "FailedCreateImagePullJob";
 pub const EVENT_INVALID_SPEC: &str = "InvalidSpec";
 /// Event, not in OpenKruise: see [`CONDITION_REFUSED_WRITE`].
 pub const EVENT_REFUSED_WRITE: &str = "RefusedWrite";
+
+/// Event, not in OpenKruise: a rollout waits for something; the message begins with the reason.
+pub const EVENT_WAITING: &str = "Waiting";
 
 /// Annotation: the manifest that `kubectl apply` keeps.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -210,6 +230,17 @@ pub const EVENT_NOT_UPGRADABLE_PODS: &str = "NotUpgradablePods";
 pub const EVENT_RESET_CONTAINER_SUCCEED: &str = "ResetContainerSucceed";
 /// Event on a pod: the old side of a hot upgrade could not get the empty image.
 pub const EVENT_RESET_CONTAINER_FAILED: &str = "ResetContainerFailed";
+
+/// Annotation of a set, not in OpenKruise: `true` lets pods that cannot be updated in place be evicted, within budget and
+/// PodDisruptionBudgets.
+pub const SIDECARSET_EVICTS: &str = "kruise.io/sidecarset-evict-not-upgradable";
+/// Annotation of a set, not in OpenKruise: `true` lets pods that were not injected be evicted, so that they come back
+/// with their sidecars.
+pub const SIDECARSET_REPAIRS: &str = "kruise.io/sidecarset-evict-not-injected";
+/// Condition of a set, not in OpenKruise: pods cannot be updated in place, with counts by reason.
+pub const CONDITION_NOT_UPGRADABLE: &str = "NotUpgradablePods";
+/// Condition of a set, not in OpenKruise: pods that match run without its sidecars.
+pub const CONDITION_NOT_INJECTED: &str = "NotInjectedPods";
 
 // Conditions and events of a broadcast job (broadcastjob §4, §19).
 

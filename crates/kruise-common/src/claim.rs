@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::intern::Interner;
 use crate::kind::{CLAIM, Kind};
 use crate::meta::{Meta, lean_meta};
+use crate::moment::Moment;
 use crate::table::{Record, Wire};
+
+/// Condition of a claim whose file system waits for a pod to grow it.
+const FILE_SYSTEM_RESIZE_PENDING: &str = "FileSystemResizePending";
 
 /// A claim as far as controllers look at it. Quantities stay as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +29,10 @@ pub struct Claim {
     pub class: Option<Arc<str>>,
     /// Access modes in stored order.
     pub access_modes: Box<[Arc<str>]>,
+    /// Whether the volume has grown and the file system grows when a pod mounts it anew.
+    pub resize_pending: bool,
+    /// Since when.
+    pub pending_since: Option<Moment>,
 }
 
 impl Record for Claim {
@@ -64,6 +72,17 @@ struct WireResources {
 #[serde(default)]
 struct WireStatus {
     capacity: Option<BTreeMap<String, String>>,
+    conditions: Option<Vec<WireCondition>>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct WireCondition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    #[serde(rename = "lastTransitionTime")]
+    since: Option<Time>,
 }
 
 impl Wire for WireClaim {
@@ -74,11 +93,17 @@ impl Wire for WireClaim {
         let storage = |amounts: Option<BTreeMap<String, String>>| {
             amounts.and_then(|mut amounts| amounts.remove("storage")).map(String::into_boxed_str)
         };
+        let conditions = self.status.conditions.iter().flatten();
+        let pending = conditions
+            .into_iter()
+            .find(|c| c.kind == FILE_SYSTEM_RESIZE_PENDING && c.status == "True");
         let modes = self.spec.access_modes.into_iter().flatten();
         Claim {
             meta: Meta::new(&self.metadata, interner),
             request: storage(self.spec.resources.unwrap_or_default().requests),
             capacity: storage(self.status.capacity),
+            resize_pending: pending.is_some(),
+            pending_since: pending.and_then(|pending| pending.since.as_ref()).map(|at| at.0.into()),
             class: self.spec.storage_class_name.map(|class| interner.get(&class)),
             access_modes: modes.map(|mode| interner.get(&mode)).collect(),
         }

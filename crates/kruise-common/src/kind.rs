@@ -36,6 +36,9 @@ pub static STATEFUL_SET: Kind = Kind {
     kind: "StatefulSet",
     plural: "statefulsets",
 };
+/// A ConfigMap.
+pub static CONFIG_MAP: Kind =
+    Kind { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps" };
 /// The SidecarSet.
 pub static SIDECAR_SET: Kind =
     Kind { group: "apps.kruise.io", version: "v1beta1", kind: "SidecarSet", plural: "sidecarsets" };
@@ -43,6 +46,16 @@ pub static SIDECAR_SET: Kind =
 pub static NAMESPACE: Kind =
     Kind { group: "", version: "v1", kind: "Namespace", plural: "namespaces" };
 
+/// A storage class; cluster-scoped.
+pub static STORAGE_CLASS: Kind =
+    Kind { group: "storage.k8s.io", version: "v1", kind: "StorageClass", plural: "storageclasses" };
+/// An order to pull an image ahead; served only where OpenKruise's daemon is installed.
+pub static IMAGE_PULL_JOB: Kind = Kind {
+    group: "apps.kruise.io",
+    version: "v1beta1",
+    kind: "ImagePullJob",
+    plural: "imagepulljobs",
+};
 /// The BroadcastJob.
 pub static BROADCAST_JOB: Kind = Kind {
     group: "apps.kruise.io",

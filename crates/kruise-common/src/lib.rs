@@ -21,6 +21,7 @@ pub mod reconciler;
 pub mod revision;
 #[cfg(feature = "runtime")]
 pub mod runtime;
+pub mod storage_class;
 pub mod table;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -60,6 +60,12 @@ impl Pairs {
         self.values.get(at).map(|value| &**value)
     }
 
+    /// The value of `key` as it is shared.
+    pub fn shared(&self, key: &str) -> Option<&Arc<str>> {
+        let at = self.keys.binary_search_by(|known| (**known).cmp(key)).ok()?;
+        self.values.get(at)
+    }
+
     /// All pairs in key order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.keys.iter().zip(&self.values).map(|(key, value)| (&**key, &**value))

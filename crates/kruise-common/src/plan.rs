@@ -148,6 +148,21 @@ impl Note {
     }
 }
 
+/// A number that a controller knows of an object. Sums over all objects are exported, for no label carries a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measure {
+    /// Name of the gauge.
+    pub name: &'static str,
+    /// What it says.
+    pub help: &'static str,
+    /// Its one label.
+    pub label: &'static str,
+    /// Value of the label.
+    pub value: &'static str,
+    /// The number.
+    pub amount: f64,
+}
+
 /// What became of one action.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {

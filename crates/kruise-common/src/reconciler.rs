@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::key::ObjectKey;
 use crate::kind::Kind;
-use crate::plan::{Applied, Hold, Note, Outcome, Plan};
+use crate::plan::{Applied, Hold, Measure, Note, Outcome, Plan};
 use crate::write::Write;
 
 /// A controller of one kind.
@@ -49,6 +49,11 @@ pub trait Reconciler: Send + Sync + 'static {
     /// Hears what became of the actions of a turn. What is remembered of it must be bounded, and nothing may depend on
     /// it but pace: a new process knows nothing.
     fn attempted(&self, _key: &ObjectKey, _applied: &Applied<Self::Action>, _now: Timestamp) {}
+
+    /// Numbers of the object that are worth a gauge.
+    fn measures(_snapshot: &Self::Snapshot, _now: Timestamp) -> Vec<Measure> {
+        Vec::new()
+    }
 
     /// The status write, or `None` if the stored status is right.
     fn status(

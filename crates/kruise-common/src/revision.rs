@@ -31,6 +31,11 @@ impl Record for Revision {
     fn meta(&self) -> &Meta {
         &self.meta
     }
+
+    /// The SidecarSet that it is labelled with.
+    fn groups(&self) -> &[Arc<str>] {
+        self.meta.labels.shared(keys::SIDECARSET_NAME).map_or(&[], std::slice::from_ref)
+    }
 }
 
 impl Revision {

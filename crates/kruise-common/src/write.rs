@@ -234,6 +234,12 @@ impl Operations {
         self
     }
 
+    /// These operations, and then `more`.
+    pub fn then(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
+    }
+
     /// Whether there is no operation.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -262,6 +268,8 @@ pub struct WriteError {
     pub message: String,
     /// The server's demand to wait, in seconds.
     pub retry_after: Option<u32>,
+    /// What was to be written, set by whoever executes an action: an action may have several writes.
+    pub target: Option<(&'static Kind, ObjectKey)>,
 }
 
 /// Categories of failed writes: metric label, log field and retry class.
@@ -327,8 +335,13 @@ impl fmt::Display for Category {
 }
 
 impl WriteError {
+    /// The same, with what `write` was about.
+    pub fn of(self, write: &Write) -> Self {
+        Self { target: Some((write.kind, write.key.clone())), ..self }
+    }
+
     /// An error of `category` with `message`.
     pub fn new(category: Category, message: impl Into<String>) -> Self {
-        Self { category, message: message.into(), retry_after: None }
+        Self { category, message: message.into(), retry_after: None, target: None }
     }
 }

@@ -22,6 +22,8 @@ mod pair;
 mod pod_deletion;
 #[path = "api_world/pod_owners.rs"]
 mod pod_owners;
+#[path = "api_world/pod_resize.rs"]
+mod pod_resize;
 #[path = "api_world/pod_status.rs"]
 mod pod_status;
 #[path = "api_world/pods.rs"]

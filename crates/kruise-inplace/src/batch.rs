@@ -10,12 +10,13 @@ use serde_json::Value;
 use crate::diff::MetadataChange;
 use crate::metadata;
 use crate::progress::{restarted, same_image};
-use crate::resize::Resize;
+use crate::resize::{self, Resize};
 use crate::state::store;
 use crate::work::{Work, values};
 
-/// The writes that bring the next batch of `work`, and leave what it leaves in the state: the resize, if there is one,
-/// then `operations` with images, metadata and state. A resize that was sent, but nothing after it, is not sent again.
+/// The writes that bring the next batch of `work`, and leave what it leaves in the state: `operations` with images,
+/// metadata and state, then the resize, if there is one. The state holds what is asked for, so a resize that is not sent
+/// is sent later.
 pub(crate) fn next_batch(
     pod: &Pod,
     operations: Operations,
@@ -37,14 +38,19 @@ pub(crate) fn next_batch(
         };
         operations = metadata::apply(pod, operations, &change);
     }
+    // The server counts a changed spec; metadata is none.
+    let generation = pod.meta.generation + i64::from(!batch.images.is_empty());
     let mut resize = Operations::default();
     for (name, wanted) in &batch.resources {
         let Some((index, container)) = pod.container(name) else { continue };
-        state.container_resources.insert(name.clone(), wanted.value());
+        state.container_resources.insert(name.clone(), resize::asked(wanted, generation));
         let wanted = wanted.clone().not_set(container);
         if !wanted.is_empty() {
             resize = wanted.apply(container, index, resize);
         }
+    }
+    if !resize.is_empty() {
+        operations = operations.test(&["metadata", "generation"], pod.meta.generation);
     }
     state.next_container_images = work.images;
     state.next_container_ref_metadata = values(&work.env, metadata::env_value);
@@ -70,7 +76,7 @@ impl Batched {
     pub fn writes(self, pod: &Pod) -> Vec<Write> {
         let Self { resize, operations } = self;
         let resize = (!resize.is_empty()).then(|| Write::json_resize(&POD, &pod.meta, resize));
-        resize.into_iter().chain([Write::json(&POD, &pod.meta, operations)]).collect()
+        std::iter::once(Write::json(&POD, &pod.meta, operations)).chain(resize).collect()
     }
 }
 

@@ -1,5 +1,5 @@
 //! Starts an in-place update at the minimum of writes (§5, §6, §22):
-//! ① the pod leaves traffic (status), ② image, revision label and state in one patch (spec), before it the resize.
+//! ① the pod leaves traffic (status), ② image, revision label and state in one patch (spec), after it the resize.
 //! What restarts no container needs no ①; with a grace period ② is sent later by `refresh`.
 
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use crate::batch::next_batch;
 use crate::conditions;
 use crate::diff::{Change, MetadataChange, NotInPlace};
 use crate::hash;
-use crate::lifecycle;
+use crate::lifecycle::State;
 use crate::metadata;
 use crate::progress::{batched, env, has_next, image, resized};
 use crate::resize::{self, Resize};
@@ -101,6 +101,9 @@ fn carry_over(pod: &Pod, state: &mut UpdateState) {
     }
     for name in resized(&old) {
         let asked = old.container_resources.get(name);
+        if asked.is_some_and(|asked| resize::unsent(pod, name, asked).is_some()) {
+            continue;
+        }
         if resize::missing(pod, name, asked).is_some() {
             state.update_resources = true;
             kept.push(name);
@@ -148,9 +151,9 @@ fn start(
     operations = metadata::with_labels(pod, operations);
     operations = metadata::with_annotations(pod, operations)
         .add(&["metadata", "labels", keys::CONTROLLER_REVISION_HASH], revision);
-    match (lifecycle::state(pod), busy) {
+    match (State::of(pod), busy) {
         // Pods without a state never get one (IP-19).
-        ("", _) | ("Normal" | "PreparingNormal", false) => operations,
+        (State::None, _) | (State::Normal | State::PreparingNormal, false) => operations,
         _ => operations
             .add(&["metadata", "labels", keys::LIFECYCLE_STATE], "Updating")
             .add(&["metadata", "annotations", keys::LIFECYCLE_TIMESTAMP], rfc3339(now)),

@@ -145,7 +145,7 @@ pub fn diff(old: &RawJson, new: &RawJson, options: &DiffOptions) -> Result<Chang
     let mut change = Change { metadata, ..Change::default() };
     for (index, (old, new)) in old_list.iter().zip(&new_list).enumerate() {
         let path = format!("spec.containers[{index}]");
-        compare_container(&mut change, (old.clone(), new), options, &path)?;
+        compare_container(&mut change, (old.clone(), new), *options, &path)?;
     }
     if !change.resources.is_empty() {
         let init: Vec<&Value> =
@@ -203,7 +203,7 @@ fn first_difference(a: &Map<String, Value>, b: &Map<String, Value>, path: &str) 
 fn compare_container(
     change: &mut Change,
     (mut old, new): (Value, &Value),
-    options: &DiffOptions,
+    options: DiffOptions,
     path: &str,
 ) -> Result<(), NotInPlace> {
     let image =

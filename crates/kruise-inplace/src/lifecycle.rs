@@ -1,14 +1,4 @@
 //! The state machine of lifecycle hooks (§13): where a pod stands, and what may be done to it.
-//!
-//! ```text
-//!  created ─► PreparingNormal ─(all preNormal markers)─► Normal ◄────────────(all inPlaceUpdate markers)─┐
-//!                                                          │                                             │
-//!                         update wanted, markers on it     ▼        markers gone          finished       │
-//!                                                  PreparingUpdate ──────────► Updating ───────────► Updated
-//!                                                          ▲                     (no hook: ──► Normal)   │
-//!                                                          └──────────(newer update wanted)──────────────┘
-//!  any ─(to be deleted, preDelete markers on it)─► PreparingDelete ─(markers gone)─► deleted
-//! ```
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,6 +19,52 @@ use crate::conditions;
 use crate::diff::MetadataChange;
 use crate::metadata;
 use crate::progress::Missing;
+
+/// Where a pod stands at its hooks.
+///
+/// ```text
+///              created, or adopted without a state: none is ever given
+///                 │                                  │
+///                 ▼                                  ▼
+///  ┌──── PreparingNormal ──(all preNormal markers)─► Normal ◄──────────────────────┐
+///  │              │                                  │  ▲ ▲                        │
+///  │              └───────────────┬──────────────────┘  │ └───(no hook, or all     │
+///  │   in-place update wanted:    │                     │      markers: finished)──┤
+///  │                              │                     │                          │
+///  │      inPlaceUpdate markers   │   no markers        │ not wanted any more      │ all markers
+///  │            on the pod ┌──────┴──────┐              │ (rolled back, cancelled) │ are back
+///  │                       ▼             ▼              │                          │
+///  │              PreparingUpdate ──► Updating ──(finished, markers missing)──► Updated
+///  │                  ▲   │  (markers    ▲                                         │
+///  │                  │   │   gone)      └───────── (newer update, no hook) ───────┤
+///  │                  │   └─► Normal, Updated: already at the update revision      │
+///  │                  └───────────────── (newer update: markers are put back) ─────┘
+///  ▼
+///  any state ──(to be deleted, preDelete markers on the pod)──► PreparingDelete ──(markers gone)──► deleted
+///                                                                     └──(not wanted any more)──► Normal
+/// ```
+///
+/// What restarts nothing (metadata, a resize in place) leaves `Normal` and `PreparingNormal` as they are. The table of
+/// every state with every set of markers is `tests/golden/lifecycle.txt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No state, or an empty one: not given one ever (IP-19), and otherwise like `Normal`.
+    None,
+    /// The `preNormal` hook has not let it go.
+    PreparingNormal,
+    /// At nobody's disposal but its users'.
+    Normal,
+    /// An update is announced to the `inPlaceUpdate` hook.
+    PreparingUpdate,
+    /// It is updated.
+    Updating,
+    /// It was updated; the hook has not let it go.
+    Updated,
+    /// Its deletion is announced to the `preDelete` hook.
+    PreparingDelete,
+    /// A state that we do not know.
+    Unknown,
+}
 
 /// A hook that holds a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +105,23 @@ pub enum DeleteGate {
     Mark(Vec<Write>),
 }
 
-/// The lifecycle state of a pod, empty if it has none.
+impl State {
+    /// Where a pod stands.
+    pub fn of(pod: &Pod) -> Self {
+        match state(pod) {
+            "" => Self::None,
+            "PreparingNormal" => Self::PreparingNormal,
+            "Normal" => Self::Normal,
+            "PreparingUpdate" => Self::PreparingUpdate,
+            "Updating" => Self::Updating,
+            "Updated" => Self::Updated,
+            "PreparingDelete" => Self::PreparingDelete,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// The lifecycle state of a pod as it is written, empty if it has none.
 pub fn state(pod: &Pod) -> &str {
     pod.meta.labels.get(keys::LIFECYCLE_STATE).unwrap_or_default()
 }
@@ -105,18 +157,20 @@ fn holding(hook: Option<&LifecycleHook>, name: &'static str, pod: &Pod) -> Optio
 pub fn before_update(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -> UpdateGate {
     let hook = lifecycle.and_then(|lifecycle| lifecycle.in_place_update.as_ref());
     let pending = holding(hook, "inPlaceUpdate", pod);
-    match state(pod) {
-        "" | "PreparingNormal" | "Normal" => match (pending, hook) {
+    match State::of(pod) {
+        State::None | State::PreparingNormal | State::Normal => match (pending, hook) {
             (Some(_), Some(hook)) => UpdateGate::Mark(prepare_update(pod, hook, false, now)),
             _ => UpdateGate::Proceed,
         },
-        "PreparingUpdate" => pending.map_or(UpdateGate::Proceed, UpdateGate::Wait),
-        "Updating" => UpdateGate::Proceed,
-        "Updated" => match hook {
+        State::PreparingUpdate => pending.map_or(UpdateGate::Proceed, UpdateGate::Wait),
+        State::Updating => UpdateGate::Proceed,
+        State::Updated => match hook {
             Some(hook) => UpdateGate::Mark(prepare_update(pod, hook, true, now)),
             None => UpdateGate::Proceed,
         },
-        other => UpdateGate::NotAllowed(Missing::Lifecycle { state: other.to_owned() }),
+        State::PreparingDelete | State::Unknown => {
+            UpdateGate::NotAllowed(Missing::Lifecycle { state: state(pod).to_owned() })
+        }
     }
 }
 
@@ -126,7 +180,7 @@ pub fn before_delete(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -
     let (Some(pending), Some(hook)) = (holding(hook, "preDelete", pod), hook) else {
         return DeleteGate::Delete;
     };
-    if state(pod) == "PreparingDelete" {
+    if State::of(pod) == State::PreparingDelete {
         return DeleteGate::Wait(pending);
     }
     let falling = falling(pod, hook, PRE_DELETE, now);
@@ -159,9 +213,9 @@ fn falling(pod: &Pod, hook: &LifecycleHook, key: &str, now: Timestamp) -> Option
 /// Takes back what was announced to a hook, since it is not wanted any more: the pod serves again (W-2, W-34). The hook of
 /// an update gets its markers back, so that it can hold the pod the next time.
 pub fn cancel(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -> Vec<Write> {
-    let (blocker, markers) = match state(pod) {
-        "PreparingDelete" => (PRE_DELETE, MetadataChange::default()),
-        "PreparingUpdate" => {
+    let (blocker, markers) = match State::of(pod) {
+        State::PreparingDelete => (PRE_DELETE, MetadataChange::default()),
+        State::PreparingUpdate => {
             let hook = lifecycle.and_then(|lifecycle| lifecycle.in_place_update.as_ref());
             (PRE_UPDATE, hook.map(markers).unwrap_or_default())
         }
@@ -232,24 +286,24 @@ pub(crate) fn next(
         Some(hook) if !all_on(hook, pod) => "Updated",
         _ => "Normal",
     };
-    match state(pod) {
-        "PreparingNormal" => {
+    match State::of(pod) {
+        State::PreparingNormal => {
             let hook = lifecycle.and_then(|lifecycle| lifecycle.pre_normal.as_ref());
             hook.is_none_or(|hook| all_on(hook, pod)).then_some("Normal")
         }
         // The user went back to the pod's own revision while it waited: nothing is to be updated any more.
-        "PreparingUpdate" if pod.revision() == Some(update_revision) => Some(finished),
-        "Updating" if complete => Some(finished),
-        "Updated" if finished == "Normal" => Some("Normal"),
+        State::PreparingUpdate if pod.revision() == Some(update_revision) => Some(finished),
+        State::Updating if complete => Some(finished),
+        State::Updated if finished == "Normal" => Some("Normal"),
         _ => None,
     }
 }
 
 /// Why a pod stays in a state that a hook must end.
 pub(crate) fn waits(pod: &Pod, lifecycle: Option<&Lifecycle>) -> Option<HookPending> {
-    let (hook, name) = match state(pod) {
-        "PreparingNormal" => (lifecycle?.pre_normal.as_ref()?, "preNormal"),
-        "Updated" => (lifecycle?.in_place_update.as_ref()?, "inPlaceUpdate"),
+    let (hook, name) = match State::of(pod) {
+        State::PreparingNormal => (lifecycle?.pre_normal.as_ref()?, "preNormal"),
+        State::Updated => (lifecycle?.in_place_update.as_ref()?, "inPlaceUpdate"),
         _ => return None,
     };
     let labels = hook.labels_handler.iter().map(|(k, v)| format!("label {k}={v}"));

@@ -221,7 +221,7 @@ fn seen_by_kubelet(pod: &Pod) -> bool {
 /// recorded, or the same if it got its image back and the kubelet left it alone; the daemon's hash of what runs; without
 /// a recorded ID (an update that OpenKruise began) another image ID, a start after the batch, or the wanted image name on
 /// a container that runs.
-pub(crate) fn restarted(
+pub fn restarted(
     pod: &Pod,
     status: &ContainerStatus,
     last: &LastStatus,

@@ -8,6 +8,7 @@ use kruise_api::shared::inplace::{GraceState, UpdateState, rfc3339};
 use kruise_api::shared::readiness::PRE_UPDATE;
 use kruise_api::statefulset::v1beta1::Lifecycle;
 use kruise_common::kind::POD;
+use kruise_common::moment::Moment;
 use kruise_common::pod::Pod;
 use kruise_common::write::{Operations, Write};
 use serde_json::{Value, json};
@@ -18,6 +19,7 @@ use crate::diff::MetadataChange;
 use crate::lifecycle::{self, HookPending};
 use crate::metadata;
 use crate::progress::{Missing, containers, has_next};
+use crate::resize;
 use crate::state::{drop_grace, grace_state, grace_test, state_test, store, update_state};
 use crate::work::Work;
 
@@ -33,7 +35,7 @@ pub struct Context<'a> {
 /// The upkeep that is due.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Refresh {
-    /// The writes: none, one, or two if the resize of a batch goes before it.
+    /// The writes: none, one, or two if a resize goes with a batch.
     pub writes: Vec<Write>,
     /// What they do, in words.
     pub what: String,
@@ -87,6 +89,10 @@ pub fn refresh(pod: &Pod, context: &Context<'_>, now: Timestamp) -> Refresh {
         return finish_grace(pod, &grace, state, now);
     }
     if let Some(state) = &state {
+        if let Some(operations) = resize::send(pod, state) {
+            let write = Write::json_resize(&POD, &pod.meta, state_test(pod, operations));
+            return Refresh::write("resize that was not sent", write);
+        }
         if let Some(missing) = containers(pod, state) {
             return unfinished(pod, state, missing, now);
         }
@@ -107,7 +113,7 @@ fn unfinished(pod: &Pod, state: &UpdateState, missing: Missing, now: Timestamp) 
         return Refresh::wait(Waiting::Incomplete(missing));
     };
     let running = pod.status(container).and_then(|(_, status)| status.started_at);
-    let Some(since) = running.map(|since| since.timestamp()) else {
+    let Some(since) = running.map(Moment::timestamp) else {
         return Refresh::wait(Waiting::Incomplete(missing));
     };
     let until = since.checked_add(SETTLED).unwrap_or(now);
@@ -188,6 +194,8 @@ fn advance(pod: &Pod, state: &UpdateState, now: Timestamp) -> Refresh {
         return Refresh::wait(Waiting::Incomplete(Missing::NextBatch));
     }
     let (mut next, mut change) = (state.clone(), MetadataChange::default());
+    // Those of the last batch have been made.
+    next.container_resources.clear();
     let mut work = Work::next(state);
     work.fit(pod, &mut change);
     let operations = metadata::apply(pod, state_test(pod, Operations::default()), &change);

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use kruise_api::keys;
+use kruise_api::shared::inplace::UpdateState;
 use kruise_api::shared::quantity::Quantity;
 use kruise_common::pod::{Container, Pod, Resources};
 use kruise_common::write::Operations;
@@ -185,6 +186,10 @@ pub(crate) fn check(pod: &Pod, resources: &BTreeMap<String, Resize>) -> Result<(
     };
     for container in pod.containers.iter() {
         let Some(resize) = set(container) else { continue };
+        if pod.meta.generation == 0 {
+            let problem = "has no generation: the API server is too old".to_owned();
+            return Err(NotInPlace::Pod { problem });
+        }
         let name = || container.name.to_string();
         let missing = |(part, name): &&Entry| container.resources.get(part, name).is_none();
         if let Some((part, entry)) = resize.0.keys().find(missing) {
@@ -209,12 +214,47 @@ pub(crate) fn check(pod: &Pod, resources: &BTreeMap<String, Resize>) -> Result<(
     if before == after { Ok(()) } else { Err(NotInPlace::Qos) }
 }
 
+/// What was asked for, as the state holds it, with the generation that the pod has before the resize is sent: that is
+/// how one that was never sent is told from one that somebody else has overtaken.
+pub(crate) fn asked(resize: &Resize, generation: i64) -> Value {
+    let mut value = resize.value();
+    if let Some(members) = value.as_object_mut() {
+        members.insert(GENERATION.to_owned(), json!(generation));
+    }
+    value
+}
+
+const GENERATION: &str = "generation";
+
+/// What was asked for of a container and not sent: the controller died, or the write was refused. Had it been sent, and
+/// undone by somebody else, the pod would be two generations on.
+pub(crate) fn unsent(pod: &Pod, name: &str, asked: &Value) -> Option<Resize> {
+    let (_, container) = pod.container(name)?;
+    let differs = Resize::read(asked).not_set(container);
+    let generation = asked.get(GENERATION).and_then(Value::as_i64)?;
+    (!differs.is_empty() && pod.meta.generation <= generation.saturating_add(1)).then_some(differs)
+}
+
+/// The resizes that an update asked for and has not sent.
+pub(crate) fn send(pod: &Pod, state: &UpdateState) -> Option<Operations> {
+    let mut operations = Operations::default();
+    for (name, asked) in &state.container_resources {
+        let Some((index, container)) = pod.container(name) else { continue };
+        if let Some(resize) = unsent(pod, name, asked) {
+            operations = resize.apply(container, index, operations);
+        }
+    }
+    (!operations.is_empty()).then_some(operations)
+}
+
 /// What a container whose resize was asked for still needs. Whoever asked for something else since has taken over (W17).
 pub(crate) fn missing(pod: &Pod, name: &str, asked: Option<&Value>) -> Option<Missing> {
     let (_, container) = pod.container(name)?;
-    let taken_over = asked.is_some_and(|asked| !Resize::read(asked).not_set(container).is_empty());
-    if taken_over {
-        return None;
+    let differs = asked.is_some_and(|asked| !Resize::read(asked).not_set(container).is_empty());
+    if differs {
+        let unsent = asked.and_then(|asked| unsent(pod, name, asked));
+        let why = "not sent yet".to_owned();
+        return unsent.map(|_| Missing::Resize { container: name.to_owned(), why });
     }
     let runs_with = pod.status(name).and_then(|(_, status)| status.resources.as_deref());
     if runs_with.is_some_and(|runs_with| agree(&container.resources, runs_with)) {

@@ -9,5 +9,6 @@ mod lifecycle;
 mod metadata;
 mod pod;
 mod progress;
+mod properties;
 mod refresh;
 mod state;

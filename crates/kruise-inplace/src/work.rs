@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::diff::{Change, EnvMetadata, MetadataChange};
 use crate::metadata;
-use crate::resize::Resize;
+use crate::resize::{self, Resize};
 use crate::state::{grace_state, update_state};
 
 /// What is to change, by container.
@@ -28,6 +28,9 @@ pub(crate) fn pending(pod: &Pod, change: &Change) -> (MetadataChange, Work) {
     let grace = grace_state(pod).ok().flatten().unwrap_or_default();
     let state = update_state(pod).ok().flatten().unwrap_or_default();
     let mut work = Work::waiting(&grace);
+    let unsent = state.container_resources.iter();
+    let unsent = unsent.filter_map(|(name, asked)| Some((name, resize::unsent(pod, name, asked)?)));
+    work.resources.extend(unsent.map(|(name, resize)| (name.clone(), resize)));
     work.extend(Work::next(&state));
     let mut metadata = metadata::read_patch(&grace.meta_data_patch).unwrap_or_default();
     for read in change.env.values() {

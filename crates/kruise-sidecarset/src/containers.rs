@@ -110,6 +110,17 @@ impl Entries {
         self.text(set, "controllerRevision").filter(|revision| !revision.is_empty())
     }
 
+    /// Since when a set is recorded with that hash.
+    pub fn since(&self, set: &str, hash: &str) -> Option<Timestamp> {
+        let same = self.hash(set) == Some(hash);
+        self.text(set, "updateTimestamp").filter(|_| same).and_then(|time| time.parse().ok())
+    }
+
+    /// Whether there is no record at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether there is a record of a set.
     pub fn contains(&self, set: &str) -> bool {
         self.0.contains_key(set)

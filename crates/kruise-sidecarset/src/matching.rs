@@ -1,7 +1,8 @@
 //! Which pods a set is about (sidecarset §11): namespace, labels, and which sets a canary replaces.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use kruise_api::keys;
 use kruise_api::shared::selector::{InvalidSelector, Labels, Selector};
 use kruise_api::sidecarset::v1beta1::{Scope, SidecarSetSpec};
 
@@ -58,6 +59,13 @@ impl Matcher {
             (Namespaces::All, _) => true,
             (Namespaces::Named(wanted), _) => **wanted == *name,
             (Namespaces::Selected(selector), Some(labels)) => selector.matches(labels),
+            // Its name every namespace carries as a label; that much is known.
+            (Namespaces::Selected(selector), None)
+                if selector.keys().all(|key| key == keys::NAMESPACE_NAME) =>
+            {
+                let named = (keys::NAMESPACE_NAME.to_owned(), name.to_owned());
+                selector.matches(&BTreeMap::from([named]))
+            }
             (Namespaces::Selected(_), None) => return Reach::Unknown,
         };
         if inside { Reach::Inside } else { Reach::Outside }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::{Hashes, hashes};
 use crate::matching::Matcher;
+use crate::prepared::Prepared;
 
 /// A SidecarSet as far as anybody looks at it.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub struct SidecarSet {
 pub struct Content {
     /// The spec.
     pub spec: Arc<SidecarSetSpec>,
+    /// The same, ready for injection.
+    pub prepared: Arc<Prepared>,
     /// Which pods it is about.
     pub matcher: Matcher,
     /// The hashes in the annotations; computed if they are missing (HSH-1).
@@ -87,7 +90,9 @@ impl Content {
             Some(hashes) => hashes,
             None => hashes(&spec).map_err(|error| error.to_string())?,
         };
-        Ok(Self { spec: Arc::new(spec), matcher, hashes })
+        let spec = Arc::new(spec);
+        let prepared = Arc::new(Prepared::new(spec.clone())?);
+        Ok(Self { spec, prepared, matcher, hashes })
     }
 }
 

@@ -1,7 +1,9 @@
 //! Which calls an action means: one arm per [`Action`].
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
-use kruise_common::kind::{CONTROLLER_REVISION, POD, STATEFUL_SET};
+use kruise_common::kind::{CONTROLLER_REVISION, IMAGE_PULL_JOB, POD, STATEFUL_SET};
 use kruise_common::meta::Meta;
 use kruise_common::pod::Pod;
 use kruise_common::write::{Guard, Operations, Write};
@@ -12,19 +14,19 @@ use serde_json::{Value, json};
 
 use crate::plan::action::Action;
 use crate::pod;
-use crate::revision::{Template, controller_reference};
+use crate::pull_job;
+use crate::revision::{Revisions, Template, controller_reference};
 use crate::snapshot::{Settings, Snapshot};
 
 /// The calls of `action`, in order. Without valid settings there is only upkeep.
 pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write> {
-    if let Action::Refresh { ordinal, .. } = action {
-        let pod = snapshot.pods.get(ordinal).zip(snapshot.upkeep());
-        return pod.map(|(pod, context)| refresh(pod, &context, now).writes).unwrap_or_default();
-    }
-    let Ok((settings, revisions)) = snapshot.chosen() else { return Vec::new() };
     let one = |write: Option<Write>| write.into_iter().collect();
+    let with = |make: &dyn Fn(&Settings, &Revisions) -> Vec<Write>| match snapshot.chosen() {
+        Ok((settings, revisions)) => make(settings, revisions),
+        Err(_) => Vec::new(),
+    };
     match action {
-        Action::CreateRevision(new) => vec![new.create(snapshot, settings)],
+        Action::CreateRevision(new) => with(&|settings, _| vec![new.create(snapshot, settings)]),
         Action::RaiseRevision { name, number } => one(on_revision(snapshot, name, |meta| {
             let operations = Operations::default()
                 .test(&["metadata", "resourceVersion"], &*meta.resource_version)
@@ -46,27 +48,55 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
             one(pod.map(|pod| release(pod, snapshot)))
         }
         Action::CreatePod { ordinal, revision } => {
-            create_pod(snapshot, settings, *ordinal, revisions.by_name(revision), now)
+            with(&|s, r| create_pod(snapshot, s, *ordinal, r.by_name(revision), now))
         }
-        Action::CreateClaims { ordinal } => create_claims(snapshot, settings, *ordinal),
+        Action::CreateClaims { ordinal } => with(&|s, _| create_claims(snapshot, s, *ordinal)),
         Action::RepairIdentity { ordinal } => {
             let pod = snapshot.pods.get(ordinal);
             one(pod.map(|pod| pod::repair_identity(pod, *ordinal, &snapshot.gates)))
         }
         Action::RetainClaims { ordinal, condemned } => {
-            retain_claims(snapshot, settings, *ordinal, *condemned)
+            with(&|settings, _| retain_claims(snapshot, settings, *ordinal, *condemned))
         }
+        Action::ResizeClaims { ordinal, claims } => {
+            with(&|settings, _| resize_claims(snapshot, settings, *ordinal, claims))
+        }
+        Action::CreatePullJob { .. }
+        | Action::DeletePullJob { .. }
+        | Action::MarkRevision { .. } => with(&|s, _| one(prefetch(snapshot, s, action))),
         Action::DeletePod { ordinal, .. } => {
             one(snapshot.pods.get(ordinal).map(|pod| Write::delete(&POD, &pod.meta)))
         }
-        Action::UpdateInPlace { ordinal, revision, change } => {
+        Action::UpdateInPlace { ordinal, revision, change } => with(&|settings, _| {
             let grace_seconds = settings.rolling().map_or(0, |rolling| rolling.grace_seconds);
             let target = Target { revision, grace_seconds };
             let pod = snapshot.pods.get(ordinal);
             pod.map(|pod| begin(pod, change, &target, now)).unwrap_or_default()
-        }
+        }),
         Action::Announce { writes, .. } => writes.clone(),
-        Action::Refresh { .. } => Vec::new(),
+        Action::Refresh { ordinal, .. } => {
+            let pod = snapshot.pods.get(ordinal).zip(snapshot.upkeep());
+            pod.map(|(pod, context)| refresh(pod, &context, now).writes).unwrap_or_default()
+        }
+    }
+}
+
+/// Pulling ahead.
+fn prefetch(snapshot: &Snapshot, settings: &Settings, action: &Action) -> Option<Write> {
+    match action {
+        Action::CreatePullJob { revision, container, image } => {
+            let revision = snapshot.revision(revision)?;
+            Some(pull_job::create(snapshot, settings, revision, (container, image)))
+        }
+        Action::DeletePullJob { name } => {
+            let job = snapshot.pull_jobs.iter().flatten().find(|job| job.meta.key.name == *name);
+            job.map(|job| Write::delete(&IMAGE_PULL_JOB, &job.meta))
+        }
+        Action::MarkRevision { name, label } => on_revision(snapshot, name, |meta| {
+            let change = json!({ "metadata": { "labels": { *label: "true" } } });
+            Write::strategic(&CONTROLLER_REVISION, meta, change)
+        }),
+        _ => None,
     }
 }
 
@@ -109,11 +139,31 @@ fn create_pod(
 
 fn create_claims(snapshot: &Snapshot, settings: &Settings, ordinal: i32) -> Vec<Write> {
     let Ok(spec) = &snapshot.set.spec else { return Vec::new() };
-    let set = snapshot.set.name();
-    let names = settings.claims.iter().map(|claim| (claim, claim.claim_name(set, ordinal)));
+    let set = &snapshot.set.meta;
+    let owner = snapshot.gates.auto_delete_claims && settings.retention.delete_with_set;
+    let owner = owner.then_some(set);
+    let name = snapshot.set.name();
+    let names = settings.claims.iter().map(|claim| (claim, claim.claim_name(name, ordinal)));
     names
         .filter(|(_, name)| !snapshot.claims.contains_key(name.as_str()))
-        .map(|(claim, name)| claim.create(snapshot.set.meta.key.sibling(name), spec))
+        .map(|(claim, name)| claim.create(set.key.sibling(name), spec, owner))
+        .collect()
+}
+
+fn resize_claims(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    ordinal: i32,
+    claims: &[Arc<str>],
+) -> Vec<Write> {
+    let set = snapshot.set.name();
+    let named = settings.claims.iter().map(|claim| (claim, claim.claim_name(set, ordinal)));
+    named
+        .filter(|(_, name)| claims.iter().any(|wanted| **wanted == **name))
+        .filter_map(|(template, name)| {
+            let claim = snapshot.claims.get(name.as_str())?;
+            Some(template.resize(claim, set))
+        })
         .collect()
 }
 

@@ -2,9 +2,9 @@
 //!
 //! When claims are created or changed is decided under `plan/`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kruise_api::keys;
 use kruise_api::raw::RawJson;
 use kruise_api::shared::quantity::Quantity;
 use kruise_api::statefulset::v1beta1::StatefulSetSpec;
@@ -14,78 +14,35 @@ use kruise_common::kind::{CLAIM, POD, STATEFUL_SET};
 use kruise_common::meta::Meta;
 use kruise_common::pod::Pod;
 use kruise_common::write::{Guard, Operations, Write};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::snapshot::Retention;
 
-/// A claim template: its name and the parts that are compared; the rest passes through raw.
+/// A claim template: what is compared, and the rest raw.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClaimTemplate {
     /// Name; also the name of the pod's volume.
     pub name: String,
     raw: RawJson,
-    class: Option<String>,
-    access_modes: Vec<String>,
-    request: Option<String>,
+    read: kruise_api::statefulset::claim_template::ClaimTemplate,
 }
 
 /// How an existing claim stands to its template (17.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fit {
+    /// Same class and access modes (RS-1).
+    pub same: bool,
     /// Same class and access modes, and at least the template's size requested (RS-2).
     pub compatible: bool,
     /// Same class and access modes, and what it requests has arrived (RS-3).
     pub ready: bool,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Template {
-    metadata: Metadata,
-    spec: Spec,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Metadata {
-    name: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Spec {
-    access_modes: Option<Vec<String>>,
-    storage_class_name: Option<String>,
-    resources: Option<Resources>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Resources {
-    requests: Option<BTreeMap<String, Value>>,
-}
-
 impl ClaimTemplate {
     /// Reads a template; the error names what is wrong with it.
     pub fn new(raw: &RawJson) -> Result<Self, String> {
-        let template: Template =
-            raw.parse().map_err(|error| format!("is not a claim template: {error}"))?;
-        if template.metadata.name.is_empty() {
-            return Err("metadata.name: must not be empty".to_owned());
-        }
-        let requests = template.spec.resources.unwrap_or_default().requests.unwrap_or_default();
-        let request = requests.get("storage").map(|amount| match amount {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        });
-        Ok(Self {
-            name: template.metadata.name,
-            raw: raw.clone(),
-            class: template.spec.storage_class_name,
-            access_modes: template.spec.access_modes.unwrap_or_default(),
-            request,
-        })
+        let read = kruise_api::statefulset::claim_template::ClaimTemplate::read(raw)?;
+        Ok(Self { name: read.name.clone(), raw: raw.clone(), read })
     }
 
     /// Name of the claim of an ordinal (I-7).
@@ -93,8 +50,9 @@ impl ClaimTemplate {
         format!("{}-{set}-{ordinal}", self.name)
     }
 
-    /// The POST that creates the claim `key` (PV-2): the template as it is, with the selector's labels on top.
-    pub fn create(&self, key: ObjectKey, spec: &StatefulSetSpec) -> Write {
+    /// The POST that creates the claim `key` (PV-2): the template as it is, with the selector's labels on top. A claim
+    /// that goes with its `set` says so from the start: a set that is deleted a moment later takes it along (AC-20).
+    pub fn create(&self, key: ObjectKey, spec: &StatefulSetSpec, set: Option<&Meta>) -> Write {
         let mut body: Value = self.raw.parse().unwrap_or_default();
         if let Some(claim) = body.as_object_mut() {
             claim.insert("apiVersion".into(), json!("v1"));
@@ -103,6 +61,9 @@ impl ClaimTemplate {
             claim.remove("status");
             let meta = claim.entry("metadata").or_insert_with(|| json!({}));
             if let Some(meta) = meta.as_object_mut() {
+                if let Some(set) = set {
+                    meta.insert("ownerReferences".into(), json!([set_reference(set)]));
+                }
                 let labels = meta.entry("labels").or_insert(Value::Null);
                 if labels.is_null() {
                     *labels = json!({});
@@ -119,17 +80,27 @@ impl ClaimTemplate {
 
     /// How `claim` stands to this template.
     pub fn fit(&self, claim: &Claim) -> Fit {
-        let class = match (&self.class, &claim.class) {
-            (Some(wanted), Some(class)) => **wanted == **class,
-            _ => true,
-        };
-        let modes = self.access_modes.iter().map(String::as_str);
-        let same = class && modes.eq(claim.access_modes.iter().map(|mode| &**mode));
+        let modes = claim.access_modes.iter().map(|mode| &**mode);
+        let same = self.read.same_kind(claim.class.as_deref(), modes);
         let amount = |text: Option<&str>| text.and_then(|text| Quantity::parse(text).ok());
-        let wanted = amount(self.request.as_deref());
+        let [wanted, _] = self.read.storage();
         let requested = amount(claim.request.as_deref());
         let capacity = amount(claim.capacity.as_deref());
-        Fit { compatible: same && requested >= wanted, ready: same && capacity >= requested }
+        Fit { same, compatible: same && requested >= wanted, ready: same && capacity >= requested }
+    }
+
+    /// The patch that makes `claim` ask for what the template asks for, and marks it as one of the set's (RS-6). It
+    /// carries the version of the claim: whoever has enlarged it since must not see it shrink (AC-6). The limits stay:
+    /// the API server lets nobody change those of a bound claim.
+    pub fn resize(&self, claim: &Claim, set: &str) -> Write {
+        let change = json!({
+            "metadata": {
+                "resourceVersion": &*claim.meta.resource_version,
+                "annotations": { keys::CLAIM_OWNER: set },
+            },
+            "spec": { "resources": { "requests": { "storage": self.read.request } } },
+        });
+        Write::strategic(&CLAIM, &claim.meta, change)
     }
 }
 
@@ -155,6 +126,9 @@ pub fn retain(
     retention: Retention,
     condemned: bool,
 ) -> Option<Write> {
+    if foreign(claim, set, pod) {
+        return None;
+    }
     let (by_set, by_pod) = wanted(retention, condemned);
     let keepers = [(Keeper::Set, by_set, &set.uid), (Keeper::Pod, by_pod, &pod.meta.uid)];
     let mut remove = Vec::new();
@@ -204,14 +178,24 @@ pub fn retain(
 
 fn reference(keeper: Keeper, set: &Meta, pod: &Pod) -> Value {
     match keeper {
-        Keeper::Set => json!({
-            "apiVersion": STATEFUL_SET.api_version(), "kind": STATEFUL_SET.kind,
-            "name": &*set.key.name, "uid": &*set.uid,
-        }),
+        Keeper::Set => set_reference(set),
         Keeper::Pod => json!({
             "apiVersion": "v1", "kind": "Pod", "name": pod.name(), "uid": &*pod.meta.uid,
         }),
     }
+}
+
+fn set_reference(set: &Meta) -> Value {
+    json!({
+        "apiVersion": STATEFUL_SET.api_version(), "kind": STATEFUL_SET.kind,
+        "name": &*set.key.name, "uid": &*set.uid,
+    })
+}
+
+/// Whether another controller manages the claim: it decides what becomes of it (W-15, K-5).
+pub fn foreign(claim: &Claim, set: &Meta, pod: &Pod) -> bool {
+    let ours = [&set.uid, &pod.meta.uid];
+    claim.meta.controller().is_some_and(|owner| !ours.contains(&&owner.uid))
 }
 
 /// Whether the claim still belongs to an earlier pod of this name: the garbage collector is about to delete it (PV-14).

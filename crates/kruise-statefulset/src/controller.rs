@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{Kind, STATEFUL_SET};
-use kruise_common::plan::{Applied, Note, Outcome, Plan};
+use kruise_common::plan::{Applied, Measure, Note, Outcome, Plan};
 use kruise_common::reconciler::Reconciler;
 use kruise_common::write::Write;
 
@@ -47,6 +47,10 @@ impl Reconciler for StatefulSetController {
 
     fn event(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<Note> {
         crate::events::events(snapshot, action, outcome)
+    }
+
+    fn measures(snapshot: &Snapshot, now: Timestamp) -> Vec<Measure> {
+        crate::gauges::measures(snapshot, now)
     }
 
     fn status(

@@ -8,9 +8,11 @@ use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
 use kruise_common::pod::{Pod, parse_name};
 use kruise_common::revision::Revision;
+use kruise_common::storage_class::StorageClass;
 use kruise_common::table::{Record, Table};
 
 use crate::object::Set;
+use crate::pull_job::PullJob;
 use crate::revision::by_age;
 use crate::snapshot::{Invalid, Settings, Snapshot};
 
@@ -25,6 +27,10 @@ pub struct Caches {
     pub claims: Arc<Table<Claim>>,
     /// Revisions.
     pub revisions: Arc<Table<Revision>>,
+    /// Storage classes, if claims may follow their templates.
+    pub classes: Option<Arc<Table<StorageClass>>>,
+    /// Pull jobs, if that kind is served and wanted.
+    pub pull_jobs: Option<Arc<Table<PullJob>>>,
 }
 
 /// Pods of a set, sorted by what they are to it (8.3).
@@ -40,7 +46,7 @@ struct Claimed {
 pub fn observe(caches: &Caches, gates: FeatureGates, key: &ObjectKey) -> Option<Snapshot> {
     let set = caches.sets.get(key)?;
     let settings = match &set.spec {
-        Ok(spec) => Settings::new(spec, &gates),
+        Ok(spec) => Settings::new(spec, &set.annotations, &gates),
         Err(problem) => Err(Invalid { field: "spec".to_owned(), problem: problem.clone() }),
     };
     let deleting = set.meta.terminating();
@@ -48,7 +54,13 @@ pub fn observe(caches: &Caches, gates: FeatureGates, key: &ObjectKey) -> Option<
     let Claimed { pods, strangers, orphans, taken } = claim_pods(caches, &set, settled);
     let (revisions, foreign_revisions) = revisions(caches, &set, settings.as_ref().ok());
     let claims = claims(caches, &set, settings.as_ref().ok(), &pods);
+    let classes = classes(caches, settings.as_ref().ok(), &claims);
+    let jobs = caches.pull_jobs.as_ref();
+    let prefix = format!("{}-", set.name());
+    let pull_jobs = jobs.map(|jobs| jobs.with_prefix(&set.meta.key.namespace, &prefix));
     Some(Snapshot {
+        classes,
+        pull_jobs,
         set,
         settings,
         gates,
@@ -151,4 +163,20 @@ fn claims(
         }
     }
     found
+}
+
+/// The storage classes of existing claims, if these follow their templates.
+fn classes(
+    caches: &Caches,
+    settings: Option<&Settings>,
+    claims: &BTreeMap<Arc<str>, Arc<Claim>>,
+) -> BTreeMap<Arc<str>, Arc<StorageClass>> {
+    let follow = settings.is_some_and(|settings| settings.resize_claims);
+    let Some(table) = caches.classes.as_ref().filter(|_| follow) else { return BTreeMap::new() };
+    let names = claims.values().filter_map(|claim| claim.class.clone());
+    let found = names.filter_map(|name| {
+        let class = table.get(&ObjectKey::new("", name.clone()))?;
+        Some((name, class))
+    });
+    found.collect()
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use kruise_common::plan::{Note, Plan};
 
+use crate::progress;
 use crate::revision::Revisions;
 use crate::snapshot::{Invalid, Settings, Snapshot};
 
@@ -13,8 +14,12 @@ mod claims;
 mod condemn;
 mod history;
 pub mod hold;
+mod order;
 mod ownership;
+mod prefetch;
+mod recover;
 mod refresh;
+mod resize;
 mod scale;
 mod specified_delete;
 mod turn;
@@ -60,7 +65,12 @@ fn staged(
     if ownership::settle(&mut turn) == Flow::Continue {
         refresh::refresh(&mut turn);
         claims::keep(&mut turn);
-        let flow = replicas(&mut turn);
+        let mut flow = replicas(&mut turn);
+        if flow == Flow::Stop
+            && let Some(ordinal) = recover::candidate(&turn)
+        {
+            flow = Flow::Only(ordinal);
+        }
         if let Flow::Only(ordinal) = flow {
             turn.only = Some(ordinal);
         }
@@ -68,9 +78,13 @@ fn staged(
             update::update(&mut turn);
         }
         history::truncate(&mut turn);
+        prefetch::prefetch(&mut turn);
     }
     turn.watch_the_clock();
-    turn.plan
+    let mut plan = turn.plan;
+    progress::watch_deadline(snapshot, settings, &mut plan, now);
+    plan.notes.extend(progress::note(snapshot, &plan));
+    plan
 }
 
 /// Creates and removes. In ordered mode pods come before others go; otherwise those that go are not held up by those that
@@ -79,6 +93,10 @@ fn replicas(turn: &mut Turn<'_>) -> Flow {
     if turn.settings.ordered {
         match scale::scale(turn) {
             Flow::Continue => condemn::condemn(turn),
+            // Who lets an ordered update take down several pods wants it to go on while one of them is down (K-1).
+            Flow::Stop if turn.rolling().is_some_and(|rolling| rolling.max_unavailable > 1) => {
+                Flow::Continue
+            }
             stopped => stopped,
         }
     } else {

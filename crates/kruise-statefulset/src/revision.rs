@@ -25,6 +25,8 @@ pub struct Revisions {
     pub change: Change,
     /// How often a name was taken by other data.
     pub collision_count: i32,
+    /// The revision that the status names as current, if it is gone and nothing tells which one it was.
+    pub lost: Option<Arc<str>>,
 }
 
 /// A revision's name, stored bytes and pod template.
@@ -94,8 +96,8 @@ impl Revisions {
             (new.name.clone(), data, Change::Create(new), count)
         };
         let update = Template { name, data: stored, template: settings.template.clone() };
-        let current = current(snapshot, &update)?;
-        Ok(Self { current, update, change, collision_count })
+        let (current, lost) = current(snapshot, settings, &update)?;
+        Ok(Self { current, update, change, collision_count, lost })
     }
 
     /// The template of a pod at the named revision, if it is one of the two.
@@ -104,18 +106,34 @@ impl Revisions {
     }
 }
 
-/// the revision that the status names, or the update revision at the first sync or after the history was lost.
-fn current(snapshot: &Snapshot, update: &Template) -> Result<Template, Invalid> {
+/// the revision that the status names. If there is no such name or no such revision, the pods tell: a rollout
+/// leaves the lowest ones behind, so the lowest that is at another known revision is at the current one. Else it is the
+/// update revision, as at the first sync. The name that was lost is returned too.
+fn current(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    update: &Template,
+) -> Result<(Template, Option<Arc<str>>), Invalid> {
     let name = snapshot.set.status.current_revision.as_deref().unwrap_or_default();
     if *update.name == *name {
-        return Ok(update.clone());
+        return Ok((update.clone(), None));
     }
-    let Some(revision) = snapshot.revision(name) else { return Ok(update.clone()) };
+    let of_pods = || {
+        let mut pods = snapshot.pods.iter().filter(|(at, _)| settings.ordinals.contains(**at));
+        pods.find_map(|(_, pod)| {
+            snapshot.revision(pod.revision()?).filter(|r| *r.name() != update.name)
+        })
+    };
+    let Some(revision) = snapshot.revision(name).or_else(of_pods) else {
+        let lost = Some(name).filter(|name| !name.is_empty()).map(Arc::from);
+        return Ok((update.clone(), lost));
+    };
     let template = history::template_of(revision.data.get()).map_err(|error| Invalid {
-        field: format!("ControllerRevision {name}: data"),
+        field: format!("ControllerRevision {}: data", revision.name()),
         problem: error.to_string(),
     })?;
-    Ok(Template { name: revision.name().clone(), data: revision.data.clone(), template })
+    let (name, data) = (revision.name().clone(), revision.data.clone());
+    Ok((Template { name, data, template }, None))
 }
 
 /// The first name, from the collision count upward, that no other data holds.

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kruise_api::raw::RawJson;
+use kruise_api::shared::scatter::ScatterTerm;
 use kruise_api::shared::selector::Selector;
 use kruise_api::statefulset::v1beta1::{
     Lifecycle, PriorityStrategy, RollingUpdate, StatefulSetSpec,
@@ -16,11 +17,14 @@ use kruise_common::claim::Claim;
 use kruise_common::gates::FeatureGates;
 use kruise_common::pod::Pod;
 use kruise_common::revision::Revision;
+use kruise_common::storage_class::StorageClass;
 use kruise_inplace::refresh::Context;
 
 use crate::claims::ClaimTemplate;
 use crate::object::Set;
+use crate::options::{Options, Prefetch};
 use crate::ordinals::Ordinals;
+use crate::pull_job::PullJob;
 use crate::revision::Revisions;
 
 /// Everything a decision about one set may depend on.
@@ -46,6 +50,10 @@ pub struct Snapshot {
     pub foreign_revisions: Vec<Arc<Revision>>,
     /// Claims that exist under a name the set would give, by name.
     pub claims: BTreeMap<Arc<str>, Arc<Claim>>,
+    /// Storage classes that claim templates or claims name, by name; empty unless claims follow their templates.
+    pub classes: BTreeMap<Arc<str>, Arc<StorageClass>>,
+    /// Pull jobs whose name starts like ours; `None` where that kind is not served or not wanted.
+    pub pull_jobs: Option<Vec<Arc<PullJob>>>,
     /// Worked out by [`Snapshot::chosen`].
     pub(crate) revised: OnceLock<Result<Revisions, Invalid>>,
 }
@@ -89,6 +97,14 @@ pub struct Settings {
     pub lifecycle: Option<Lifecycle>,
     /// Seconds a pod must be ready to count as available.
     pub min_ready_seconds: i32,
+    /// Whether existing claims grow with their templates (17).
+    pub resize_claims: bool,
+    /// Whether an ordered update replaces broken pods of an old revision by itself (W-4).
+    pub recover_stuck: bool,
+    /// Seconds without progress after which a rollout counts as failed.
+    pub progress_deadline: Option<i64>,
+    /// How images are pulled ahead.
+    pub prefetch: Prefetch,
 }
 
 /// How pods move to a new revision.
@@ -113,6 +129,8 @@ pub struct Rolling {
     pub paused: bool,
     /// Update without regard to ordinals; `Some(None)` if no priority is given.
     pub unordered: Option<Option<PriorityStrategy>>,
+    /// How an unordered update is spread over pods that have something in common.
+    pub scatter: Vec<ScatterTerm>,
     /// Seconds between unready and the image change.
     pub grace_seconds: i32,
 }
@@ -173,11 +191,16 @@ impl Snapshot {
 
 impl Settings {
     /// What `spec` means. Absent members have the defaults of D-1…D-6 whether or not a webhook wrote them (W-28, W-38).
-    pub fn new(spec: &StatefulSetSpec, gates: &FeatureGates) -> Result<Self, Invalid> {
+    pub fn new(
+        spec: &StatefulSetSpec,
+        annotations: &BTreeMap<String, String>,
+        gates: &FeatureGates,
+    ) -> Result<Self, Invalid> {
         let replicas = within("spec.replicas", spec.replicas.unwrap_or(1), MOST_REPLICAS)?;
         let strategy = spec.update_strategy.as_ref();
         let kind = strategy.and_then(|s| s.type_.as_deref()).unwrap_or_default();
         let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
+        let options = Options::read(annotations, replicas)?;
         let ordered = match spec.pod_management_policy.as_deref().unwrap_or_default() {
             "" | "OrderedReady" => true,
             "Parallel" => false,
@@ -188,7 +211,7 @@ impl Settings {
         };
         let update = match kind {
             "" | "RollingUpdate" => {
-                Update::Rolling(Box::new(rolling_update(rolling, replicas, ordered)?))
+                Update::Rolling(Box::new(rolling_update(rolling, &options, (replicas, ordered))?))
             }
             "OnDelete" => Update::OnDelete,
             other => {
@@ -218,6 +241,14 @@ impl Settings {
             history_limit: usize::try_from(limit).unwrap_or_default(),
             retention: retention(spec),
             lifecycle: spec.lifecycle.clone(),
+            resize_claims: gates.resize_claims && follows_templates(spec),
+            recover_stuck: options.recover_stuck,
+            progress_deadline: options.progress_deadline,
+            prefetch: Prefetch::read(
+                annotations,
+                rolling.and_then(|rolling| rolling.in_place_update_strategy.as_ref()),
+                replicas,
+            ),
         })
     }
 
@@ -301,10 +332,16 @@ fn claim_templates(spec: &StatefulSetSpec) -> Result<Vec<ClaimTemplate>, Invalid
     read.collect()
 }
 
+/// F-6: anything else behaves as `OnDelete`.
+fn follows_templates(spec: &StatefulSetSpec) -> bool {
+    let strategy = spec.volume_claim_update_strategy.as_ref();
+    strategy.and_then(|strategy| strategy.type_.as_deref()) == Some("OnPodRollingUpdate")
+}
+
 fn rolling_update(
     rolling: Option<&RollingUpdate>,
-    replicas: i32,
-    ordered: bool,
+    options: &Options,
+    (replicas, ordered): (i32, bool),
 ) -> Result<Rolling, Invalid> {
     let none = RollingUpdate::default();
     let rolling = rolling.unwrap_or(&none);
@@ -326,12 +363,18 @@ fn rolling_update(
     let in_place = rolling.in_place_update_strategy.as_ref();
     let unordered = rolling.unordered_update.as_ref().filter(|_| !ordered);
     Ok(Rolling {
-        partition: usize::try_from(partition).unwrap_or_default(),
-        // An ordered update takes down one pod at a time, whatever was stored past validation (AC-2, V-9).
-        max_unavailable: if ordered { 1 } else { max_unavailable },
+        partition: options.partition.unwrap_or(usize::try_from(partition).unwrap_or_default()),
+        // An ordered update takes down one pod at a time, whatever was stored past validation (AC-2, V-9), unless the
+        // owner asked for more in so many words (K-1).
+        max_unavailable: if ordered {
+            options.ordered_max_unavailable.unwrap_or(1)
+        } else {
+            max_unavailable
+        },
         policy,
         paused: rolling.paused.unwrap_or(false),
         unordered: unordered.map(|unordered| unordered.priority_strategy.clone()),
+        scatter: options.scatter.clone(),
         grace_seconds: in_place.and_then(|s| s.grace_period_seconds).unwrap_or(0).max(0),
     })
 }

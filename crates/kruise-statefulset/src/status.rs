@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::plan::action::Action;
 use crate::plan::hold::Hold;
+use crate::progress::{Verdict, verdict};
 use crate::snapshot::{Settings, Snapshot};
 
 /// The status write, or `None` if the stored status is right.
@@ -171,6 +172,15 @@ fn conditions(
     set(keys::CONDITION_FAILED_UPDATE_POD, failed(repaired, update), update_settled);
     let refused = failed(other, ToString::to_string);
     set(keys::CONDITION_REFUSED_WRITE, refused, nothing_failed);
+    if let Some(Verdict { status, reason, message }) = verdict(snapshot, plan) {
+        store(
+            &mut conditions,
+            (keys::CONDITION_PROGRESSING, status),
+            reason.to_owned(),
+            message,
+            now,
+        );
+    }
     conditions
 }
 
@@ -188,6 +198,18 @@ fn raise(
         (None, Some(_)) if settled => ("False", "Settled".to_owned(), String::new()),
         (None, _) => return,
     };
+    store(conditions, (kind, status), reason, message, now);
+}
+
+/// Sets a condition; keeps its time while its status stays.
+fn store(
+    conditions: &mut Vec<StatefulSetCondition>,
+    (kind, status): (&str, &str),
+    reason: String,
+    message: String,
+    now: Timestamp,
+) {
+    let known = conditions.iter().position(|condition| condition.type_ == kind);
     let before = known.and_then(|at| conditions.get(at));
     let since = before.filter(|c| c.status == status).and_then(|c| c.last_transition_time.clone());
     let condition = StatefulSetCondition {

@@ -3,11 +3,16 @@
 mod claims;
 mod events;
 mod facts;
+mod gauges;
 mod observe;
+mod options;
 mod ordinals;
 mod plan_hold;
 mod pod;
+mod prefetch;
+mod progress;
 mod revision;
 mod snapshot;
 mod status;
 mod watch;
+mod webhook;

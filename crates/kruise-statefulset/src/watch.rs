@@ -1,14 +1,18 @@
 //! Which sets a change concerns; pure.
 
+use std::sync::Arc;
+
 use kruise_api::keys;
 use kruise_common::claim::Claim;
 use kruise_common::key::ObjectKey;
 use kruise_common::meta::Meta;
 use kruise_common::pod::{Pod, parse_name};
 use kruise_common::revision::Revision;
+use kruise_common::storage_class::StorageClass;
 use kruise_common::table::{Change, Record};
 
 use crate::object::Set;
+use crate::pull_job::PullJob;
 
 /// A set concerns itself (E-1).
 pub fn set(change: &Change<Set>) -> Vec<ObjectKey> {
@@ -57,6 +61,22 @@ pub fn claim(change: &Change<Claim>) -> Vec<ObjectKey> {
     let Some((name, _)) = parse_name(&claim.meta.key.name) else { return Vec::new() };
     let dashes = name.char_indices().filter(|(_, c)| *c == '-');
     dashes.filter_map(|(at, _)| name.get(at + 1..)).map(|set| claim.meta.key.sibling(set)).collect()
+}
+
+/// Every set, if the class can grow volumes now and could not before, or the other way round (W-31).
+pub fn class(
+    change: &Change<StorageClass>,
+    all: impl FnOnce() -> Vec<ObjectKey>,
+) -> Vec<ObjectKey> {
+    let expandable =
+        |class: &Option<Arc<StorageClass>>| class.as_ref().map(|class| class.expandable);
+    if expandable(&change.old) == expandable(&change.new) { Vec::new() } else { all() }
+}
+
+/// The set that controls a job that is new or gone.
+pub fn pull_job(change: &Change<PullJob>) -> Vec<ObjectKey> {
+    let row = change.new.as_ref().or(change.old.as_ref());
+    row.and_then(|job| owner(&job.meta)).into_iter().collect()
 }
 
 fn owner(meta: &Meta) -> Option<ObjectKey> {

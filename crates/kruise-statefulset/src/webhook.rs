@@ -3,23 +3,28 @@
 //! The rules are in `kruise-api/src/statefulset`; here is which of them a request asks for, and what the stored object
 //! excuses: a rule that the stored object breaks in the same way is no reason to refuse a change elsewhere.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kruise_api::keys;
 use kruise_api::raw::RawJson;
-use kruise_api::shared::field::FieldError;
+use kruise_api::shared::field::{FieldError, Problem};
 use kruise_api::statefulset::default::{DefaultingGates, default_object};
 use kruise_api::statefulset::v1beta1::StatefulSetSpec;
-use kruise_api::statefulset::validate::{claim_changes, validate, validate_update};
+use kruise_api::statefulset::validate::{
+    ClaimChange, claim_changes, stricter, validate, validate_update,
+};
 use kruise_common::admission::registration::{Hook, Phase};
 use kruise_common::admission::{Admission, Answer, Operation, Request};
 use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
+use kruise_common::storage_class::StorageClass;
 use kruise_common::table::Table;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::object::Set;
+use crate::options::Options;
 
 /// Where defaults are asked for (H-1).
 pub const MUTATE: &str = "/mutate-apps-kruise-io-statefulset";
@@ -36,6 +41,9 @@ const NEWER: [&str; 6] = [
     "volumeClaimUpdateStrategy",
 ];
 
+/// What leaves room for the hash of a revision in a label.
+const LONGEST_NAME: usize = 52;
+
 /// Answers reviews about sets.
 #[derive(Debug)]
 pub struct Webhook {
@@ -43,6 +51,8 @@ pub struct Webhook {
     pub gates: FeatureGates,
     /// The stored sets.
     pub sets: Arc<Table<Set>>,
+    /// Storage classes, if claims may follow their templates.
+    pub classes: Option<Arc<Table<StorageClass>>>,
 }
 
 /// A set as far as the rules look at it.
@@ -51,7 +61,29 @@ struct Object {
     #[serde(rename = "apiVersion", default)]
     api_version: String,
     #[serde(default)]
+    metadata: Annotated,
+    #[serde(default)]
     spec: StatefulSetSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Annotated {
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl Object {
+    /// Options by annotation that cannot be read: the controller would touch no pod.
+    fn options(&self) -> Vec<FieldError> {
+        let annotations = self.metadata.annotations.clone().unwrap_or_default();
+        let read = Options::read(&annotations, self.spec.replicas.unwrap_or(1));
+        let error = read.err().map(|invalid| FieldError {
+            path: invalid.field,
+            problem: Problem::Forbidden,
+            detail: invalid.problem,
+        });
+        error.into_iter().collect()
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -64,7 +96,7 @@ struct Labelled {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Metadata {
-    labels: Option<std::collections::BTreeMap<String, String>>,
+    labels: Option<BTreeMap<String, String>>,
     deletion_timestamp: Option<Value>,
 }
 
@@ -157,15 +189,41 @@ impl Webhook {
         };
         // A stored object that cannot be read excuses nothing and forbids nothing.
         let old = request.old.as_ref().and_then(|old| decode(old, "oldObject").ok());
-        let Some(old) = old else { return Answer::checked(&validate(&new.spec)) };
+        let Some(old) = old else {
+            let errors = [validate(&new.spec), stricter(&new.spec), new.options()].concat();
+            return Answer::checked(&errors).with_warnings(long_name(request));
+        };
         let mut errors = validate_update(&old.spec, &new.spec);
-        let known: Vec<FieldError> = validate(&old.spec);
+        errors.extend(stricter(&new.spec).into_iter().chain(new.options()));
+        let known = [validate(&old.spec), stricter(&old.spec), old.options()].concat();
         errors.retain(|error| !known.contains(error));
         if self.gates.resize_claims {
-            errors.extend(claim_changes(&old.spec, &new.spec).0);
+            let (problems, changes) = claim_changes(&old.spec, &new.spec);
+            errors.extend(problems);
+            errors.extend(changes.iter().filter_map(|change| self.cannot_grow(change)));
         }
         let warning = self.losses(request, &new);
         Answer::checked(&errors).with_warnings(warning)
+    }
+
+    /// U-11: whether the storage class lets volumes grow. Unset counts as no, as it does when claims are to grow (W-13).
+    fn cannot_grow(&self, change: &ClaimChange) -> Option<FieldError> {
+        let classes = self.classes.as_ref()?;
+        let path = format!(
+            "spec.volumeClaimTemplates[{}].spec.resources.requests.storage",
+            change.template
+        );
+        let class = match &change.class {
+            Some(name) => match classes.get(&ObjectKey::new("", name.as_str())) {
+                Some(class) => class,
+                None => return Some(FieldError::invalid(path, name.as_str(), "can not get sc")),
+            },
+            // Without any default class nobody knows: the claim will tell.
+            None => default_class(classes)?,
+        };
+        let rule =
+            format!("storage class {} does not support volume expansion", class.meta.key.name);
+        (!class.expandable).then(|| FieldError::forbidden(path, rule))
     }
 
     /// What the stored set has and the older version cannot say.
@@ -209,6 +267,22 @@ impl Webhook {
             _ => Answer::allowed(),
         }
     }
+}
+
+/// W-27: pods carry their name as label and host name, revisions theirs as label: 63 characters at most.
+fn long_name(request: &Request) -> Option<String> {
+    let long = request.name.len() > LONGEST_NAME;
+    long.then(|| {
+        format!(
+            "metadata.name: longer than {LONGEST_NAME} characters: names of pods and revisions may not fit their labels"
+        )
+    })
+}
+
+/// The default class; of several the newest.
+fn default_class(classes: &Table<StorageClass>) -> Option<Arc<StorageClass>> {
+    let all = classes.keys().into_iter().filter_map(|key| classes.get(&key));
+    all.filter(|class| class.default).max_by_key(|class| class.meta.created)
 }
 
 fn decode(object: &RawJson, what: &str) -> Result<Object, Answer> {

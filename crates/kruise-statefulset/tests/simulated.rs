@@ -4,17 +4,26 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "test code"
 )]
 //! The controller over the simulated cluster: whole rollouts as transcripts, the invariants as properties, take-over.
 
 #[path = "simulated/builders.rs"]
 mod builders;
+#[path = "simulated/features.rs"]
+mod features;
+#[path = "simulated/handover.rs"]
+mod handover;
 #[path = "simulated/properties.rs"]
 mod properties;
+#[path = "simulated/resize.rs"]
+mod resize;
 #[path = "simulated/stalls.rs"]
 mod stalls;
 #[path = "simulated/takeover.rs"]
 mod takeover;
 #[path = "simulated/transcripts.rs"]
 mod transcripts;
+#[path = "simulated/writes.rs"]
+mod writes;

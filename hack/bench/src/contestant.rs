@@ -19,6 +19,10 @@ pub enum Bench {
     P4,
     /// A broadcast job on every node.
     P7,
+    /// Sidecars of running pods updated in place.
+    P9,
+    /// Start over many SidecarSets and their pods.
+    P11,
 }
 
 impl FromStr for Bench {
@@ -30,7 +34,9 @@ impl FromStr for Bench {
             "P3" => Ok(Self::P3),
             "P4" => Ok(Self::P4),
             "P7" => Ok(Self::P7),
-            other => bail!("{other:?} is no bench; there are P1, P3, P4 and P7"),
+            "P9" => Ok(Self::P9),
+            "P11" => Ok(Self::P11),
+            other => bail!("{other:?} is no bench; there are P1, P3, P4, P7, P9 and P11"),
         }
     }
 }

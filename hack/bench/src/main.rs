@@ -9,6 +9,7 @@ mod measure;
 mod report;
 mod requests;
 mod sample;
+mod sidecars;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -27,7 +28,8 @@ use crate::sample::Sample;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "kruise-bench")]
 struct Options {
-    /// Which workloads, of P1 (parallel scale-up), P3 (rolling re-creation), P4 (in-place update), P7 (broadcast job).
+    /// Which workloads, of P1 (parallel scale-up), P3 (rolling re-creation), P4 (in-place update), P7 (broadcast job),
+    /// P9 (sidecars of running pods) and P11 (start over many SidecarSets, ten pods each).
     #[arg(long, env = "BENCH", value_delimiter = ',', default_value = "P1,P3,P4")]
     bench: Vec<Bench>,
     /// Pods of the set, nodes of the job; several sizes are measured one after another.
@@ -57,8 +59,10 @@ async fn main() -> anyhow::Result<()> {
     let rates = floor::measure().await.context("raw rates of the API server")?;
     report::say(&format!("raw writes/s with {} writers: {rates}", floor::WRITERS));
     let mut records: Vec<Record> = Vec::new();
+    let sets = |bench: &Bench| [Bench::P1, Bench::P3, Bench::P4].contains(bench);
+    let runs = if options.bench.iter().any(sets) { options.runs } else { 0 };
     for &size in &options.size {
-        for run in 1..=options.runs {
+        for run in 1..=runs {
             let mut order: Vec<&Contestant> = contestants.iter().collect();
             order.shuffle(&mut rand::rng());
             for contestant in order {
@@ -72,6 +76,18 @@ async fn main() -> anyhow::Result<()> {
                 }
                 report::store(&options.results, &records)?;
             }
+        }
+    }
+    for &size in &options.size {
+        let sidecars = sidecars::Sample { size, start_delay_ms: options.start_delay_ms };
+        for _ in 1..=options.runs {
+            if options.bench.contains(&Bench::P9) {
+                records.extend(sidecars.roll_out(&rates).await.context("P9")?);
+            }
+            if options.bench.contains(&Bench::P11) {
+                records.push(sidecars.start().await.context("P11")?);
+            }
+            report::store(&options.results, &records)?;
         }
     }
     let first = contestants.first().map(Contestant::title).unwrap_or_default();

@@ -19,9 +19,9 @@ use crate::requests::{Body, send};
 use crate::watch::{Pods, Seen};
 
 /// Milliseconds that a simulated pod takes to stop.
-const STOP_DELAY_MS: u64 = 50;
+pub const STOP_DELAY_MS: u64 = 50;
 /// Simulated nodes.
-const NODES: usize = 10;
+pub const NODES: usize = 10;
 /// Namespace of the measured set.
 const NAMESPACE: &str = "bench";
 /// Condition that a pod updated in place is gated by.
@@ -265,6 +265,8 @@ pub fn minimum(bench: Bench, gated: bool) -> &'static [(&'static str, &'static s
         (Bench::P1, true) => &[("create", "pods"), ("patch", "pods/status")],
         (Bench::P3, _) => &[("delete", "pods"), ("create", "pods")],
         (Bench::P4, _) => &[("patch", "pods/status"), ("patch", "pods"), ("patch", "pods/status")],
+        (Bench::P9, _) => &[("patch", "pods")],
+        (Bench::P11, _) => &[],
     }
 }
 

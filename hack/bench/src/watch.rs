@@ -23,11 +23,13 @@ pub struct Seen {
     pub fewest: usize,
     /// When that was.
     pub at: Instant,
+    /// Seconds that pods were not ready since [`Pods::expect`], summed over all of them.
+    pub down: f64,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { ready: 0, done: 0, fewest: usize::MAX, at: Instant::now() }
+        Self { ready: 0, done: 0, fewest: usize::MAX, at: Instant::now(), down: 0.0 }
     }
 }
 
@@ -88,10 +90,14 @@ async fn follow(api: Api<Pod>, sender: watch::Sender<Seen>, mut asked: watch::Re
     pin_mut!(events);
     let mut pods: HashMap<String, (bool, String)> = HashMap::new();
     let mut seen = Seen::default();
+    let mut total = 0_usize;
     loop {
         tokio::select! {
             biased;
-            _ = asked.changed() => seen.fewest = usize::MAX,
+            _ = asked.changed() => {
+                seen.fewest = usize::MAX;
+                seen.down = 0.0;
+            }
             event = events.next() => match event {
                 Some(Ok(Event::Apply(pod) | Event::InitApply(pod))) => {
                     pods.insert(name(&pod), (is_ready(&pod), mark(&pod)));
@@ -103,12 +109,18 @@ async fn follow(api: Api<Pod>, sender: watch::Sender<Seen>, mut asked: watch::Re
                 None => return,
             },
         }
+        let before = total.saturating_sub(seen.ready);
+        total = pods.len();
         let wanted = asked.borrow().clone();
         let ready = || pods.values().filter(|(ready, _)| *ready);
         seen.ready = ready().count();
         seen.done = ready().filter(|(_, mark)| *mark == wanted).count();
         seen.fewest = seen.fewest.min(seen.ready);
-        seen.at = Instant::now();
+        let now = Instant::now();
+        #[expect(clippy::cast_precision_loss, reason = "a number of pods")]
+        let unready = before as f64;
+        seen.down += unready * (now - seen.at).as_secs_f64();
+        seen.at = now;
         sender.send_replace(seen);
     }
 }

@@ -266,32 +266,31 @@ impl Known {
             .in_order(pod)
             .map(|(name, known)| {
                 let mut status = container_status(name, known, known.ready(now));
-                if pod.annotation(RESIZE) != Some("unsupported") {
-                    status["resources"] = json!(known.resources);
+                let resizes = pod.annotation(RESIZE) != Some("unsupported");
+                if let Some(members) = status.as_object_mut().filter(|_| resizes) {
+                    members.insert("resources".to_owned(), json!(known.resources));
                 }
                 status
             })
             .collect();
-        let pending = self.resize_pending(pod, now);
+        let mut conditions = vec![
+            self.condition("PodReadyToStartContainers", None, now),
+            self.condition("Initialized", None, now),
+            self.condition("ContainersReady", not_ready.as_ref(), now),
+            self.condition("Ready", blocked.as_ref(), now),
+        ];
+        conditions.extend(self.resize_pending(pod, now));
         let began = self.containers.values().any(|known| !known.id.is_empty());
-        let mut status = json!({
+        let status = json!({
             "observedGeneration": pod.metadata.generation,
             "phase": if began { "Running" } else { "Pending" },
             "hostIP": "10.0.0.1",
             "podIP": self.ip,
             "podIPs": [{ "ip": self.ip }],
             "startTime": second(self.since),
-            "conditions": [
-                self.condition("PodReadyToStartContainers", None, now),
-                self.condition("Initialized", None, now),
-                self.condition("ContainersReady", not_ready.as_ref(), now),
-                self.condition("Ready", blocked.as_ref(), now),
-            ],
+            "conditions": conditions,
             "containerStatuses": statuses,
         });
-        if let (Some(pending), Some(list)) = (pending, status["conditions"].as_array_mut()) {
-            list.push(pending);
-        }
         (status, blocked.is_none())
     }
 

@@ -4,6 +4,12 @@ use std::fmt;
 
 use serde_json::Value;
 
+/// Rule of a number.
+pub const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
+/// Rule of a percentage.
+pub const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', \
+                           regex used for validation is '[0-9]+%')";
+
 /// One problem at one place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldError {

@@ -103,6 +103,34 @@ impl Quantity {
         Some(rounded)
     }
 
+    /// The value in billionths, rounded up in size; `None` if it does not fit.
+    pub fn nanos(&self) -> Option<i128> {
+        let mut amount = self.amount.clone();
+        amount.round_up(NANO);
+        let zeros = u32::try_from(amount.exponent - NANO).ok()?;
+        let digit = |sum: i128, digit: &u8| sum.checked_mul(10)?.checked_add(i128::from(*digit));
+        let nanos = amount.digits.iter().try_fold(0, digit)?;
+        if nanos == 0 {
+            return Some(0);
+        }
+        let nanos = nanos.checked_mul(10_i128.checked_pow(zeros)?)?;
+        Some(if self.negative { -nanos } else { nanos })
+    }
+
+    /// The quantity of so many billionths, printed with binary suffixes where that is wanted and possible.
+    pub fn from_nanos(nanos: i128, binary: bool) -> Self {
+        let digits = nanos.unsigned_abs().to_string().bytes().map(|digit| digit - b'0').collect();
+        let mut amount = Amount { digits, exponent: NANO };
+        amount.normalise();
+        let format = if binary { Format::Binary } else { Format::Decimal };
+        Self { negative: nanos < 0, amount, format, kept: None }
+    }
+
+    /// Whether it was written with a binary suffix.
+    pub fn is_binary(&self) -> bool {
+        self.format == Format::Binary
+    }
+
     fn read(text: &str) -> Option<Self> {
         if text.is_empty() {
             return None;

@@ -89,6 +89,11 @@ impl Selector {
         Ok(Self { requirements })
     }
 
+    /// Keys of the labels that it looks at, sorted.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.requirements.iter().map(|requirement| requirement.key.as_str())
+    }
+
     /// Whether labels satisfy every requirement.
     pub fn matches(&self, labels: &impl Labels) -> bool {
         self.requirements.iter().all(|requirement| {

@@ -88,7 +88,7 @@ fn fill_if(object: &mut Object, member: &str, default: Value, missing: impl Fn(&
 }
 
 /// The objects of a list.
-fn each<'a>(object: &'a mut Object, list: &str) -> impl Iterator<Item = &'a mut Object> {
+pub fn each<'a>(object: &'a mut Object, list: &str) -> impl Iterator<Item = &'a mut Object> {
     let items = object.get_mut(list).and_then(Value::as_array_mut);
     items.into_iter().flatten().filter_map(Value::as_object_mut)
 }
@@ -106,7 +106,17 @@ fn fill_host_ports(container: &mut Object) {
     }
 }
 
+/// Fills a container of a SidecarSet: as an init container of a pod, but for the start-up probe, which older hashes do not
+/// cover (sidecarset DEF-20).
+pub fn fill_sidecar(container: &mut Object) {
+    fill_parts(container, Place::Other, &["livenessProbe", "readinessProbe"]);
+}
+
 fn fill_container(container: &mut Object, place: Place) {
+    fill_parts(container, place, &["livenessProbe", "readinessProbe", "startupProbe"]);
+}
+
+fn fill_parts(container: &mut Object, place: Place, probes: &[&str]) {
     let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
     let policy = match place {
         Place::App => "Always",
@@ -122,7 +132,7 @@ fn fill_container(container: &mut Object, place: Place) {
             fill_field_ref(source);
         }
     }
-    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+    for probe in probes {
         if let Some(probe) = member(container, probe) {
             fill_probe(probe);
         }
@@ -149,11 +159,28 @@ fn is_latest(image: &str) -> bool {
     let last = name.rsplit('/').next().unwrap_or_default();
     match last.split_once(':') {
         Some((_, tag)) => tag == "latest",
-        None => digest.is_none() && !last.is_empty(),
+        // What is no reference has no tag either, not even the implied one.
+        None => digest.is_none() && is_repository(name),
     }
 }
 
-fn fill_field_ref(source: &mut Object) {
+/// Whether a name without tag can be a repository: path components in lower case behind an optional host.
+fn is_repository(name: &str) -> bool {
+    let mut parts: Vec<&str> = name.split('/').collect();
+    if let [host, _, ..] = parts[..]
+        && (host.contains(['.', ':']) || host == "localhost" || host.to_lowercase() != host)
+    {
+        parts.remove(0);
+    }
+    parts.iter().all(|part| {
+        let inside = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"._-".contains(&c);
+        let end = |c: char| c.is_ascii_alphanumeric();
+        !part.is_empty() && part.bytes().all(inside) && part.starts_with(end) && part.ends_with(end)
+    })
+}
+
+/// Fills `fieldRef` inside a source of a value.
+pub fn fill_field_ref(source: &mut Object) {
     if let Some(field) = member(source, "fieldRef") {
         fill_text(field, "apiVersion", "v1");
     }
@@ -178,7 +205,8 @@ fn fill_http_get(handler: &mut Object) {
     }
 }
 
-fn fill_volume(volume: &mut Object) {
+/// Fills a volume.
+pub fn fill_volume(volume: &mut Object) {
     if !volume.iter().any(|(name, source)| name != "name" && !source.is_null()) {
         volume.insert("emptyDir".to_owned(), json!({}));
     }

@@ -169,6 +169,27 @@ pub struct ResourceExprs {
     pub memory: String,
 }
 
+/// What a [`FieldRef`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source<'a> {
+    /// The label with this key.
+    Label(&'a str),
+    /// The annotation with this key.
+    Annotation(&'a str),
+}
+
+impl FieldRef {
+    /// The label or annotation of the pod, if it names one.
+    pub fn source(&self) -> Option<Source<'_>> {
+        let (base, key) = self.field_path.strip_suffix("']")?.split_once("['")?;
+        match base {
+            "metadata.labels" => Some(Source::Label(key)),
+            "metadata.annotations" => Some(Source::Annotation(key)),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Core {

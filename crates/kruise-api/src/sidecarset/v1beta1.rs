@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -204,6 +204,31 @@ pub struct SidecarSetStatus {
     /// How often a revision's name was taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collision_count: Option<i32>,
+    /// What needs attention; not in OpenKruise.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "go::or_zero")]
+    pub conditions: Vec<SidecarSetCondition>,
+}
+
+/// A condition of a set, in the form of other workloads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["status", "type"]))]
+pub struct SidecarSetCondition {
+    /// Type.
+    #[serde(rename = "type", deserialize_with = "go::or_zero")]
+    pub type_: String,
+    /// `True`, `False` or `Unknown`.
+    #[serde(deserialize_with = "go::or_zero")]
+    pub status: String,
+    /// Last change of the status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_transition_time: Option<Time>,
+    /// Why, in one word.
+    #[serde(skip_serializing_if = "go::is_absent_or_zero")]
+    pub reason: Option<String>,
+    /// Why, for people.
+    #[serde(skip_serializing_if = "go::is_absent_or_zero")]
+    pub message: Option<String>,
 }
 
 /// The namespaces whose pods a set is about.

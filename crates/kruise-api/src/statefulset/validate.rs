@@ -5,6 +5,7 @@
 
 mod claims;
 mod strategy;
+mod stricter;
 mod update;
 
 use std::collections::BTreeMap;
@@ -14,14 +15,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub use claims::{ClaimChange, claim_changes};
+pub use stricter::stricter;
 pub use update::validate_update;
 
 use super::v1beta1::StatefulSetSpec;
-use crate::shared::field::FieldError;
+use crate::shared::field::{FieldError, NOT_NEGATIVE};
 use crate::shared::labels::{check_annotations, check_labels, check_selector, selects_all};
 use crate::shared::selector::Selector;
-
-const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 
 /// Problems of a spec, whether new or changed (V-2…V-29).
 pub fn validate(spec: &StatefulSetSpec) -> Vec<FieldError> {

@@ -3,7 +3,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::statefulset::v1beta1::StatefulSetSpec;
-use crate::statefulset::validate::{ClaimChange, claim_changes, validate, validate_update};
+use crate::statefulset::validate::{
+    ClaimChange, claim_changes, stricter, validate, validate_update,
+};
 
 /// A set as admission leaves it, with changes; a member that is `null` goes.
 fn spec(change: &Value) -> StatefulSetSpec {
@@ -505,4 +507,27 @@ fn claims_that_do_not_follow_may_change_at_will() {
         let changes = claim_changes(&with_claims(from, &one), &with_claims(to, &json!([])));
         assert_eq!(changes, (Vec::new(), Vec::new()), "{from} → {to}");
     }
+}
+
+/// V-30, SD-8: beyond OpenKruise, and only asked of new values.
+#[test]
+fn values_that_could_never_be_acted_upon_are_refused() {
+    let of = |change: serde_json::Value| -> Vec<String> {
+        let spec: StatefulSetSpec = serde_json::from_value(change).unwrap();
+        stricter(&spec).iter().map(|error| error.path.clone()).collect()
+    };
+    assert_eq!(of(json!({})), [""; 0]);
+    assert_eq!(of(json!({ "ordinals": { "start": -1 } })), ["spec.ordinals.start"]);
+    assert_eq!(of(json!({ "revisionHistoryLimit": -1 })), ["spec.revisionHistoryLimit"]);
+    let grace = json!({ "inPlaceUpdateStrategy": { "gracePeriodSeconds": -5 } });
+    let path = "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.gracePeriodSeconds";
+    assert_eq!(of(json!({ "updateStrategy": { "rollingUpdate": grace } })), [path]);
+    let strategy = |kind: &str| json!({ "volumeClaimUpdateStrategy": { "type": kind } });
+    assert_eq!(of(strategy("Sometimes")), ["spec.volumeClaimUpdateStrategy.type"]);
+    assert_eq!(of(strategy("OnDelete")), [""; 0]);
+    let label = json!({ "metadata": { "labels": { "apps.kruise.io/specified-delete": "" } } });
+    assert_eq!(
+        of(json!({ "template": label })),
+        ["spec.template.metadata.labels[apps.kruise.io/specified-delete]"]
+    );
 }

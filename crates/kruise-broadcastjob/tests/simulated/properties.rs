@@ -125,6 +125,7 @@ fn inspect(world: &World, write: &Write, seen: &Seen) {
             let patch = format!("{patch:?}");
             assert!(patch.contains("metadata/uid"), "{write}");
         }
+        Request::Evict { .. } => panic!("{write}: nobody is evicted"),
         Request::Create { body } => {
             assert_eq!(*write.kind, POD);
             let node = pin(body);

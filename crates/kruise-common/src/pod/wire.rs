@@ -268,6 +268,7 @@ fn is_read(key: &str) -> bool {
         keys::INPLACE_UPDATE_GRACE_LEGACY,
         keys::RUNTIME_CONTAINERS_META,
         keys::LIFECYCLE_TIMESTAMP,
+        keys::MIRROR_POD,
     ]
     .contains(&key)
 }
@@ -287,7 +288,7 @@ impl WireContainer {
             priority,
             resources: self.resources.unwrap_or_default().record(interner),
             restarts_for: restarts.map(|policy| interner.get(&policy.resource_name)).collect(),
-            env: env.iter().filter_map(|env| env.from_metadata(interner)).collect(),
+            env: env.iter().filter_map(|env| env.read_of_metadata(interner)).collect(),
             native: self.restart_policy.as_deref() == Some("Always"),
         }
     }
@@ -295,7 +296,7 @@ impl WireContainer {
 
 impl WireEnv {
     /// §11.3: no value, a subscripted path, and none of the names that SidecarSet gives.
-    fn from_metadata(&self, interner: &Interner) -> Option<MetadataEnv> {
+    fn read_of_metadata(&self, interner: &Interner) -> Option<MetadataEnv> {
         let excluded = [keys::SIDECARSET_VERSION_ENV, keys::SIDECARSET_VERSION_ALT_ENV];
         let named = self.value.as_deref().unwrap_or_default().is_empty();
         if !named || excluded.contains(&self.name.as_str()) {

@@ -1,6 +1,8 @@
 //! Metrics every controller has. Names that OpenKruise dashboards know keep their name and labels
 //! (platform §7.2); our own start with `kruise_`. No label ever carries an object's name.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -9,6 +11,8 @@ use prometheus::{
     Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
 };
+
+use crate::plan::Measure;
 
 /// The metric families of one controller process.
 #[derive(Clone, Debug)]
@@ -35,6 +39,7 @@ pub struct Metrics {
     reviews_in_flight: IntGaugeVec,
     certificate_expiry: IntGauge,
     registered: IntGauge,
+    measures: Arc<Mutex<BTreeMap<&'static str, GaugeVec>>>,
 }
 
 /// A review that is being answered.
@@ -66,6 +71,12 @@ impl TurnResult {
             Self::RequeueAfter => "requeue_after",
         }
     }
+}
+
+/// `kruise_statefulset_holds` of `statefulset-controller`.
+fn holds_name(controller: &str) -> String {
+    let kind = controller.strip_suffix("-controller").unwrap_or(controller);
+    format!("kruise_{}_holds", kind.replace('-', "_"))
 }
 
 impl Metrics {
@@ -121,8 +132,11 @@ impl Metrics {
                 "How many writes may be under way at once.",
             )?,
             holds: GaugeVec::new(
-                Opts::new("kruise_holds", "Objects that wait, by reason (see the runbook)."),
-                &["controller", "reason"],
+                Opts::new(
+                    holds_name(controller),
+                    "Objects that wait, by reason (see the runbook).",
+                ),
+                &["reason"],
             )?,
             cache_objects: IntGaugeVec::new(
                 Opts::new("kruise_cache_objects", "Objects in the cache."),
@@ -174,6 +188,7 @@ impl Metrics {
                 "kruise_webhook_registered",
                 "1 while the webhook configurations say what they must.",
             )?,
+            measures: Arc::default(),
         };
         metrics.register()?;
         Ok(metrics)
@@ -204,6 +219,8 @@ impl Metrics {
             reviews_in_flight,
             certificate_expiry,
             registered,
+            // Each is registered when it is first set.
+            measures: _,
         } = self.clone();
         let families: Vec<Box<dyn Collector>> = vec![
             Box::new(reconcile_total),
@@ -268,7 +285,23 @@ impl Metrics {
 
     /// One object more (`by` 1) or less (`by` -1) waits for `reason`.
     pub fn hold(&self, reason: &str, by: f64) {
-        self.holds.with_label_values(&[self.controller, reason]).add(by);
+        self.holds.with_label_values(&[reason]).add(by);
+    }
+
+    /// Adds an object's number to its gauge, or takes it out (`sign` -1).
+    pub fn measure(&self, measure: &Measure, sign: f64) {
+        let mut known = self.measures.lock().unwrap_or_else(PoisonError::into_inner);
+        let gauge = known.get(measure.name).cloned().or_else(|| {
+            let options = Opts::new(measure.name, measure.help);
+            let gauge = GaugeVec::new(options, &[measure.label]).ok()?;
+            // A name that is taken is a mistake of the controller; its unit tests find it.
+            self.registry.register(Box::new(gauge.clone())).ok()?;
+            known.insert(measure.name, gauge.clone());
+            Some(gauge)
+        });
+        if let Some(gauge) = gauge {
+            gauge.with_label_values(&[measure.value]).add(sign * measure.amount);
+        }
     }
 
     /// Size of a cache.

@@ -77,6 +77,11 @@ pub enum ProcessError {
     LostLeadership,
 }
 
+/// Says which objects of the controller a change concerns.
+pub trait Concerns<R>: Fn(&Change<R>) -> Vec<ObjectKey> + Send + Sync + 'static {}
+
+impl<R, F: Fn(&Change<R>) -> Vec<ObjectKey> + Send + Sync + 'static> Concerns<R> for F {}
+
 /// A process that is being put together.
 pub struct Process {
     args: RuntimeArgs,
@@ -123,10 +128,7 @@ impl Process {
     }
 
     /// Watches a namespaced kind; `mapper` says which objects of the controller a change concerns.
-    pub fn watch<W>(
-        &mut self,
-        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
-    ) -> Arc<Table<W::Record>>
+    pub fn watch<W>(&mut self, mapper: impl Concerns<W::Record>) -> Arc<Table<W::Record>>
     where
         W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
     {
@@ -138,7 +140,7 @@ impl Process {
     pub fn watch_in<W>(
         &mut self,
         namespace: &str,
-        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
+        mapper: impl Concerns<W::Record>,
     ) -> Arc<Table<W::Record>>
     where
         W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
@@ -148,7 +150,7 @@ impl Process {
         } else {
             Api::namespaced(self.client.clone(), namespace)
         };
-        self.watch_api::<W>(api, "", mapper)
+        self.watch_api::<W>(api, "", Box::new(mapper))
     }
 
     /// Like [`Process::watch`], but only objects that the label selector `labels` selects. Others are unknown here, but
@@ -156,7 +158,7 @@ impl Process {
     pub fn watch_selected<W>(
         &mut self,
         labels: &'static str,
-        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
+        mapper: impl Concerns<W::Record>,
     ) -> Arc<Table<W::Record>>
     where
         W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
@@ -167,7 +169,7 @@ impl Process {
         } else {
             Api::namespaced(self.client.clone(), namespace)
         };
-        self.watch_api::<W>(api, labels, mapper)
+        self.watch_api::<W>(api, labels, Box::new(mapper))
     }
 
     /// The client, for what a binary looks up before it starts.
@@ -176,14 +178,11 @@ impl Process {
     }
 
     /// Watches a cluster-scoped kind, whatever `--namespace` says.
-    pub fn watch_cluster<W>(
-        &mut self,
-        mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
-    ) -> Arc<Table<W::Record>>
+    pub fn watch_cluster<W>(&mut self, mapper: impl Concerns<W::Record>) -> Arc<Table<W::Record>>
     where
         W: Wire + kube::Resource<Scope = ClusterResourceScope>,
     {
-        self.watch_api::<W>(Api::all(self.client.clone()), "", mapper)
+        self.watch_api::<W>(Api::all(self.client.clone()), "", Box::new(mapper))
     }
 
     fn watch_api<W: Wire>(
@@ -206,6 +205,15 @@ impl Process {
         let waiting = cache.clone();
         self.synced.push(Box::pin(async move { waiting.synced().await }));
         cache.table.clone()
+    }
+
+    /// Whether the API server serves a kind now. For kinds that may be missing: a watch on one would never fill its cache.
+    pub async fn serves(&self, kind: &Kind) -> Result<bool, ProcessError> {
+        match self.client.list_api_group_resources(&kind.api_version()).await {
+            Ok(list) => Ok(list.resources.iter().any(|resource| resource.name == kind.plural)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Runs `reconciler` until a signal; `keys` lists all objects, for the first turn of a new leader.

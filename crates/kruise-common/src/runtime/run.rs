@@ -21,7 +21,7 @@ use super::queue::{Queue, Turn};
 use super::recorder::Recorder;
 use super::writer::Writer;
 use crate::key::ObjectKey;
-use crate::plan::{Applied, Hold, Note, Outcome, Plan, Step, reasons, summary};
+use crate::plan::{Applied, Hold, Measure, Note, Outcome, Plan, Step, reasons, summary};
 use crate::reconciler::Reconciler;
 use crate::write::{Category, WriteError};
 
@@ -64,6 +64,7 @@ pub struct Memory {
     /// How many actions a turn that was cut had under way without a failure; the next one goes on from there.
     width: usize,
     holds: Vec<&'static str>,
+    measures: Vec<Measure>,
     /// What the log last said of the holds, and when.
     said: Option<(String, Instant)>,
 }
@@ -128,6 +129,7 @@ impl<R: Reconciler> Crank<R> {
         let now = now();
         let plan = R::plan(&snapshot, now);
         self.explain(key, &snapshot, &plan);
+        self.measure(key, R::measures(&snapshot, now));
         let length = ((instant() - began) * 10).clamp(TURN.0, TURN.1);
         let applied = self.execute(key, &snapshot, &plan, (now, instant() + length)).await;
         self.tell(key, &snapshot, &applied);
@@ -179,6 +181,23 @@ impl<R: Reconciler> Crank<R> {
         match note.about.clone() {
             Some(about) => self.recorder.record(about.kind, &about.key, &about.uid, note),
             None => self.recorder.record(R::KIND, key, R::uid(snapshot), note),
+        }
+    }
+
+    /// Replaces the numbers of the object.
+    fn measure(&self, key: &ObjectKey, new: Vec<Measure>) {
+        self.remember(key, |memory| {
+            if memory.measures != new {
+                self.count(&memory.measures, -1.0);
+                self.count(&new, 1.0);
+                memory.measures = new;
+            }
+        });
+    }
+
+    fn count(&self, measures: &[Measure], sign: f64) {
+        for measure in measures {
+            self.metrics.measure(measure, sign);
         }
     }
 
@@ -265,7 +284,7 @@ impl<R: Reconciler> Crank<R> {
                 }
                 Err(error) => {
                     Self::complain(key, &write.to_string(), &error);
-                    return Outcome::Failed(error);
+                    return Outcome::Failed(error.of(&write));
                 }
             }
         }
@@ -339,6 +358,7 @@ impl<R: Reconciler> Crank<R> {
     fn forget(&self, key: &ObjectKey) {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gone) = memory.remove(key) {
+            self.count(&gone.measures, -1.0);
             for reason in gone.holds {
                 self.metrics.hold(reason, -1.0);
             }

@@ -27,7 +27,7 @@ use crate::table::{Change, Record, Table, Wire};
 const PAGE: u32 = 250;
 
 /// Which objects a change concerns; reads tables at most.
-type Mapper<R> = Box<dyn Fn(&Change<R>) -> Vec<ObjectKey> + Send + Sync>;
+pub type Mapper<R> = Box<dyn Fn(&Change<R>) -> Vec<ObjectKey> + Send + Sync>;
 
 /// A cache of one kind and the requests for turns that its changes cause.
 pub struct Cache<W: Wire> {

@@ -360,5 +360,5 @@ fn classify(status: &Status) -> WriteError {
         _ => Category::Unknown,
     };
     let retry_after = details.map(|details| details.retry_after_seconds).filter(|s| *s > 0);
-    WriteError { category, message: status.message.clone(), retry_after }
+    WriteError { retry_after, ..WriteError::new(category, status.message.clone()) }
 }

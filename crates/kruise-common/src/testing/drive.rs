@@ -36,6 +36,9 @@ pub type Fates = Box<dyn FnMut(usize, &Write) -> Fate>;
 /// Looks at the cluster before a write.
 pub type Inspector = Box<dyn FnMut(&World, &Write)>;
 
+/// Decides whether the cache of a kind stays behind for another turn.
+pub type Lag = Box<dyn FnMut(&'static Kind) -> bool>;
+
 /// Turns a controller.
 pub struct Drive<R: Reconciler> {
     /// The cluster.
@@ -48,6 +51,8 @@ pub struct Drive<R: Reconciler> {
     pub fate: Fates,
     /// Checks of invariants.
     pub inspect: Inspector,
+    /// Caches that lag: each kind's watch delivers when it likes, so that a turn sees kinds of different times.
+    pub lag: Option<Lag>,
     start: Box<dyn Fn() -> Process<R>>,
     process: Process<R>,
     unresolved: BTreeSet<(&'static Kind, ObjectKey)>,
@@ -79,6 +84,7 @@ impl<R: Reconciler> Drive<R> {
             writes: Vec::new(),
             fate: Box::new(|_, _| Fate::Done),
             inspect: Box::new(|_, _| {}),
+            lag: None,
             start: Box::new(start),
             process,
             unresolved: BTreeSet::new(),
@@ -94,6 +100,23 @@ impl<R: Reconciler> Drive<R> {
         for mirror in &self.process.1 {
             mirror.relist(&self.world);
         }
+    }
+
+    /// The caches see everything, those that lag excepted; says whether all are up to date.
+    fn deliver(&mut self) -> bool {
+        let Some(lag) = &mut self.lag else {
+            self.relist();
+            return true;
+        };
+        let mut complete = true;
+        for mirror in &self.process.1 {
+            if lag(mirror.kind()) {
+                complete = false;
+            } else {
+                mirror.relist(&self.world);
+            }
+        }
+        complete
     }
 
     /// The process ends and another starts: everything in memory is lost.
@@ -112,6 +135,11 @@ impl<R: Reconciler> Drive<R> {
     /// What the controller sees of `key` now.
     pub fn observe(&self, key: &ObjectKey) -> Option<R::Snapshot> {
         self.process.0.observe(key)
+    }
+
+    /// Tells the controller what became of actions that a test performed by itself.
+    pub fn attempted(&self, key: &ObjectKey, applied: &Applied<R::Action>, now: Timestamp) {
+        self.process.0.attempted(key, applied, now);
     }
 
     /// What it would do.
@@ -163,7 +191,7 @@ impl<R: Reconciler> Drive<R> {
     /// An error if that is not so after `limit` turns.
     pub fn settle(&mut self, key: &ObjectKey, limit: usize) -> Result<(), String> {
         for _ in 0..limit {
-            self.relist();
+            let complete = self.deliver();
             let turned = self.turn(key);
             let until = turned.as_ref().and_then(|t| t.holds.iter().filter_map(Hold::until).min());
             if turned.as_ref().is_some_and(|turned| turned.crashed) {
@@ -172,7 +200,7 @@ impl<R: Reconciler> Drive<R> {
                 continue;
             }
             let busy = turned.is_some_and(|turned| turned.writes > 0 || turned.failed);
-            if self.world.nodes() || busy {
+            if self.world.nodes() || busy || !complete {
                 continue;
             }
             let later =
@@ -206,7 +234,7 @@ impl<R: Reconciler> Drive<R> {
                 return Outcome::NotAttempted;
             }
             if let Err(error) = self.send(write, crashed) {
-                return Outcome::Failed(error);
+                return Outcome::Failed(error.of(write));
             }
         }
         Outcome::Done

@@ -20,6 +20,18 @@ use crate::write::{Category, Guard, Patch, Request, Write, WriteError};
 /// A stored object's place.
 type Id = (&'static Kind, ObjectKey);
 
+/// How a volume grows when its claim asks for more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Growth {
+    /// At once.
+    #[default]
+    Online,
+    /// When no pod uses it: until then its claim has the condition `FileSystemResizePending`.
+    Offline,
+    /// Not at all.
+    Never,
+}
+
 /// A cluster.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -27,6 +39,8 @@ pub struct World {
     pub now: Timestamp,
     /// Delays of the kubelets.
     pub delays: Delays,
+    /// How volumes grow.
+    pub growth: Growth,
     objects: BTreeMap<Id, Value>,
     kubelets: BTreeMap<String, Known>,
     wake: BTreeMap<String, Timestamp>,
@@ -50,6 +64,7 @@ impl World {
         Self {
             now,
             delays: Delays { start: second, stop: second },
+            growth: Growth::Online,
             objects: BTreeMap::new(),
             kubelets: BTreeMap::new(),
             wake: BTreeMap::new(),

@@ -98,6 +98,49 @@ fn what_controllers_look_at_is_read() {
     assert_eq!(time(main.started_at).as_deref(), Some("2026-01-01T00:00:05Z"));
 }
 
+/// `inplace.md` §11.3, §18: env that reads the pod's own metadata, with the annotations that it reads, and resources.
+#[test]
+fn what_in_place_updates_look_at_is_read() {
+    let mut value = rich();
+    value["metadata"]["annotations"]["read"] = json!("by env");
+    value["status"]["observedGeneration"] = json!(4);
+    let from = |path: &str| json!({ "fieldRef": { "fieldPath": path } });
+    let main = &mut value["spec"]["containers"][0];
+    main["env"] = json!([
+        { "name": "A", "valueFrom": from("metadata.annotations['read']") },
+        { "name": "L", "value": "", "valueFrom": from("metadata.labels['a.io/b']") },
+        { "name": "SET", "value": "x", "valueFrom": from("metadata.labels['app']") },
+        { "name": "SIDECARSET_VERSION", "valueFrom": from("metadata.annotations['huge']") },
+        { "name": "ALL", "valueFrom": from("metadata.labels") },
+        { "name": "UID", "valueFrom": from("metadata.uid") },
+        { "name": "NONE", "valueFrom": from("['x']") },
+    ]);
+    let resources = json!({
+        "limits": { "memory": "1Gi", "example.com/gpu": "1" }, "requests": { "cpu": "100m" }, "claims": [],
+    });
+    main["resources"] = resources.clone();
+    main["resizePolicy"] = json!([
+        { "resourceName": "cpu", "restartPolicy": "NotRequired" },
+        { "resourceName": "memory", "restartPolicy": "RestartContainer" },
+    ]);
+    value["status"]["containerStatuses"][0]["resources"] = resources;
+    let pod = read(&value).unwrap();
+    let main = pod.container("main").unwrap().1;
+    let env: Vec<_> = main.env.iter().map(|e| (&*e.name, e.annotation, &*e.key)).collect();
+    assert_eq!(env, [("A", true, "read"), ("L", false, "a.io/b")]);
+    assert_eq!(pod.annotations.get("read"), Some("by env"));
+    assert_eq!(pod.annotations.get("huge"), None, "others are not kept");
+    assert_eq!(main.resources.get("limits", "memory"), Some("1Gi"));
+    assert_eq!(main.resources.get("requests", "cpu"), Some("100m"));
+    assert_eq!(main.resources.get("requests", "memory"), None);
+    assert_eq!(main.resources.get("limits", "example.com/gpu"), None);
+    assert_eq!(main.restarts_for.iter().map(|name| &**name).collect::<Vec<_>>(), ["memory"]);
+    let status = |name: &str| pod.status(name).unwrap().1.resources.as_deref();
+    assert_eq!(status("main"), Some(&main.resources));
+    assert_eq!(status("side"), None, "the kubelet does not say");
+    assert_eq!(pod.observed_generation, 4);
+}
+
 /// Every place inside `value`.
 fn places(value: &Value, here: &str, all: &mut Vec<String>) {
     all.push(here.to_owned());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::plan::Measure;
 use crate::runtime::metrics::{Metrics, TurnResult};
 
 fn touched() -> Metrics {
@@ -46,7 +47,7 @@ controller_runtime_webhook_requests_total counter
 kruise_cache_objects gauge
 kruise_conflict gauge
 kruise_events_dropped_total counter
-kruise_holds gauge
+kruise_statefulset_holds gauge
 kruise_unresolved_writes_total counter
 kruise_watch_errors_total counter
 kruise_webhook_registered gauge
@@ -75,7 +76,7 @@ controller_runtime_webhook_requests_total{code="200",webhook="/validate-web"} 1
 kruise_cache_objects{resource="pods"} 10000
 kruise_conflict 1
 kruise_events_dropped_total 1
-kruise_holds{controller="statefulset-controller",reason="Budget"} 1
+kruise_statefulset_holds{reason="Budget"} 1
 kruise_unresolved_writes_total 1
 kruise_watch_errors_total{resource="pods"} 1
 kruise_webhook_registered 1
@@ -108,7 +109,7 @@ fn gauges_go_down_again() {
     metrics.queue(0);
     let lines = lines(&metrics);
     for zero in [
-        r#"kruise_holds{controller="statefulset-controller",reason="Budget"} 0"#,
+        r#"kruise_statefulset_holds{reason="Budget"} 0"#,
         r#"leader_election_master_status{name="kruise-statefulset"} 0"#,
         "kruise_conflict 0",
         r#"workqueue_depth{controller="statefulset-controller",name="statefulset-controller"} 0"#,
@@ -121,4 +122,25 @@ fn gauges_go_down_again() {
 fn two_processes_of_one_test_do_not_collide() {
     let (one, two) = (touched(), touched());
     assert_eq!(lines(&one), lines(&two));
+}
+
+/// K-13: numbers of objects are summed up, and go with their object.
+#[test]
+fn numbers_of_objects_are_summed_by_label() {
+    let metrics = Metrics::new("x").unwrap();
+    let of = |value, amount| Measure {
+        name: "kruise_x_down",
+        help: "Down.",
+        label: "policy",
+        value,
+        amount,
+    };
+    metrics.measure(&of("a", 2.0), 1.0);
+    metrics.measure(&of("a", 3.0), 1.0);
+    metrics.measure(&of("b", 1.0), 1.0);
+    metrics.measure(&of("a", 2.0), -1.0);
+    let lines = lines(&metrics);
+    for line in [r#"kruise_x_down{policy="a"} 3"#, r#"kruise_x_down{policy="b"} 1"#] {
+        assert!(lines.iter().any(|known| known == line), "{line}");
+    }
 }

@@ -169,8 +169,8 @@ impl Works {
     }
 
     fn holds(&self, reason: &str) -> f64 {
-        let labels = format!(r#"controller="statefulset-controller",reason="{reason}""#);
-        value(&self.crank.metrics, &format!("kruise_holds{{{labels}}}"))
+        let name = format!("kruise_statefulset_holds{{reason=\"{reason}\"}}");
+        value(&self.crank.metrics, &name)
     }
 
     fn results(&self, result: &str) -> f64 {

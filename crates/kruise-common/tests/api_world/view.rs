@@ -19,6 +19,7 @@ pub fn view(object: &Value, uids: &BTreeMap<String, String>) -> Value {
     put("terminating", meta.get("deletionTimestamp").map(|_| json!(true)));
     put("owners", meta.get("ownerReferences").map(|owners| named(owners, uids)));
     put("images", object.pointer("/spec/containers").map(images));
+    put("resources", object.pointer("/spec/containers").map(resources));
     put("requests", object.pointer("/spec/resources/requests").cloned());
     put("replicas", object.pointer("/spec/replicas").cloned());
     put("phase", object.pointer("/status/phase").cloned());
@@ -47,6 +48,11 @@ fn named(owners: &Value, uids: &BTreeMap<String, String>) -> Value {
 fn images(containers: &Value) -> Value {
     let containers = containers.as_array().into_iter().flatten();
     containers.map(|container| json!([container["name"], container["image"]])).collect()
+}
+
+fn resources(containers: &Value) -> Value {
+    let containers = containers.as_array().into_iter().flatten();
+    containers.map(|container| container.get("resources").cloned().unwrap_or(json!({}))).collect()
 }
 
 fn statuses(statuses: &Value) -> Value {

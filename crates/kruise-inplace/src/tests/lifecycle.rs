@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 
 use kruise_api::raw::RawJson;
 use kruise_api::statefulset::v1beta1::Lifecycle;
+use kruise_common::write::Write;
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::pod::{Builder, NOW, now, put, sent, web_main};
 use crate::lifecycle::{
-    DeleteGate, HookPending, UpdateGate, before_delete, before_update, initial_state, next, waits,
+    DeleteGate, HookPending, UpdateGate, before_delete, before_update, cancel, initial_state, next,
+    waits,
 };
 use crate::progress::Missing;
 
@@ -52,6 +54,18 @@ fn say(gate: &UpdateGate) -> &'static str {
     }
 }
 
+/// The lifecycle state that writes enter, and whether they put markers back.
+fn put_state(writes: &[Write]) -> String {
+    if writes.is_empty() {
+        return "-".to_owned();
+    }
+    let state = put(writes, "/metadata/labels/lifecycle.apps.kruise.io~1state").unwrap();
+    let markers = put(writes, "/metadata/labels/a.io~1hold").map_or("", |_| "+");
+    format!("{}{markers}", state.as_str().unwrap())
+}
+
+/// Facts of every row: the state, and which markers of the hook are on the pod; the hook is `preDelete`, `inPlaceUpdate`
+/// and `preNormal` at once.
 #[test]
 fn every_state_with_every_set_of_markers() {
     let states = [
@@ -66,17 +80,23 @@ fn every_state_with_every_set_of_markers() {
     ];
     let hooks = hooks(false);
     let mut table = String::new();
-    let mut row = |cells: [&str; 6]| {
-        let [state, markers, before, idle, complete, own] = cells;
-        writeln!(table, "{state:15} {markers:7} {before:18} {idle:8} {complete:14} {own}").unwrap();
+    let mut row = |cells: [&str; 9]| {
+        let [state, markers, before, idle, complete, own, delete, not, waits] = cells;
+        let next = format!("{idle:8} {complete:14} {own:15}");
+        let line =
+            format!("{state:15} {markers:7} {before:18} {next} {delete:13} {not:12} {waits}");
+        writeln!(table, "{}", line.trim_end()).unwrap();
     };
     row([
         "state",
         "markers",
         "before update",
         "next",
-        "next, complete",
-        "next, at the update revision",
+        "when complete",
+        "at the revision",
+        "before delete",
+        "not wanted",
+        "waits for",
     ]);
     for state in states {
         for markers in ["no hook", "none", "some", "all"] {
@@ -90,11 +110,24 @@ fn every_state_with_every_set_of_markers() {
             let next = |revision, complete| next(&pod, hooks, revision, complete).unwrap_or("-");
             let shown = if state.is_empty() { "-" } else { state };
             let before = before_update(&pod, hooks, now());
-            let cells = [next("web-b", false), next("web-b", true), next("web-a", false)];
-            row([shown, markers, say(&before), cells[0], cells[1], cells[2]]);
+            let [idle, complete, own] =
+                [next("web-b", false), next("web-b", true), next("web-a", false)];
+            let delete = match before_delete(&pod, hooks, now()) {
+                DeleteGate::Delete => "delete",
+                DeleteGate::Wait(_) => "wait",
+                DeleteGate::Mark(_) => "mark",
+            };
+            let cancelled = cancel(&pod, hooks, now());
+            let back = put_state(&cancelled);
+            let waits = waits(&pod, hooks).map_or("-", |pending| pending.hook);
+            row([shown, markers, say(&before), idle, complete, own, delete, &back, waits]);
         }
     }
-    assert_eq!(table, include_str!("../../tests/golden/lifecycle.txt"), "the table is\n{table}");
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/lifecycle.txt");
+    if std::env::var("ACCEPT").is_ok() {
+        std::fs::write(golden, &table).unwrap();
+    }
+    assert_eq!(table, std::fs::read_to_string(golden).unwrap(), "the table is\n{table}");
 }
 
 /// The operations that leave `from` for `to`.

@@ -71,6 +71,34 @@ pub enum Action {
         /// Whether the pod is to go.
         condemned: bool,
     },
+    /// Let claims of a pod ask for what their templates ask for.
+    ResizeClaims {
+        /// Ordinal.
+        ordinal: i32,
+        /// Names of the claims.
+        claims: Vec<Arc<str>>,
+    },
+    /// Pull an image ahead.
+    CreatePullJob {
+        /// Name of the update revision.
+        revision: Arc<str>,
+        /// The container that needs it.
+        container: String,
+        /// The image.
+        image: String,
+    },
+    /// Drop a job that pulled an image ahead.
+    DeletePullJob {
+        /// Name.
+        name: Arc<str>,
+    },
+    /// Note on the update revision what became of pulling ahead.
+    MarkRevision {
+        /// Name.
+        name: Arc<str>,
+        /// The label.
+        label: &'static str,
+    },
     /// Delete a pod.
     DeletePod {
         /// Ordinal.
@@ -109,6 +137,8 @@ pub enum Why {
     Specified,
     /// It is re-created at the update revision.
     Update,
+    /// The file system of a grown volume grows when a pod mounts it anew.
+    Resize,
 }
 
 impl fmt::Display for Why {
@@ -118,6 +148,7 @@ impl fmt::Display for Why {
             Self::Condemned => "scale down",
             Self::Specified => "asked for by label",
             Self::Update => "update",
+            Self::Resize => "its volume has grown",
         })
     }
 }
@@ -141,6 +172,14 @@ impl fmt::Display for Action {
             Self::RetainClaims { ordinal, condemned: true } => {
                 write!(f, "retain-claims {ordinal} (condemned)")
             }
+            Self::ResizeClaims { ordinal, claims } => {
+                write!(f, "resize-claims {ordinal}: {}", claims.join(", "))
+            }
+            Self::CreatePullJob { revision, container, image } => {
+                write!(f, "create-pull-job {revision}-{container}: {image}")
+            }
+            Self::DeletePullJob { name } => write!(f, "delete-pull-job {name}"),
+            Self::MarkRevision { name, label } => write!(f, "mark-revision {name}: {label}"),
             Self::DeletePod { ordinal, why } => write!(f, "delete {ordinal} ({why})"),
             Self::UpdateInPlace { ordinal, revision, .. } => {
                 write!(f, "update-in-place {ordinal} → {revision}")

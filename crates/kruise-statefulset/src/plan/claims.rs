@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::action::Action;
 use super::hold::Hold;
 use super::turn::Turn;
-use crate::claims::{is_stale, retain};
+use crate::claims::{foreign, is_stale, retain};
+use crate::snapshot::Retention;
 
 /// The existing claims of an ordinal.
 fn existing<'a>(turn: &Turn<'a>, ordinal: i32) -> Vec<&'a Arc<Claim>> {
@@ -43,6 +44,25 @@ pub fn keep(turn: &mut Turn<'_>) {
     let actions =
         pods.map(|(ordinal, _)| Action::RetainClaims { ordinal, condemned: false }).collect();
     turn.plan.burst(actions);
+    taken(turn);
+}
+
+/// Says which claims the retention policy does not reach because another controller manages them (W-15, K-5).
+fn taken(turn: &mut Turn<'_>) {
+    let Retention { delete_with_set, delete_with_pod } = turn.settings.retention;
+    if !turn.snapshot.gates.auto_delete_claims || !(delete_with_set || delete_with_pod) {
+        return;
+    }
+    let set = &turn.snapshot.set.meta;
+    let pods =
+        turn.replicas().flat_map(|(at, pod)| existing(turn, at).into_iter().map(move |c| (c, pod)));
+    let taken: Vec<Hold> = pods
+        .filter(|(claim, pod)| foreign(claim, set, pod))
+        .map(|(claim, _)| Hold::ClaimTaken { claim: claim.meta.key.name.to_string() })
+        .collect();
+    for hold in taken {
+        turn.hold(hold);
+    }
 }
 
 /// Whether some claim of the pod does not have the owners that the retention policy prescribes (16.3).

@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use kruise_api::keys;
+use kruise_common::plan::Note;
+
 use super::action::Action;
+use super::hold::Hold;
 use super::turn::Turn;
 use crate::revision::Change;
 
@@ -14,6 +18,17 @@ pub fn register(turn: &mut Turn<'_>) {
         let orphans = turn.snapshot.revisions.iter();
         let orphans = orphans.filter(|revision| revision.meta.controller().is_none());
         actions.extend(orphans.map(|orphan| Action::AdoptRevision { name: orphan.name().clone() }));
+    }
+    if let Some(lost) = &turn.revisions.lost
+        && turn.rolling().is_some_and(|rolling| rolling.partition > 0)
+    {
+        // Pods that the partition should keep come back at the update revision: somebody must know.
+        let text = format!(
+            "the revision {lost} is gone: pods that the partition keeps come back at {}",
+            turn.revisions.update.name
+        );
+        turn.plan.notes.push(Note::warning(keys::EVENT_WAITING, text));
+        turn.hold(Hold::HistoryLost { revision: lost.to_string() });
     }
     match &turn.revisions.change {
         Change::None => {}

@@ -101,6 +101,96 @@ pub enum Hold {
         /// Why.
         why: String,
     },
+    /// A claim asks for more than its volume has yet.
+    ClaimResizing {
+        /// Name of the claim.
+        claim: String,
+    },
+    /// A claim differs from its template in more than its size: nobody can change that.
+    ClaimMismatch {
+        /// Name of the claim.
+        claim: String,
+    },
+    /// A claim cannot grow with its template.
+    NotExpandable {
+        /// Name of the claim.
+        claim: String,
+        /// Why.
+        why: String,
+    },
+    /// Another controller manages a claim, so the retention policy does not reach it.
+    ClaimTaken {
+        /// Name of the claim.
+        claim: String,
+    },
+    /// A broken pod of an old revision stops an ordered rollout.
+    StuckRollout {
+        /// Name of the pod.
+        pod: String,
+        /// What the kubelet says.
+        why: String,
+    },
+    /// The revision from which the rollout came is lost.
+    HistoryLost {
+        /// Name of the revision.
+        revision: String,
+    },
+    /// The rollout has a deadline, which is ahead.
+    ProgressDeadline {
+        /// When it is, if nothing happens until then.
+        until: Timestamp,
+    },
+    /// Nothing has happened for as long as the owner allows.
+    ProgressDeadlineExceeded {
+        /// How long that is, in seconds.
+        seconds: i64,
+    },
+}
+
+/// What a hold asks of people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Nothing: it passes by itself.
+    Passing,
+    /// Nothing: somebody asked for it.
+    Wanted,
+    /// A hook or a component has to act.
+    Outside,
+    /// The owner of the set has to act.
+    Owner,
+}
+
+impl Hold {
+    /// What it asks of people.
+    pub fn weight(&self) -> Weight {
+        match self {
+            Self::SetDeleting
+            | Self::ChangingOwner
+            | Self::StaleClaim { .. }
+            | Self::ClaimTerminating { .. }
+            | Self::PodTerminating { .. }
+            | Self::NotAvailableYet { .. }
+            | Self::InPlaceInProgress { .. }
+            | Self::GracePeriod { .. }
+            | Self::ScaleBudgetSpent { .. }
+            | Self::BudgetSpent { .. }
+            | Self::ClaimResizing { .. }
+            | Self::ProgressDeadline { .. } => Weight::Passing,
+            Self::Paused { .. } | Self::OnDelete { .. } | Self::BelowPartition { .. } => {
+                Weight::Wanted
+            }
+            Self::HookPending { .. } => Weight::Outside,
+            Self::InvalidSpec { .. }
+            | Self::NameTaken { .. }
+            | Self::NotInPlacePossible { .. }
+            | Self::ClaimMismatch { .. }
+            | Self::NotExpandable { .. }
+            | Self::ClaimTaken { .. }
+            | Self::StuckRollout { .. }
+            | Self::HistoryLost { .. }
+            | Self::ProgressDeadlineExceeded { .. } => Weight::Owner,
+        }
+    }
 }
 
 impl plan::Hold for Hold {
@@ -123,13 +213,21 @@ impl plan::Hold for Hold {
             Self::OnDelete { .. } => "OnDelete",
             Self::BelowPartition { .. } => "BelowPartition",
             Self::NotInPlacePossible { .. } => "NotInPlacePossible",
+            Self::ClaimResizing { .. } => "ClaimResizing",
+            Self::ClaimMismatch { .. } => "ClaimMismatch",
+            Self::NotExpandable { .. } => "NotExpandable",
+            Self::ClaimTaken { .. } => "ClaimTaken",
+            Self::StuckRollout { .. } => "StuckRollout",
+            Self::HistoryLost { .. } => "HistoryLost",
+            Self::ProgressDeadline { .. } => "ProgressDeadline",
+            Self::ProgressDeadlineExceeded { .. } => "ProgressDeadlineExceeded",
         }
     }
 
     fn until(&self) -> Option<Timestamp> {
         match self {
             Self::NotAvailableYet { until, .. } => *until,
-            Self::GracePeriod { until, .. } => Some(*until),
+            Self::GracePeriod { until, .. } | Self::ProgressDeadline { until } => Some(*until),
             Self::InvalidSpec { .. }
             | Self::SetDeleting
             | Self::ChangingOwner
@@ -144,7 +242,14 @@ impl plan::Hold for Hold {
             | Self::Paused { .. }
             | Self::OnDelete { .. }
             | Self::BelowPartition { .. }
-            | Self::NotInPlacePossible { .. } => None,
+            | Self::NotInPlacePossible { .. }
+            | Self::ClaimResizing { .. }
+            | Self::ClaimMismatch { .. }
+            | Self::NotExpandable { .. }
+            | Self::ClaimTaken { .. }
+            | Self::StuckRollout { .. }
+            | Self::HistoryLost { .. }
+            | Self::ProgressDeadlineExceeded { .. } => None,
         }
     }
 }
@@ -159,8 +264,18 @@ impl fmt::Display for Hold {
             Self::NameTaken { pod } | Self::PodTerminating { pod } => {
                 write!(f, "{reason}{{pod: {pod}}}")
             }
-            Self::StaleClaim { claim } | Self::ClaimTerminating { claim } => {
-                write!(f, "{reason}{{claim: {claim}}}")
+            Self::StaleClaim { claim }
+            | Self::ClaimTerminating { claim }
+            | Self::ClaimResizing { claim }
+            | Self::ClaimMismatch { claim }
+            | Self::ClaimTaken { claim } => write!(f, "{reason}{{claim: {claim}}}"),
+            Self::NotExpandable { claim, why } => {
+                write!(f, "{reason}{{claim: {claim}, why: {why}}}")
+            }
+            Self::HistoryLost { revision } => write!(f, "{reason}{{revision: {revision}}}"),
+            Self::ProgressDeadline { until } => write!(f, "{reason}{{until: {until}}}"),
+            Self::ProgressDeadlineExceeded { seconds } => {
+                write!(f, "{reason}{{seconds: {seconds}}}")
             }
             Self::NotAvailableYet { pod, until: None } => write!(f, "{reason}{{pod: {pod}}}"),
             Self::NotAvailableYet { pod, until: Some(until) }
@@ -179,7 +294,7 @@ impl fmt::Display for Hold {
                 write!(f, "{reason}{{outdated: {outdated}}}")
             }
             Self::BelowPartition { kept } => write!(f, "{reason}{{kept: {kept}}}"),
-            Self::NotInPlacePossible { pod, why } => {
+            Self::NotInPlacePossible { pod, why } | Self::StuckRollout { pod, why } => {
                 write!(f, "{reason}{{pod: {pod}, why: {why}}}")
             }
         }

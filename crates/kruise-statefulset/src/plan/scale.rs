@@ -7,6 +7,7 @@ use super::action::{Action, Why};
 use super::claims;
 use super::hold::Hold;
 use super::ownership::name_taken;
+use super::recover;
 use super::turn::{Flow, Turn};
 use crate::pod::identity_matches;
 
@@ -63,13 +64,14 @@ pub fn scale(turn: &mut Turn<'_>) -> Flow {
 
 /// Where an ordered walk ends nothing happens beyond. But a pod that waits at its own hook to be updated or re-created
 /// would wait for ever if the update did not look at it again (W-3).
-fn stopped_at(turn: &Turn<'_>, ordinal: i32) -> Flow {
+fn stopped_at(turn: &mut Turn<'_>, ordinal: i32) -> Flow {
     let pod = turn.snapshot.pods.get(&ordinal).filter(|pod| !pod.terminating() && !pod.ended());
     let state = pod.and_then(|pod| pod.meta.labels.get(keys::LIFECYCLE_STATE));
-    match state {
-        Some("PreparingDelete" | "PreparingUpdate") => Flow::Only(ordinal),
-        _ => Flow::Stop,
+    if matches!(state, Some("PreparingDelete" | "PreparingUpdate")) {
+        return Flow::Only(ordinal);
     }
+    recover::explain(turn, ordinal);
+    Flow::Stop
 }
 
 /// Always deleted, whatever the budget: it cannot become available by waiting (M-10, W-5).

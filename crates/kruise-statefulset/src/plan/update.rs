@@ -6,7 +6,6 @@ use std::sync::Arc;
 use kruise_api::keys;
 use kruise_api::raw::RawJson;
 use kruise_common::budget::Budget;
-use kruise_common::ordering::priority;
 use kruise_common::plan::Note;
 use kruise_common::pod::Pod;
 use kruise_inplace::begin::check;
@@ -16,6 +15,8 @@ use kruise_inplace::progress::{Missing, Progress, progress};
 
 use super::action::{Action, Why};
 use super::hold::Hold;
+use super::order::targets;
+use super::resize::{self, Next};
 use super::specified_delete::{specified_delete, wants_replacement};
 use super::turn::Turn;
 use crate::pod::storage_matches;
@@ -47,12 +48,7 @@ pub fn update(turn: &mut Turn<'_>) {
     let specified = specified_delete(turn, &mut unavailable);
     let targets = targets(turn, rolling);
     let candidates: BTreeSet<i32> = targets.iter().copied().collect();
-    let kept =
-        turn.replicas().filter(|(at, pod)| !candidates.contains(at) && !current(turn, *at, pod));
-    let kept = kept.count();
-    if kept > 0 {
-        turn.hold(Hold::BelowPartition { kept });
-    }
+    explain_partition(turn, &candidates);
     let mut compared = BTreeMap::new();
     let mut actions = Vec::new();
     for ordinal in targets {
@@ -65,10 +61,23 @@ pub fn update(turn: &mut Turn<'_>) {
         if budget.spent() && !unavailable.contains(&ordinal) {
             let Budget { unavailable, allowed } = budget;
             turn.hold(Hold::BudgetSpent { unavailable, allowed });
+            // In an ordered update nobody overtakes (RU-11).
+            if turn.settings.ordered {
+                break;
+            }
             continue;
         }
         if specified.contains(&ordinal) || pod.terminating() || turn.touched.contains(&ordinal) {
             continue;
+        }
+        match resize::before_update(turn, rolling, (ordinal, pod)) {
+            Next::Pod => {}
+            Next::Nothing => continue,
+            Next::Claims(action) => {
+                unavailable.insert(ordinal);
+                actions.extend(action);
+                continue;
+            }
         }
         if let Some(action) = move_pod(turn, rolling, &mut compared, (ordinal, pod)) {
             unavailable.insert(ordinal);
@@ -81,6 +90,15 @@ pub fn update(turn: &mut Turn<'_>) {
         turn.plan.burst(actions);
     }
     cancel_unwanted(turn, Some(&candidates));
+}
+
+fn explain_partition(turn: &mut Turn<'_>, candidates: &BTreeSet<i32>) {
+    let kept =
+        turn.replicas().filter(|(at, pod)| !candidates.contains(at) && !current(turn, *at, pod));
+    let kept = kept.count();
+    if kept > 0 {
+        turn.hold(Hold::BelowPartition { kept });
+    }
 }
 
 /// Pods that were announced to a hook and are not wanted deleted or updated any more serve again: scaled back up, label
@@ -121,7 +139,12 @@ fn unavailable(turn: &mut Turn<'_>) -> BTreeSet<i32> {
                 ordinals.insert(ordinal);
                 turn.explain(ordinal, hold);
             }
-            Some(None) => {}
+            Some(None) => {
+                if let Some(hold) = resize::growing(turn, ordinal) {
+                    ordinals.insert(ordinal);
+                    turn.explain(ordinal, hold);
+                }
+            }
         }
     }
     ordinals
@@ -131,8 +154,10 @@ fn unavailable(turn: &mut Turn<'_>) -> BTreeSet<i32> {
 /// Volumes of a live pod cannot change, so a pod without them is outdated (W-14).
 fn current(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> bool {
     let set = turn.snapshot.set.name();
-    let storage = storage_matches(pod, set, ordinal, &turn.settings.claims);
-    turn.updated(pod) && storage && !outgrew_node(turn, pod)
+    turn.updated(pod)
+        && storage_matches(pod, set, ordinal, &turn.settings.claims)
+        && resize::settled(turn, ordinal, pod)
+        && !outgrew_node(turn, pod)
 }
 
 /// Whether the pod was given resources in place that its node never has room for: re-created it finds a node that has
@@ -143,27 +168,6 @@ fn outgrew_node(turn: &Turn<'_>, pod: &Pod) -> bool {
     let refused = pending.is_some_and(|c| c.status && *c.reason == *kruise_api::keys::INFEASIBLE);
     let ours = || matches!(progress(pod), Progress::Incomplete(Missing::Infeasible { .. }));
     if_possible && refused && turn.updated(pod) && ours()
-}
-
-/// The replicas that may have the update revision, in the order in which they get it (PO-1…PO-7).
-fn targets(turn: &Turn<'_>, rolling: &Rolling) -> Vec<i32> {
-    let many = turn.settings.ordinals.count().saturating_sub(rolling.partition);
-    let Some(strategy) = &rolling.unordered else {
-        return turn.settings.ordinals.iter().rev().take(many).collect();
-    };
-    let (first, mut rest): (Vec<_>, Vec<_>) = turn
-        .replicas()
-        .rev()
-        .partition(|(_, pod)| pod.terminating() || turn.counts_as_updated(pod));
-    if let Some(strategy) = strategy {
-        priority::sort(&mut rest, strategy, |(_, pod)| &pod.meta.labels);
-    }
-    // A missing pod uses a place up unless it certainly comes back old: else too few would stay old (AC-4).
-    let missing = turn.settings.ordinals.iter();
-    let missing = missing.filter(|at| !turn.snapshot.pods.contains_key(at));
-    let missing = missing.filter(|at| !turn.created_old.contains(at)).count();
-    let all = first.into_iter().chain(rest).map(|(ordinal, _)| ordinal);
-    all.take(many.saturating_sub(missing)).collect()
 }
 
 /// What moves the pod to the update revision now, if anything may.

@@ -30,7 +30,7 @@ fn a_claim_is_created_as_its_template_says_with_the_selectors_labels() {
     });
     let set = read::<WireSet>(&facts::set(&json!({})));
     let key = ObjectKey::new("default", "data-web-0");
-    let write = template(&raw).create(key, set.spec.as_ref().unwrap());
+    let write = template(&raw).create(key, set.spec.as_ref().unwrap(), None);
     let Request::Create { body } = write.request else { panic!("a POST") };
     let expected = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim",
@@ -43,6 +43,18 @@ fn a_claim_is_created_as_its_template_says_with_the_selectors_labels() {
     assert_eq!(body, expected);
 }
 
+/// A set that is deleted right after takes the claim along (AC-20).
+#[test]
+fn a_claim_that_goes_with_its_set_says_so_from_the_start() {
+    let set = read::<WireSet>(&facts::set(&json!({})));
+    let key = ObjectKey::new("default", "data-web-0");
+    let template = template(&claim_template("1Gi"));
+    let write = template.create(key, set.spec.as_ref().unwrap(), Some(&set.meta));
+    let Request::Create { body } = write.request else { panic!("a POST") };
+    let owner = json!([{ "apiVersion": "apps.kruise.io/v1beta1", "kind": "StatefulSet", "name": "web", "uid": UID }]);
+    assert_eq!(body["metadata"]["ownerReferences"], owner);
+}
+
 #[test]
 fn a_template_without_name_is_refused() {
     let raw = RawJson::from_string("{\"metadata\":{},\"spec\":{}}".to_owned()).unwrap();
@@ -52,7 +64,7 @@ fn a_template_without_name_is_refused() {
 #[test]
 fn how_a_claim_stands_to_its_template() {
     let of = |request: &str, change: &Value| {
-        let Fit { compatible, ready } = template(&claim_template(request)).fit(&claim(change));
+        let Fit { compatible, ready, .. } = template(&claim_template(request)).fit(&claim(change));
         (compatible, ready)
     };
     assert_eq!(of("1Gi", &json!({})), (true, true));

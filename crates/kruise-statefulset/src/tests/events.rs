@@ -1,5 +1,7 @@
+use kruise_common::key::ObjectKey;
+use kruise_common::kind::CLAIM;
 use kruise_common::plan::{Note, Outcome};
-use kruise_common::write::{Category, WriteError};
+use kruise_common::write::{Category, Write, WriteError};
 use serde_json::json;
 
 use super::facts::{Facts, alone, claim, claim_template, set};
@@ -102,4 +104,68 @@ fn claims_made_on_the_way_are_told_one_by_one() {
         expected,
         "data-web-0 was there"
     );
+}
+
+/// PV-3, EV-1: which claim was refused, which was made before it, and that the pod waits for it.
+#[test]
+fn a_refused_claim_is_told_beside_its_pod() {
+    let logs = json!({ "metadata": { "name": "logs" }, "spec": {} });
+    let more = json!({ "metadata": { "name": "more" }, "spec": {} });
+    let set = set(&json!({ "volumeClaimTemplates": [claim_template("1Gi"), logs, more] }));
+    let snapshot = Facts::new(&set, []).snapshot("");
+    let write = |name: &str| Write::create(&CLAIM, ObjectKey::new("default", name), json!({}));
+    let no = WriteError::new(Category::Forbidden, "exceeded quota").of(&write("logs-web-0"));
+    let refused =
+        "create Claim logs-web-0 for Pod web-0 in StatefulSet web failed error: exceeded quota";
+    let made =
+        "Normal SuccessfulCreate: create Claim data-web-0 Pod web-0 in StatefulSet web success";
+    let failed = Outcome::Failed(no);
+    let create = Action::CreatePod { ordinal: 0, revision: "r".into() };
+    let pod = "create Pod web-0 in StatefulSet web failed error: exceeded quota";
+    let expected = [
+        made.to_owned(),
+        format!("Warning FailedCreate: {refused}"),
+        format!("Warning FailedCreate: {pod}"),
+    ];
+    assert_eq!(texts(&events(&snapshot, &create, &failed)), expected);
+    let claims = Action::CreateClaims { ordinal: 0 };
+    assert_eq!(texts(&events(&snapshot, &claims, &failed)), &expected[..2]);
+}
+
+#[test]
+fn resized_claims_and_pull_jobs_are_told() {
+    let set = set(&json!({ "volumeClaimTemplates": [claim_template("2Gi")] }));
+    let snapshot = Facts::new(&set, []).with_claim(&claim(0, &json!([]))).snapshot("");
+    let resize = Action::ResizeClaims { ordinal: 0, claims: vec!["data-web-0".into()] };
+    let write = Write::create(&CLAIM, ObjectKey::new("default", "data-web-0"), json!({}));
+    let no = Outcome::Failed(WriteError::new(Category::Invalid, "no").of(&write));
+    let pull = Action::CreatePullJob {
+        revision: "web-1".into(),
+        container: "app".into(),
+        image: "app:2".into(),
+    };
+    for (action, outcome, text) in [
+        (
+            &resize,
+            &Outcome::Done,
+            "Normal SuccessfulResize: resize Claim data-web-0 Pod web-0 in StatefulSet web success",
+        ),
+        (
+            &resize,
+            &no,
+            "Warning FailedResize: resize Claim data-web-0 for Pod web-0 in StatefulSet web failed error: no",
+        ),
+        (
+            &pull,
+            &Outcome::Done,
+            "Normal CreatedImagePullJob: created ImagePullJob web-1-app for image: app:2",
+        ),
+        (
+            &pull,
+            &no,
+            "Warning FailedCreateImagePullJob: failed to create ImagePullJob web-1-app: no",
+        ),
+    ] {
+        assert_eq!(texts(&events(&snapshot, action, outcome)), [text]);
+    }
 }

@@ -9,11 +9,13 @@ use kruise_common::intern::Interner;
 use kruise_common::key::ObjectKey;
 use kruise_common::pod::{Pod, WirePod};
 use kruise_common::revision::WireRevision;
+use kruise_common::storage_class::StorageClass;
 use kruise_common::table::{Table, Wire};
 use serde_json::{Value, json};
 
 use crate::object::{Set, WireSet};
 use crate::observe::{Caches, observe};
+use crate::pull_job::{PullJob, WirePullJob};
 use crate::snapshot::Snapshot;
 
 /// UID of [`set`].
@@ -98,6 +100,8 @@ pub struct Facts {
     pods: Arc<Table<Pod>>,
     claims: Arc<Table<kruise_common::claim::Claim>>,
     revisions: Arc<Table<kruise_common::revision::Revision>>,
+    classes: Arc<Table<StorageClass>>,
+    pull_jobs: Option<Arc<Table<PullJob>>>,
 }
 
 impl Facts {
@@ -123,10 +127,20 @@ impl Facts {
         self
     }
 
+    /// Lets pull jobs be served, and adds these.
+    pub fn with_pull_jobs(self, jobs: &[Value]) -> Self {
+        let table: Arc<Table<PullJob>> = Arc::default();
+        for job in jobs {
+            table.apply(read::<WirePullJob>(job));
+        }
+        Self { pull_jobs: Some(table), ..self }
+    }
+
     /// What the controller sees, with these gates on top of the defaults.
     pub fn snapshot(self, gates: &str) -> Snapshot {
-        let Self { sets, pods, claims, revisions } = self;
-        let caches = Caches { sets, pods, claims, revisions };
+        let Self { sets, pods, claims, revisions, classes, pull_jobs } = self;
+        let classes = Some(classes);
+        let caches = Caches { sets, pods, claims, revisions, classes, pull_jobs };
         let gates: FeatureGates = gates.parse().unwrap();
         observe(&caches, gates, &ObjectKey::new("default", "web")).unwrap()
     }

@@ -172,7 +172,10 @@ fn a_taken_name_and_a_spec_without_meaning_are_conditions() {
     let held = |hold: Hold| Plan { holds: vec![hold], ..Plan::default() };
     let taken = held(Hold::NameTaken { pod: "web-0".to_owned() });
     let text = "Pod web-0 exists and belongs to somebody else";
-    let expected = [condition("FailedCreatePod", "True", text)];
+    let expected = [
+        condition("FailedCreatePod", "True", text),
+        condition("Progressing", "False", "NameTaken{pod: web-0}"),
+    ];
     assert_eq!(conditions(&alone(&json!({})), &taken, &Applied::default()), expected);
 
     let invalid = held(Hold::InvalidSpec { field: "spec.x".to_owned(), problem: "no".to_owned() });

@@ -4,10 +4,12 @@ use kruise_common::claim::WireClaim;
 use kruise_common::key::ObjectKey;
 use kruise_common::pod::WirePod;
 use kruise_common::revision::WireRevision;
+use kruise_common::storage_class::WireStorageClass;
 use kruise_common::table::{Change, Wire};
 use serde_json::{Value, json};
 
 use super::facts::{claim, pod, read};
+use crate::pull_job::WirePullJob;
 use crate::watch;
 
 fn change<W: Wire>(old: Option<&Value>, new: Option<&Value>) -> Change<W::Record> {
@@ -65,5 +67,26 @@ fn a_revision_concerns_its_owner_or_namesake() {
     let revision =
         json!({ "metadata": { "name": "web-5d4", "namespace": "default" }, "revision": 1 });
     let keys = watch::revision(&change::<WireRevision>(None, Some(&revision)));
+    assert_eq!(names(&keys), ["default/web"]);
+}
+
+#[test]
+fn a_class_concerns_every_set_when_it_begins_or_ceases_to_expand() {
+    let class = |grows: Value, label: &str| json!({ "metadata": { "name": "fast", "labels": { "x": label } }, "allowVolumeExpansion": grows });
+    let (no, yes) = (class(Value::Null, "a"), class(json!(true), "a"));
+    let of = |old: Option<&Value>, new: Option<&Value>| {
+        let all = || vec![ObjectKey::new("default", "web")];
+        watch::class(&change::<WireStorageClass>(old, new), all).len()
+    };
+    assert_eq!(of(Some(&no), Some(&yes)), 1);
+    assert_eq!(of(Some(&yes), Some(&class(json!(true), "b"))), 0, "nothing that counts");
+    assert_eq!((of(None, Some(&no)), of(Some(&yes), None)), (1, 1));
+}
+
+#[test]
+fn a_pull_job_concerns_its_set() {
+    let owners = pod(0, &json!({}))["metadata"]["ownerReferences"].clone();
+    let job = json!({ "metadata": { "name": "web-1-app", "namespace": "default", "ownerReferences": owners } });
+    let keys = watch::pull_job(&change::<WirePullJob>(Some(&job), None));
     assert_eq!(names(&keys), ["default/web"]);
 }

@@ -38,14 +38,18 @@ pub fn set(name: &str, replicas: i32) -> Value {
     })
 }
 
-/// Tries until there is an answer.
-async fn wait<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
+/// Tries until there is an answer; after the deadline `tell` says what was seen instead.
+pub async fn wait<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    tell: impl Fn() -> String,
+    ask: impl Fn() -> F,
+) -> T {
     let began = Instant::now();
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(began.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
+        assert!(began.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}\n{}", tell());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -69,18 +73,37 @@ impl Space {
         let space = Self { client, name };
         // Pods need it, and it is made a moment later.
         let accounts = space.api("", "v1", "ServiceAccount");
-        wait("the default ServiceAccount", || async { accounts.get_opt("default").await.ok()? })
-            .await;
+        wait("the default ServiceAccount", String::new, || async {
+            accounts.get_opt("default").await.ok()?
+        })
+        .await;
         space
     }
 
-    fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Objects of a kind in it.
+    pub fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         Api::namespaced_with(self.client.clone(), &self.name, &resource)
     }
 
-    fn sets(&self) -> Api<DynamicObject> {
+    /// Objects of a kind that belongs to no namespace.
+    pub fn cluster(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        Api::all_with(self.client.clone(), &resource)
+    }
+    /// The sets.
+    pub fn sets(&self) -> Api<DynamicObject> {
         self.api("apps.kruise.io", "v1beta1", "StatefulSet")
+    }
+
+    /// A set as it is stored.
+    pub async fn api_set(&self, name: &str) -> Option<Value> {
+        serde_json::to_value(self.sets().get(name).await.ok()?).ok()
     }
 
     /// Creates a set.
@@ -97,7 +120,7 @@ impl Space {
 
     /// Waits until the set has arrived at its spec.
     pub async fn rolled_out(&self, name: &str) {
-        wait("the rollout", || async {
+        wait("the rollout", String::new, || async {
             let set = self.sets().get(name).await.ok()?;
             let (spec, status) = (&set.data["spec"], &set.data["status"]);
             let done = status["observedGeneration"] == json!(set.metadata.generation)
@@ -120,12 +143,13 @@ impl Space {
 
     /// Waits until there are that many pods.
     pub async fn seen_pods(&self, many: usize) {
-        wait("pods", || async { (self.pods().await.len() >= many).then_some(()) }).await;
+        wait("pods", String::new, || async { (self.pods().await.len() >= many).then_some(()) })
+            .await;
     }
 
     /// Message of a condition, once it is true.
     pub async fn condition(&self, name: &str, kind: &str) -> String {
-        wait(&format!("{kind} of {name}"), || async {
+        wait(&format!("{kind} of {name}"), String::new, || async {
             let set = self.sets().get(name).await.ok()?;
             let conditions = set.data["status"]["conditions"].as_array()?.clone();
             let found = conditions.iter().find(|c| c["type"] == kind && c["status"] == "True")?;
@@ -139,7 +163,7 @@ impl Space {
         let events = self.api("", "v1", "Event");
         let params =
             ListParams::default().fields(&format!("involvedObject.name={name},type=Warning"));
-        wait(&format!("a warning about {name}"), || async {
+        wait(&format!("a warning about {name}"), String::new, || async {
             let list = events.list(&params).await.ok()?;
             Some(list.items.first()?.data["message"].as_str()?.to_owned())
         })
@@ -262,9 +286,29 @@ impl Controller {
         self.count("kruise_writes_total", "").await
     }
 
+    /// Turns in which a write failed.
+    pub async fn failed_count(&self) -> i64 {
+        self.count("controller_runtime_reconcile_errors_total", "").await
+    }
+
+    /// Waits until it has had that many turns in which a write failed.
+    pub async fn failed_turns(&self, many: i64) {
+        wait("failed turns", String::new, || async {
+            let turns = self.failed_count().await;
+            (turns >= many).then_some(())
+        })
+        .await;
+    }
+
+    /// How many sets wait for a reason.
+    pub async fn holds(&self, reason: &str) -> i64 {
+        let label = format!("reason=\"{reason}\"");
+        self.count("kruise_statefulset_holds", &label).await
+    }
+
     /// Waits until it has had a turn.
     pub async fn turned(&self) {
-        wait("a turn", || async {
+        wait("a turn", String::new, || async {
             let turns = self.metric("controller_runtime_reconcile_total", "").await?;
             (turns > 0.0).then_some(())
         })
@@ -274,7 +318,7 @@ impl Controller {
     /// Waits until it leads.
     pub async fn leads(&self, within: Duration) {
         let began = Instant::now();
-        wait("leadership", || async {
+        wait("leadership", String::new, || async {
             let leads = self.metric("leader_election_master_status", "").await?;
             (leads > 0.0).then_some(())
         })

@@ -9,12 +9,14 @@ use kruise_common::key::ObjectKey;
 use kruise_common::kind::STATEFUL_SET;
 use kruise_common::pod::WirePod;
 use kruise_common::revision::WireRevision;
+use kruise_common::storage_class::WireStorageClass;
 use kruise_common::testing::drive::{Drive, Process};
 use kruise_common::testing::mirror::MirrorOf;
 use kruise_common::testing::world::World;
 use kruise_statefulset::controller::StatefulSetController;
 use kruise_statefulset::object::WireSet;
 use kruise_statefulset::observe::Caches;
+use kruise_statefulset::pull_job::WirePullJob;
 use serde_json::{Value, json};
 
 pub type Sim = Drive<StatefulSetController>;
@@ -81,13 +83,18 @@ pub fn process(gates: FeatureGates) -> Process<StatefulSetController> {
         pods: Arc::default(),
         claims: Arc::default(),
         revisions: Arc::default(),
+        classes: gates.resize_claims.then(Arc::default),
+        pull_jobs: gates.predownload_image.then(Arc::default),
     };
+    let classes = caches.classes.iter().map(MirrorOf::<WireStorageClass>::boxed);
+    let pull_jobs = caches.pull_jobs.iter().map(MirrorOf::<WirePullJob>::boxed);
     let mirrors = vec![
         MirrorOf::<WireSet>::boxed(&caches.sets),
         MirrorOf::<WirePod>::boxed(&caches.pods),
         MirrorOf::<WireClaim>::boxed(&caches.claims),
         MirrorOf::<WireRevision>::boxed(&caches.revisions),
     ];
+    let mirrors = mirrors.into_iter().chain(classes).chain(pull_jobs).collect();
     (StatefulSetController { caches, gates }, mirrors)
 }
 

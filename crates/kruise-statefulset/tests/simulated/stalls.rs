@@ -311,3 +311,83 @@ fn a_set_that_asks_for_a_negative_number_keeps_its_pods() {
         ["InvalidSpec{spec.replicas: -1: must be greater than or equal to 0}"]
     );
 }
+
+/// W-3: both are told, and each goes when its hook lets go, the highest first.
+#[test]
+fn an_ordered_scale_down_by_two_gets_past_their_hooks() {
+    let mut set = web(3);
+    hook(&mut set, "preDelete");
+    let (mut sim, key) = drive(set);
+    settle(&mut sim, &key);
+    change(&mut sim, &key, &replicas(1));
+    for ordinal in [2, 1] {
+        settle(&mut sim, &key);
+        assert_eq!(state(&sim, ordinal), "PreparingDelete");
+        edit(&mut sim, ordinal, &json!({ "labels": { "hold": null } }));
+    }
+    settle(&mut sim, &key);
+    assert_eq!(sim.world.list(&POD).count(), 1);
+}
+
+/// W-29, K-16: a pod that is ready, but not for long enough, goes at once when it is not wanted.
+#[test]
+fn a_ready_pod_that_goes_does_not_wait_to_be_available() {
+    let patient =
+        json!({ "spec": { "updateStrategy": { "rollingUpdate": { "minReadySeconds": 300 } } } });
+    let (mut sim, key) = drive(web_with(2, &patient));
+    settle(&mut sim, &key);
+    change(&mut sim, &key, &replicas(3));
+    let ready = |sim: &Sim| sim.world.get(&POD, &pod(2)).is_some_and(|pod| is_true(pod, "Ready"));
+    while !ready(&sim) {
+        sim.relist();
+        sim.turn(&key);
+        if !sim.world.nodes() {
+            sim.world.now = sim.world.next_wake().unwrap_or(sim.world.now);
+        }
+    }
+    let before = sim.world.now;
+    change(&mut sim, &key, &replicas(2));
+    settle(&mut sim, &key);
+    assert!(sim.world.get(&POD, &pod(2)).is_none());
+    let waited = sim.world.now.duration_since(before).as_secs();
+    assert!(waited < 60, "not for minReadySeconds: {waited} s");
+}
+
+/// W-8: the update of pod 2 ends although pod 0 is broken and an ordered set touches nothing else.
+#[test]
+fn an_update_that_is_done_ends_behind_a_broken_pod() {
+    let mut set = web_with(3, &in_place());
+    merge(&mut set, &json!({ "spec": { "podManagementPolicy": "OrderedReady" } }));
+    let (mut sim, key) = drive(set);
+    settle(&mut sim, &key);
+    set_image(&mut sim, &key, "example.com/app:2");
+    while text(get(&sim, 2), "/spec/containers/0/image") != "example.com/app:2" {
+        sim.relist();
+        sim.turn(&key);
+    }
+    sim.world.edit(&POD, &pod(0), |pod| {
+        pod["spec"]["containers"][0]["image"] = json!("example.com/app:fail-pull");
+    });
+    settle(&mut sim, &key);
+    assert!(is_true(get(&sim, 2), "InPlaceUpdateReady") && is_true(get(&sim, 2), "Ready"));
+    assert!(!is_true(get(&sim, 0), "Ready"));
+    assert_eq!(images(&sim)[1], "example.com/app:1", "the rollout waits for pod 0");
+}
+
+/// W-14: pods without the volume of a new template are outdated, and re-created within the budget.
+#[test]
+fn a_claim_template_that_is_added_recreates_the_pods() {
+    let (mut sim, key) = drive(web_with(2, &in_place()));
+    settle(&mut sim, &key);
+    let uids = |sim: &Sim| -> Vec<String> {
+        sim.world.list(&POD).map(|pod| text(pod, "/metadata/uid").to_owned()).collect()
+    };
+    let before = uids(&sim);
+    change(&mut sim, &key, &with_claims());
+    settle(&mut sim, &key);
+    assert!(uids(&sim).iter().all(|uid| !before.contains(uid)));
+    let claims: Vec<&str> =
+        sim.world.list(&CLAIM).map(|claim| text(claim, "/metadata/name")).collect();
+    assert_eq!(claims, ["data-web-0", "data-web-1"]);
+    assert_eq!(text(get(&sim, 0), "/spec/volumes/0/name"), "data");
+}

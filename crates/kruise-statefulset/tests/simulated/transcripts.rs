@@ -29,11 +29,15 @@ fn settle(sim: &mut Sim, key: &ObjectKey) {
 }
 
 fn compare(sim: &Sim, name: &str) {
-    let text = sim.transcript.join("\n") + "\n";
+    golden(name, &(sim.transcript.join("\n") + "\n"));
+}
+
+/// Compares a text with the golden file of this name.
+pub fn golden(name: &str, text: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join(format!("tests/simulated/transcripts/{name}.txt"));
     if std::env::var("ACCEPT").is_ok() {
-        std::fs::write(&file, &text).unwrap();
+        std::fs::write(&file, text).unwrap();
     }
     let golden = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(

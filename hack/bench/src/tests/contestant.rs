@@ -30,7 +30,7 @@ fn a_contestant_gets_no_more_pods_than_it_can_take() {
 #[test]
 fn mistakes_are_named_before_anything_is_measured() {
     let problem = |text: &str| parse(text).unwrap_err().to_string();
-    assert!(problem(&ONE.replace("P3:", "P9:")).contains("P9"));
+    assert!(problem(&ONE.replace("P3:", "P5:")).contains("P5"));
     assert!(problem(&ONE.replace("user_agent: manager", "user_agent: ''")).contains("user_agent"));
     assert!(problem(&ONE.replace("mode:", "moed:")).contains("moed"));
     assert!(problem("[]").contains("no contestant"));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::sandbox::Sandbox;
-use crate::kubelet::{EVICT, IGNORE, READY_DELAY, Work, reported};
+use crate::kubelet::{EVICT, IGNORE, KILL, READY_DELAY, RESIZE, Work, reported};
 
 /// So many seconds after the beginning.
 fn at(seconds: u32) -> Value {
@@ -361,4 +361,50 @@ fn a_disrupted_pod_says_that_it_was_not_its_fault() {
     );
     assert_eq!(sandbox.pod["status"]["phase"], "Failed");
     assert_eq!(sandbox.after(5), Work::default(), "said once");
+}
+
+/// Sets CPU of the first container.
+fn ask_for(sandbox: &mut Sandbox, cpu: &str) {
+    sandbox.pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": cpu } });
+}
+
+#[test]
+fn resources_change_without_a_restart_unless_the_policy_says_so() {
+    let mut sandbox = Sandbox::running();
+    ask_for(&mut sandbox, "2");
+    sandbox.step();
+    assert_eq!(sandbox.container(0)["resources"], json!({ "requests": { "cpu": "2" } }));
+    assert_eq!(sandbox.container(0)["containerID"], "containerd://1");
+    let policy = json!([{ "resourceName": "cpu", "restartPolicy": "RestartContainer" }]);
+    sandbox.pod["spec"]["containers"][0]["resizePolicy"] = policy;
+    ask_for(&mut sandbox, "3");
+    sandbox.step();
+    assert_eq!(sandbox.waits(0), "ContainerCreating");
+    sandbox.after(2);
+    assert_eq!(sandbox.container(0)["restartCount"], 1);
+}
+
+#[test]
+fn a_resize_that_cannot_be_made_is_told_and_one_that_is_not_known_is_not() {
+    let mut sandbox = Sandbox::running();
+    sandbox.pod["metadata"]["annotations"] = json!({ RESIZE: "Infeasible" });
+    ask_for(&mut sandbox, "64");
+    sandbox.step();
+    assert_eq!(sandbox.container(0)["resources"], json!({}));
+    assert_eq!(sandbox.condition("PodResizePending")["reason"], "Infeasible");
+    sandbox.pod["metadata"]["annotations"] = json!({ RESIZE: "unsupported" });
+    sandbox.step();
+    assert_eq!(sandbox.container(0).get("resources"), None);
+}
+
+#[test]
+fn a_container_is_killed_once_by_its_id() {
+    let mut sandbox = Sandbox::running();
+    sandbox.pod["metadata"]["annotations"] = json!({ KILL: "app/containerd://1" });
+    sandbox.step();
+    assert_eq!(sandbox.waits(0), "ContainerCreating");
+    sandbox.after(2);
+    let app = sandbox.container(0).clone();
+    assert_ne!(app["containerID"], "containerd://1");
+    assert_eq!(sandbox.after(10), Work::default(), "the one that runs has another ID");
 }

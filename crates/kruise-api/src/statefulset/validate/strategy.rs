@@ -3,17 +3,13 @@
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
-use super::{NOT_NEGATIVE, PodTemplate};
+use super::PodTemplate;
 use crate::keys;
-use crate::shared::field::FieldError;
-use crate::shared::labels::{check_selector, selects_all};
-use crate::statefulset::v1beta1::{
-    PriorityStrategy, RollingUpdate, StatefulSetSpec, WeightPriority,
-};
+use crate::shared::field::{FieldError, NOT_NEGATIVE, PERCENT};
+use crate::shared::priority::check_priorities;
+use crate::statefulset::v1beta1::{RollingUpdate, StatefulSetSpec};
 
 const PATH: &str = "spec.updateStrategy.rollingUpdate";
-const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', \
-                       regex used for validation is '[0-9]+%')";
 
 /// Problems of `spec.updateStrategy`.
 pub fn strategy(spec: &StatefulSetSpec, policy: &str, template: &PodTemplate) -> Vec<FieldError> {
@@ -70,7 +66,7 @@ fn rolling_update(
             errors.push(FieldError::required(path.clone(), rule));
         }
         if let Some(priority) = &unordered.priority_strategy {
-            errors.extend(priorities(&format!("{path}.priorityStrategy"), priority));
+            errors.extend(check_priorities(&format!("{path}.priorityStrategy"), priority));
         }
     }
     errors
@@ -133,31 +129,6 @@ pub fn amount(path: &str, amount: &IntOrString, policy: &str) -> Vec<FieldError>
     if *amount != IntOrString::Int(1) && policy != "Parallel" {
         let value = serde_json::to_value(amount).unwrap_or_default();
         refuse(value, "can only work with Parallel PodManagementPolicyType");
-    }
-    errors
-}
-
-/// V-19…V-22.
-fn priorities(path: &str, strategy: &PriorityStrategy) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let mut refuse = |rule: String| errors.push(FieldError::required(path, rule));
-    if !strategy.weight_priority.is_empty() && !strategy.order_priority.is_empty() {
-        refuse("only one of weightPriority and orderPriority can be used".to_owned());
-    }
-    for WeightPriority { weight, match_selector } in &strategy.weight_priority {
-        if !(0..=100).contains(weight) {
-            refuse("weight must be valid number in the range 1-100".to_owned());
-        }
-        if selects_all(match_selector) {
-            refuse("selector can not be empty".to_owned());
-        } else if let Some(problem) = check_selector("matchSelector", match_selector).first() {
-            refuse(format!("invalid selector {problem}"));
-        }
-    }
-    for term in &strategy.order_priority {
-        if term.ordered_key.is_empty() {
-            refuse("order key can not be empty".to_owned());
-        }
     }
     errors
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use simnode::kubelet::Known;
 use simnode::wire::SimPod;
 
-use super::{World, meta, rules, second, set};
+use super::{Growth, World, meta, rules, second, set};
 use crate::key::ObjectKey;
 use crate::kind::{CLAIM, Kind, NODE, POD};
 use crate::testing::merge;
@@ -31,12 +31,7 @@ impl World {
 
     /// Lets terminating claims go that no pod on a node uses, as the controller that protects them does.
     pub fn protect_claims(&mut self) {
-        let used: BTreeSet<ObjectKey> = self
-            .objects
-            .iter()
-            .filter(|((kind, _), pod)| *kind == &POD && pod.pointer("/spec/nodeName").is_some())
-            .flat_map(|((_, key), pod)| claims_of(pod).map(|name| key.sibling(name)))
-            .collect();
+        let used = self.used_claims();
         for key in self.keys(&CLAIM).into_iter().filter(|key| !used.contains(key)) {
             self.edit(&CLAIM, &key, |claim| {
                 if meta(claim, "deletionTimestamp").is_none() {
@@ -61,14 +56,48 @@ impl World {
     }
 
     fn bind_claims(&mut self) {
+        let used = self.used_claims();
+        let now = super::second(self.now);
         for key in self.keys(&CLAIM) {
+            let growth = match self.growth {
+                Growth::Offline if !used.contains(&key) => Growth::Online,
+                other => other,
+            };
             self.edit(&CLAIM, &key, |claim| {
                 let size = claim.pointer("/spec/resources/requests").cloned().unwrap_or_default();
+                let bound = claim.pointer("/status/phase") == Some(&json!("Bound"));
+                let grown = claim.pointer("/status/capacity") == Some(&size);
+                let status = match growth {
+                    _ if bound && grown => return,
+                    Growth::Never if bound => return,
+                    Growth::Offline if bound => {
+                        if claim.pointer("/status/conditions").is_some() {
+                            return;
+                        }
+                        let pending = json!({
+                            "type": "FileSystemResizePending", "status": "True", "lastTransitionTime": now,
+                        });
+                        let before = claim.pointer("/status/capacity").cloned();
+                        json!({ "phase": "Bound", "capacity": before, "conditions": [pending] })
+                    }
+                    Growth::Online | Growth::Offline | Growth::Never => {
+                        json!({ "phase": "Bound", "capacity": size })
+                    }
+                };
                 if let Some(claim) = claim.as_object_mut() {
-                    claim.insert("status".into(), json!({ "phase": "Bound", "capacity": size }));
+                    claim.insert("status".into(), status);
                 }
             });
         }
+    }
+
+    /// Claims that pods on a node use.
+    fn used_claims(&self) -> BTreeSet<ObjectKey> {
+        self.objects
+            .iter()
+            .filter(|((kind, _), pod)| *kind == &POD && pod.pointer("/spec/nodeName").is_some())
+            .flat_map(|((_, key), pod)| claims_of(pod).map(|name| key.sibling(name)))
+            .collect()
     }
 
     /// A cluster without Node objects has one node that takes every pod.

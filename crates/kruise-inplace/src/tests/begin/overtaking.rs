@@ -140,6 +140,7 @@ fn the_way_back_ends_at_once_with_an_old_kubelet() {
 #[test]
 fn every_kind_of_change_is_waited_for() {
     let pod = web_main()
+        .edit(|pod| pod["metadata"]["generation"] = json!(5))
         .spec("main", &json!({
             "resources": { "requests": { "cpu": "2" } },
             "env": [{ "name": "T", "valueFrom": { "fieldRef": { "fieldPath": "metadata.labels['t']" } } }],
@@ -149,12 +150,15 @@ fn every_kind_of_change_is_waited_for() {
             "revision": "web-a", "updateTimestamp": NOW, "lastContainerStatuses": null,
             "updateEnvFromMetadata": true, "updateResources": true,
             "containerBatchesRecord": [{ "timestamp": NOW, "containers": ["main"] }],
-            "containerResources": { "main": { "requests": { "cpu": "2" } } },
+            "containerResources": { "main": { "requests": { "cpu": "2" }, "generation": 4 } },
         }));
     let metadata = Change { metadata: label("tier", Some("gold")), ..Change::default() };
     let state = stored_state(&begin(&pod.build(), &metadata, &to("web-c"), now()));
     assert_eq!(state["updateEnvFromMetadata"], json!(true));
     assert_eq!(state["updateResources"], json!(true));
-    assert_eq!(state["containerResources"], json!({ "main": { "requests": { "cpu": "2" } } }));
+    assert_eq!(
+        state["containerResources"],
+        json!({ "main": { "requests": { "cpu": "2" }, "generation": 4 } })
+    );
     assert_eq!(state["containerBatchesRecord"][0]["containers"], json!(["main"]));
 }

@@ -19,6 +19,7 @@ fn cpu(amount: &str) -> Value {
 /// `main` requests one CPU and runs with that.
 fn pod() -> Builder {
     web_main()
+        .edit(|pod| pod["metadata"]["generation"] = json!(1))
         .spec("main", &json!({ "resources": cpu("1") }))
         .status("main", &json!({ "resources": cpu("1") }))
 }
@@ -35,22 +36,23 @@ fn idle(cluster: &Cluster) -> Refresh {
 
 #[test]
 fn a_resize_is_two_writes_and_the_pod_goes_on_serving() {
-    let state = r#"{"revision":"web-b","updateTimestamp":"2026-01-02T03:04:05Z","lastContainerStatuses":null,"updateResources":true,"containerBatchesRecord":[{"timestamp":"2026-01-02T03:04:05Z","containers":["main"]}],"containerResources":{"main":{"requests":{"cpu":"2"}}}}"#;
+    let state = r#"{"revision":"web-b","updateTimestamp":"2026-01-02T03:04:05Z","lastContainerStatuses":null,"updateResources":true,"containerBatchesRecord":[{"timestamp":"2026-01-02T03:04:05Z","containers":["main"]}],"containerResources":{"main":{"requests":{"cpu":"2"},"generation":1}}}"#;
     let writes = begin(&pod().build(), &to_cpu("2"), &to("web-b"), now());
     assert_eq!(
         sent(&writes),
         json!([
+            { "on": "pods", "json": [
+                { "op": "test", "path": "/metadata/uid", "value": "uid-web-0" },
+                { "op": "test", "path": "/metadata/labels/controller-revision-hash", "value": "web-a" },
+                { "op": "add", "path": "/metadata/labels/controller-revision-hash", "value": "web-b" },
+                { "op": "test", "path": "/metadata/generation", "value": 1 },
+                { "op": "add", "path": "/metadata/annotations/apps.kruise.io~1inplace-update-state", "value": state },
+            ]},
             { "on": "pods/resize", "json": [
                 { "op": "test", "path": "/metadata/uid", "value": "uid-web-0" },
                 { "op": "test", "path": "/spec/containers/0/name", "value": "main" },
                 { "op": "test", "path": "/spec/containers/0/resources/requests/cpu", "value": "1" },
                 { "op": "replace", "path": "/spec/containers/0/resources/requests/cpu", "value": "2" },
-            ]},
-            { "on": "pods", "json": [
-                { "op": "test", "path": "/metadata/uid", "value": "uid-web-0" },
-                { "op": "test", "path": "/metadata/labels/controller-revision-hash", "value": "web-a" },
-                { "op": "add", "path": "/metadata/labels/controller-revision-hash", "value": "web-b" },
-                { "op": "add", "path": "/metadata/annotations/apps.kruise.io~1inplace-update-state", "value": state },
             ]},
         ])
     );
@@ -83,11 +85,11 @@ fn a_resize_that_restarts_is_drained() {
     let on = |pod: &Builder, change: &Change| -> Vec<&'static str> {
         begin(&pod.build(), change, &to("web-b"), now()).iter().map(|w| w.subresource()).collect()
     };
-    assert_eq!(on(&pod, &to_cpu("2")), ["status", "resize", ""]);
-    assert_eq!(on(&pod.clone().without_gates(), &to_cpu("2")), ["resize", ""]);
+    assert_eq!(on(&pod, &to_cpu("2")), ["status", "", "resize"]);
+    assert_eq!(on(&pod.clone().without_gates(), &to_cpu("2")), ["", "resize"]);
     let memory = Resize::read(&json!({ "limits": { "memory": "3Gi" } }));
     let memory = Change { resources: [("main".to_owned(), memory)].into(), ..Change::default() };
-    assert_eq!(on(&pod, &memory), ["resize", ""], "only for what restarts");
+    assert_eq!(on(&pod, &memory), ["", "resize"], "only for what restarts");
     let mut cluster = Cluster::new(&pod);
     cluster.run(5);
     cluster.perform(&begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), cluster.world.now));
@@ -100,25 +102,47 @@ fn a_resize_that_restarts_is_drained() {
     assert_eq!(cluster.value()["status"]["containerStatuses"][0]["restartCount"], 1);
 }
 
-/// The first write was answered, then the controller died: the second turn finds the resize done.
+/// The first write was answered, then the controller died: the state tells what is left to do.
 #[test]
-fn a_resize_that_was_sent_is_not_sent_again() {
+fn a_resize_that_was_not_sent_is_sent_later_and_only_once() {
     let mut cluster = Cluster::new(&pod());
     let writes = begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), now());
     cluster.perform(&writes[..1]);
-    let again = begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), now());
-    assert_eq!(sent(&again)[0]["on"], "pods");
-    assert_eq!(again.len(), 1);
+    let missing = Missing::Resize { container: "main".to_owned(), why: "not sent yet".to_owned() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing));
+    let again = idle(&cluster).writes;
+    assert_eq!(again.iter().map(|w| w.subresource()).collect::<Vec<_>>(), ["resize"]);
     cluster.perform(&again);
-    let missing = Missing::Resize { container: "main".to_owned(), why: String::new() };
-    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing), "but waited for");
+    assert!(cluster.world.perform(&again[0]).is_err(), "it tests what it replaces");
+    cluster.run(1);
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+    cluster.edit(|pod| pod["spec"]["containers"][0]["resources"] = cpu("1"));
+    assert_eq!(progress(&cluster.pod()), Progress::Complete, "who undoes it has taken over");
+    assert_eq!(idle(&cluster), Refresh::default());
+}
+
+/// W7: what was not sent is part of the next update, unless that wants something else.
+#[test]
+fn a_resize_that_was_not_sent_is_part_of_the_next_update() {
+    let mut cluster = Cluster::new(&pod());
+    let writes = begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), now());
+    cluster.perform(&writes[..1]);
+    let nothing = begin(&cluster.pod(), &Change::default(), &to("web-c"), now());
+    assert_eq!(stored_state(&nothing)["updateResources"], json!(true));
+    assert_eq!(nothing[1].subresource(), "resize");
+    let back = begin(&cluster.pod(), &to_cpu("1"), &to("web-a"), now());
+    assert_eq!(back.len(), 1, "the pod has it still: {back:?}");
 }
 
 #[test]
 fn a_resize_that_came_meanwhile_is_not_overwritten() {
     let writes = begin(&pod().build(), &to_cpu("2"), &to("web-b"), now());
     let mut cluster = Cluster::new(&pod().spec("main", &json!({ "resources": cpu("4") })));
-    assert!(cluster.world.perform(&writes[0]).is_err());
+    cluster.perform(&writes[..1]);
+    assert!(cluster.world.perform(&writes[1]).is_err());
+    let changed = begin(&pod().build(), &to_cpu("2"), &to("web-b"), now());
+    let mut cluster = Cluster::new(&pod().edit(|pod| pod["metadata"]["generation"] = json!(2)));
+    assert!(cluster.world.perform(&changed[0]).is_err(), "the state must tell the generation");
 }
 
 /// §18: what the pod cannot take is refused before anything is written.
@@ -137,6 +161,9 @@ fn what_the_pod_cannot_take_is_not_begun() {
     let live = "requests and limits that a policy made equal";
     assert_eq!(check(&guaranteed.build(), &to_cpu("2")), Err(NotInPlace::Qos), "{live}");
     assert_eq!(check(&pod().build(), &to_cpu("2")), Ok(()));
+    let old = pod().edit(|pod| drop(pod["metadata"].as_object_mut().unwrap().remove("generation")));
+    let refused = check(&old.build(), &to_cpu("2"));
+    assert!(matches!(refused, Err(NotInPlace::Pod { .. })), "API server before 1.33: {refused:?}");
 }
 
 /// W17.
@@ -161,6 +188,7 @@ fn a_resize_of_somebody_else_is_not_waited_for() {
     let mut cluster = Cluster::new(&pod());
     cluster.perform(&begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), now()));
     cluster.edit(|pod| pod["spec"]["containers"][0]["resources"] = cpu("64"));
+    cluster.edit(|pod| pod["metadata"]["generation"] = json!(3));
     assert_eq!(progress(&cluster.pod()), Progress::Complete);
 }
 
@@ -200,7 +228,7 @@ fn a_later_batch_of_resources_alone_is_applied() {
     cluster.run(2);
     assert_eq!(progress(&cluster.pod()), Progress::Incomplete(Missing::NextBatch));
     let second = idle(&cluster).writes;
-    assert_eq!(second.iter().map(|w| w.subresource()).collect::<Vec<_>>(), ["resize", ""]);
+    assert_eq!(second.iter().map(|w| w.subresource()).collect::<Vec<_>>(), ["", "resize"]);
     cluster.perform(&second);
     cluster.run(2);
     assert_eq!(progress(&cluster.pod()), Progress::Complete);
@@ -224,7 +252,7 @@ fn a_grace_period_carries_a_resize_that_restarts() {
     cluster.perform(&writes);
     let context = Context { lifecycle: None, update_revision: "web-b" };
     let end = refresh(&cluster.pod(), &context, after(11)).writes;
-    assert_eq!(end.iter().map(|w| w.subresource()).collect::<Vec<_>>(), ["resize", ""]);
+    assert_eq!(end.iter().map(|w| w.subresource()).collect::<Vec<_>>(), ["", "resize"]);
     cluster.perform(&end);
     let value = cluster.value();
     assert_eq!(value["spec"]["containers"][0]["resources"]["requests"]["cpu"], "2");

@@ -1,0 +1,67 @@
+//! What Kubernetes would say about a pod made of nothing but the set's containers and volumes (VAL-50, VAL-51).
+
+use serde_json::{Value, json};
+
+use crate::raw::RawJson;
+use crate::shared::field::FieldError;
+use crate::shared::pod_template::check_template;
+use crate::sidecarset::container::{EXTENSIONS, SidecarContainer};
+use crate::sidecarset::v1beta1::SidecarSetSpec;
+
+/// Problems of the containers and volumes together. Paths are those of a pod's spec, which are those of the set's.
+pub(super) fn rules(spec: &SidecarSetSpec) -> Vec<FieldError> {
+    if spec.containers.is_empty() && spec.init_containers.is_empty() {
+        return Vec::new();
+    }
+    let mut containers = cores(&spec.containers);
+    if containers.is_empty() {
+        // A pod needs one.
+        containers.push(json!({ "name": "test", "image": "busybox" }));
+    }
+    let volumes = spec.volumes.iter().map(|volume| volume.parse().unwrap_or_default());
+    let pod = json!({ "spec": {
+        "initContainers": cores(&spec.init_containers),
+        "containers": containers,
+        "volumes": volumes.collect::<Vec<Value>>(),
+        "restartPolicy": "Always",
+        "dnsPolicy": "ClusterFirst",
+        "serviceAccountName": "default",
+        "terminationGracePeriodSeconds": 30,
+    } });
+    let mut errors = check_template("", &pod);
+    for error in &mut errors {
+        error.path = error.path.trim_start_matches('.').to_owned();
+    }
+    errors.extend(plain_init_containers(&pod, &errors));
+    errors
+}
+
+/// VAL-50.8: what ends before the pod starts has nobody to probe.
+fn plain_init_containers(pod: &Value, said: &[FieldError]) -> Vec<FieldError> {
+    const MEMBERS: [&str; 4] = ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle"];
+    let containers = pod.pointer("/spec/initContainers").and_then(Value::as_array);
+    let mut errors = Vec::new();
+    for (index, container) in containers.into_iter().flatten().enumerate() {
+        let plain = container.get("restartPolicy").is_none_or(|policy| policy != "Always");
+        for member in MEMBERS.iter().filter(|member| plain && container.get(**member).is_some()) {
+            let path = format!("spec.initContainers[{index}].{member}");
+            if said.iter().all(|error| !error.path.starts_with(&path)) {
+                let rule = "may not be set for init containers without restartPolicy=Always";
+                errors.push(FieldError::forbidden(path, rule));
+            }
+        }
+    }
+    errors
+}
+
+/// The containers as they enter a pod (INJ-16).
+fn cores(containers: &[SidecarContainer]) -> Vec<Value> {
+    let core = |raw: &RawJson| {
+        let mut container: Value = raw.parse().unwrap_or_default();
+        if let Some(members) = container.as_object_mut() {
+            members.retain(|name, _| !EXTENSIONS.contains(&name.as_str()));
+        }
+        container
+    };
+    containers.iter().map(|container| core(container.raw())).collect()
+}

@@ -1,0 +1,211 @@
+//! Which sets a new pod gets, and which revision of each (sidecarset §11, §12).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kruise_api::keys;
+use kruise_api::shared::selector::{InvalidSelector, Selector};
+use kruise_api::sidecarset::v1beta1::{InjectedRevision, PARTIAL, SidecarSetSpec};
+use kruise_common::meta::Pairs;
+use kruise_common::revision::Revision;
+
+use crate::containers::Entries;
+use crate::hash::Hashes;
+use crate::matching::{Reach, replaced};
+use crate::object::{Content, SidecarSet};
+use crate::prepared::Prepared;
+use crate::revision::{self, Unusable};
+
+/// A pod that is about to be created, as far as sets ask.
+#[derive(Clone, Copy, Debug)]
+pub struct Newcomer<'a> {
+    /// Its labels.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: &'a BTreeMap<String, String>,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// The labels of that namespace, if they are known.
+    pub namespace_labels: Option<&'a Pairs>,
+}
+
+/// A number from 0 to 1 for a set and one of its revisions.
+pub type Chance<'a> = &'a dyn Fn(&str, &str) -> f64;
+
+/// What the cluster holds, and the draw of lots.
+#[derive(Clone, Copy)]
+pub struct Offer<'a> {
+    /// All sets.
+    pub sets: &'a [Arc<SidecarSet>],
+    /// The revisions of the named set; others among them do no harm.
+    pub revisions: &'a dyn Fn(&str) -> Vec<Arc<Revision>>,
+    /// A number from 0 to 1 for the named set and revision (REV-7).
+    pub chance: Chance<'a>,
+}
+
+/// A set that is injected, in the revision that was chosen.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// Name of the set.
+    pub set: Arc<str>,
+    /// What is injected.
+    pub prepared: Arc<Prepared>,
+    /// The hashes of that revision (INJ-61).
+    pub hashes: Hashes,
+    /// Name of that revision (REV-10).
+    pub revision: String,
+}
+
+/// Why a pod cannot be created.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Whether a set is about the pod depends on labels of its namespace that have not arrived yet (W-5).
+    #[error("sidecarset {set}: the labels of namespace {namespace} are not known yet; try again")]
+    UnknownNamespace {
+        /// The set.
+        set: String,
+        /// The namespace.
+        namespace: String,
+    },
+    /// The revision that a set names cannot be used (REV-2).
+    #[error("sidecarset {set}: {why}")]
+    Revision {
+        /// The set.
+        set: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Anything else that makes injection impossible.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Refusal {
+    fn revision(set: &str, why: &dyn fmt::Display) -> Self {
+        Self::Revision { set: set.to_owned(), why: why.to_string() }
+    }
+}
+
+/// The sets that a pod gets, by name (SEL-1…SEL-9).
+pub fn choose(pod: &Newcomer<'_>, offer: &Offer<'_>) -> Result<Vec<Chosen>, Refusal> {
+    let mut matched: Vec<(&Arc<SidecarSet>, &Content)> = Vec::new();
+    for set in offer.sets {
+        // A set that cannot be read must not stop every pod of the cluster; its own status says what is wrong.
+        let Ok(content) = &set.content else { continue };
+        if content.spec.injection_strategy.paused || !content.matcher.selects(pod.labels) {
+            continue;
+        }
+        match content.matcher.reach(pod.namespace, pod.namespace_labels) {
+            Reach::Inside => matched.push((set, content)),
+            Reach::Outside => {}
+            Reach::Unknown => {
+                let (set, namespace) = (set.name().to_owned(), pod.namespace.to_owned());
+                return Err(Refusal::UnknownNamespace { set, namespace });
+            }
+        }
+    }
+    let bases = replaced(matched.iter().map(|(set, _)| &***set));
+    let mut chosen = Vec::new();
+    for (set, content) in matched.iter().filter(|(set, _)| !bases.contains(set.name())) {
+        chosen.push(revision_for(set, content, pod, offer)?);
+    }
+    chosen.sort_by(|a, b| a.set.cmp(&b.set));
+    Ok(chosen)
+}
+
+/// REV-1…REV-10.
+fn revision_for(
+    set: &SidecarSet,
+    content: &Content,
+    pod: &Newcomer<'_>,
+    offer: &Offer<'_>,
+) -> Result<Chosen, Refusal> {
+    let name = set.meta.key.name.clone();
+    let latest = || Chosen {
+        set: name.clone(),
+        prepared: content.prepared.clone(),
+        hashes: content.hashes.clone(),
+        revision: latest_revision(set, &content.spec),
+    };
+    let Some(wanted) = named(&content.spec) else { return Ok(latest()) };
+    let revisions = (offer.revisions)(set.name());
+    let found = revision::find(
+        set.name(),
+        wanted.revision_name.as_deref(),
+        wanted.custom_version.as_deref(),
+        &revisions,
+    );
+    let found = found.map_err(|why: Unusable| Refusal::revision(set.name(), &why))?;
+    if !gets_recorded(set, content, wanted, pod, (&found.meta.key.name, offer.chance))? {
+        return Ok(latest());
+    }
+    let restored = revision::restore(found).map_err(|why| Refusal::revision(set.name(), &why))?;
+    let prepared = Prepared::new(Arc::new(restored.spec))
+        .map_err(|why| Refusal::revision(set.name(), &why))?;
+    Ok(Chosen {
+        set: name,
+        prepared: Arc::new(prepared),
+        hashes: restored.hashes,
+        revision: restored.name.to_string(),
+    })
+}
+
+/// The recorded revision that a set names; it may name none.
+fn named(spec: &SidecarSetSpec) -> Option<&InjectedRevision> {
+    let revision = spec.injection_strategy.revision.as_ref()?;
+    (revision.revision_name.is_some() || revision.custom_version.is_some()).then_some(revision)
+}
+
+/// The name of the revision that equals the spec. The status lags behind a change; the name follows from the spec.
+fn latest_revision(set: &SidecarSet, spec: &SidecarSetSpec) -> String {
+    let known = set.status.latest_revision.clone().unwrap_or_default();
+    let current = set.status.observed_generation == Some(set.meta.generation);
+    if current && !known.is_empty() {
+        return known;
+    }
+    let count = set.status.collision_count.unwrap_or(0);
+    revision::data(spec).map(|data| revision::name(set.name(), &data, count)).unwrap_or(known)
+}
+
+/// Whether a pod gets the recorded revision (REV-4…REV-7).
+fn gets_recorded(
+    set: &SidecarSet,
+    content: &Content,
+    wanted: &InjectedRevision,
+    pod: &Newcomer<'_>,
+    (recorded, chance): (&str, Chance<'_>),
+) -> Result<bool, Refusal> {
+    let strategy = &content.spec.update_strategy;
+    if strategy.paused || wanted.policy.as_deref() != Some(PARTIAL) {
+        return Ok(true);
+    }
+    if let Some(selector) = &strategy.selector {
+        let matches = match Selector::new(selector) {
+            Ok(selector) => selector.matches(pod.labels),
+            Err(InvalidSelector::Empty) => true,
+            Err(error) => return Err(Refusal::revision(set.name(), &error)),
+        };
+        if !matches {
+            return Ok(true);
+        }
+    }
+    let Some(IntOrString::String(text)) = &strategy.partition else { return Ok(false) };
+    let percent = text.strip_suffix('%').and_then(|digits| digits.parse::<u32>().ok());
+    let Some(percent) = percent else {
+        let why = format!("updateStrategy.partition: {text:?} is not a percentage");
+        return Err(Refusal::revision(set.name(), &why));
+    };
+    // A second look at the same pod (re-invocation) must not throw the dice again.
+    let entries = Entries::parse(pod.annotations.get(keys::SIDECARSET_HASH).map(String::as_str));
+    if let Some(before) = entries.ok().as_ref().and_then(|entries| entries.revision(set.name())) {
+        if before == recorded {
+            return Ok(true);
+        }
+        if before == latest_revision(set, &content.spec) {
+            return Ok(false);
+        }
+    }
+    Ok(chance(set.name(), recorded) < f64::from(percent) / 100.0)
+}

@@ -1,0 +1,184 @@
+//! Containers as they enter a pod, and where they go (INJ-10…INJ-16, INJ-49…INJ-54).
+
+use std::collections::BTreeMap;
+
+use kruise_api::keys;
+use kruise_api::sidecarset::container::ENABLED;
+use serde_json::{Map, Value, json};
+
+use super::{Injection, Pod, add, env, hot_upgrade, is_injected, name_of, resources, volumes};
+use crate::choose::{Chosen, Refusal};
+use crate::prepared::Sidecar;
+
+/// A container that is to be injected.
+pub(super) struct Built<'a> {
+    set: &'a str,
+    container: Value,
+    /// Before the pod's own containers.
+    first: bool,
+}
+
+/// What is to be injected, by list.
+pub(super) struct Lists<'a> {
+    init: Vec<Built<'a>>,
+    plain: Vec<Built<'a>>,
+}
+
+/// Builds the containers of all sets, in their order.
+pub(super) fn build<'a>(
+    pod: &Pod<'_>,
+    chosen: &'a [Chosen],
+    sorted: bool,
+) -> Result<Lists<'a>, Refusal> {
+    let mut lists = Lists { init: Vec::new(), plain: Vec::new() };
+    for set in chosen {
+        for sidecar in &set.prepared.init_containers {
+            lists.init.extend(complete(pod, &set.set, sidecar, true)?);
+        }
+        for sidecar in &set.prepared.containers {
+            lists.plain.extend(complete(pod, &set.set, sidecar, false)?);
+        }
+    }
+    let by_name = |a: &Built<'_>, b: &Built<'_>| name_of(&a.container).cmp(name_of(&b.container));
+    lists.init.sort_by(by_name);
+    if sorted {
+        lists.plain.sort_by(by_name);
+    }
+    Ok(lists)
+}
+
+fn complete<'a>(
+    pod: &Pod<'_>,
+    set: &'a str,
+    sidecar: &Sidecar,
+    init: bool,
+) -> Result<Vec<Built<'a>>, Refusal> {
+    let extensions = &sidecar.typed.extensions;
+    let mut container = sidecar.core.clone();
+    if let (Some(policy), Some(targets)) = (&extensions.resources_policy, &sidecar.targets) {
+        let resources = resources::resources(pod, policy, targets).map_err(|why| {
+            Refusal::Other(format!("sidecarset {set}: container {}: {why}", sidecar.typed.name))
+        })?;
+        container.insert("resources".to_owned(), resources);
+    }
+    let core = Value::Object(sidecar.core.clone());
+    let shares = extensions.share_volume_policy.type_ == ENABLED;
+    let devices = extensions.share_volume_device_policy.as_ref();
+    let shares_devices = devices.is_some_and(|policy| policy.type_ == ENABLED);
+    let (mounts, path_variables) = volumes::mounts(pod, &core, shares);
+    let devices = volumes::devices(pod, &core, &mounts, shares_devices);
+    let mut variables = env::transferred(pod, &extensions.transfer_env);
+    variables.extend(path_variables);
+    set_list(&mut container, "env", env_of(&core, variables));
+    set_list(&mut container, "volumeMounts", mounts);
+    set_list(&mut container, "volumeDevices", devices);
+    let first = sidecar.typed.goes_first();
+    let containers = if hot_upgrade::is_pair(sidecar, init) {
+        hot_upgrade::pair(sidecar, &container).to_vec()
+    } else {
+        vec![container]
+    };
+    let built = |container| Built { set, container: Value::Object(container), first };
+    Ok(containers.into_iter().map(built).collect())
+}
+
+/// INJ-13: the container's own variables, the mark, and the others where there is none of their name.
+fn env_of(core: &Value, more: Vec<Value>) -> Vec<Value> {
+    let mut env = super::items(core, "env").to_vec();
+    env.push(json!({ "name": keys::IS_INJECTED_ENV, "value": "true" }));
+    for variable in more {
+        if env.iter().all(|known| name_of(known) != name_of(&variable)) {
+            env.push(variable);
+        }
+    }
+    env
+}
+
+fn set_list(container: &mut Map<String, Value>, list: &str, items: Vec<Value>) {
+    if !items.is_empty() {
+        container.insert(list.to_owned(), Value::Array(items));
+    }
+}
+
+/// Puts the containers into the pod.
+pub(super) fn place(
+    pod: &Pod<'_>,
+    lists: &Lists<'_>,
+    injection: &mut Injection,
+) -> Result<(), Refusal> {
+    refuse_clashes(pod, lists)?;
+    place_list(pod, "initContainers", &lists.init, injection);
+    place_list(pod, "containers", &lists.plain, injection);
+    Ok(())
+}
+
+/// Names that Kubernetes would refuse without saying where they come from (INJ-53, W-15).
+fn refuse_clashes(pod: &Pod<'_>, lists: &Lists<'_>) -> Result<(), Refusal> {
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    for (built, others) in
+        [(&lists.init, pod.list("containers")), (&lists.plain, pod.list("initContainers"))]
+    {
+        for Built { set, container, .. } in built {
+            let name = name_of(container);
+            if let Some(other) = taken.insert(name, set) {
+                let text = format!("container {name} of sidecarset {set} already exist in {other}");
+                return Err(Refusal::Other(text));
+            }
+            if others.iter().any(|other| name_of(other) == name) {
+                let text = format!(
+                    "container {name} of sidecarset {set} has the name of another container of the pod"
+                );
+                return Err(Refusal::Other(text));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// INJ-51: a container of the name is replaced where it stands, others go to the front or to the back.
+fn place_list(pod: &Pod<'_>, list: &str, built: &[Built<'_>], injection: &mut Injection) {
+    let existing = pod.list(list);
+    let (mut front, mut back) = (Vec::new(), Vec::new());
+    for Built { set, container, first } in built {
+        let name = name_of(container);
+        let there = existing.iter().enumerate().find(|(_, other)| name_of(other) == name);
+        match there {
+            Some((_, other)) if other == container => {}
+            Some((index, other)) => {
+                if !is_injected(other) {
+                    let text = format!(
+                        "container {name} of the pod is replaced by that of SidecarSet {set}"
+                    );
+                    injection.warnings.push(text);
+                }
+                let path = format!("/spec/{list}/{index}");
+                let operation = json!({ "op": "replace", "path": path, "value": container });
+                injection.operations.push(operation);
+            }
+            None if *first => front.push(container.clone()),
+            None => back.push(container.clone()),
+        }
+    }
+    if existing.is_empty() {
+        front.append(&mut back);
+        append(pod, list, front, &mut injection.operations);
+        return;
+    }
+    for (index, container) in front.into_iter().enumerate() {
+        injection.operations.push(add(&format!("/spec/{list}/{index}"), container));
+    }
+    append(pod, list, back, &mut injection.operations);
+}
+
+/// Appends to a list of the pod's spec, which may not exist yet.
+pub(super) fn append(pod: &Pod<'_>, list: &str, items: Vec<Value>, operations: &mut Vec<Value>) {
+    if items.is_empty() {
+        return;
+    }
+    let there = pod.raw.get("spec").and_then(|spec| spec.get(list));
+    if there.is_some_and(Value::is_array) {
+        operations.extend(items.into_iter().map(|item| add(&format!("/spec/{list}/-"), item)));
+    } else {
+        operations.push(add(&format!("/spec/{list}"), Value::Array(items)));
+    }
+}

@@ -1,0 +1,68 @@
+//! Env that a sidecar gets from the pod's own containers: named ones (INJ-40…INJ-44) and those that shared mounts need
+//! (INJ-32).
+
+use std::collections::BTreeSet;
+
+use kruise_api::sidecarset::container::{Source, TransferEnv};
+use serde_json::Value;
+
+use super::{Pod, items, name_of, text_of};
+
+/// The variables that a sidecar asks for, in the order in which they are added.
+pub(super) fn transferred(pod: &Pod<'_>, wanted: &[TransferEnv]) -> Vec<Value> {
+    let mut found = Vec::new();
+    for transfer in wanted {
+        let Some(source) = source(pod, transfer) else { continue };
+        let names: BTreeSet<&str> = [transfer.env_name.as_str()]
+            .into_iter()
+            .chain(transfer.env_names.iter().map(String::as_str))
+            .filter(|name| !name.is_empty())
+            .collect();
+        let containers: Vec<&Value> =
+            pod.own_containers().filter(|container| name_of(container) == source).collect();
+        // Of variables with one name the last one counts, as it does in the container.
+        let variables = || containers.iter().rev().flat_map(|c| items(c, "env").iter().rev());
+        found.extend(
+            names
+                .into_iter()
+                .filter_map(|name| variables().find(|variable| name_of(variable) == name).cloned()),
+        );
+    }
+    found
+}
+
+/// The name of the container to copy from; a label or annotation that is not there names none.
+fn source<'p>(pod: &'p Pod<'_>, transfer: &'p TransferEnv) -> Option<&'p str> {
+    let from = transfer.source_container_name_from.as_ref();
+    let Some(reference) = from.and_then(|from| from.field_ref.as_ref()) else {
+        return Some(&transfer.source_container_name);
+    };
+    let value = match reference.source()? {
+        Source::Label(key) => pod.labels.get(key),
+        Source::Annotation(key) => pod.annotations.get(key),
+    };
+    value.map(String::as_str)
+}
+
+/// The variables of a container that the path of one of its mounts names as `$(NAME)`.
+pub(super) fn of_sub_path(container: &Value, mount: &Value) -> Vec<Value> {
+    let variables = items(container, "env");
+    let named = |name: &str| variables.iter().find(|variable| name_of(variable) == name).cloned();
+    references(text_of(mount, "subPathExpr")).into_iter().filter_map(named).collect()
+}
+
+/// Every `$(NAME)` of a text.
+fn references(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("$(") {
+        rest = rest.get(start + 2..).unwrap_or_default();
+        let inside = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        let end = rest.find(|c| !inside(c)).unwrap_or(rest.len());
+        let (name, after) = rest.split_at(end);
+        if after.starts_with(')') && name.starts_with(|c: char| !c.is_ascii_digit()) {
+            found.push(name);
+        }
+    }
+    found
+}

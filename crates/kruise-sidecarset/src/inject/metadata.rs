@@ -1,0 +1,124 @@
+//! Annotations of a pod: those that sets patch, and the records of the injection (INJ-1…INJ-3, INJ-50…INJ-65).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kruise_api::keys;
+use kruise_api::sidecarset::v1beta1::{MERGE_PATCH_JSON, OVERWRITE, PatchPodMetadata, RETAIN};
+use kruise_common::history::schema::Kind;
+use kruise_common::history::{Form, encode_value};
+use serde_json::{Map, Value};
+
+use super::{Pod, name_of, text_of};
+use crate::choose::{Chosen, Refusal};
+use crate::containers::{Entries, Entry, injected_sets, listed};
+
+type Annotations = BTreeMap<String, String>;
+
+/// Applies `patchPodMetadata` of the sets, in their order.
+pub(super) fn patch(annotations: &mut Annotations, chosen: &[Chosen]) -> Result<(), Refusal> {
+    for set in chosen {
+        patch_all(annotations, &set.prepared.spec.patch_pod_metadata)
+            .map_err(|why| Refusal::Other(format!("sidecarset {}: {why}", set.set)))?;
+    }
+    Ok(())
+}
+
+/// Applies the patches of one set to annotations (INJ-1); used by in-place updates too (INP-7).
+pub fn patch_all(
+    annotations: &mut Annotations,
+    patches: &[PatchPodMetadata],
+) -> Result<(), String> {
+    for PatchPodMetadata { annotations: values, patch_policy } in patches {
+        for (key, value) in values {
+            match patch_policy.as_deref().unwrap_or_default() {
+                "" | RETAIN => {
+                    annotations.entry(key.clone()).or_insert_with(|| value.clone());
+                }
+                OVERWRITE => {
+                    annotations.insert(key.clone(), value.clone());
+                }
+                MERGE_PATCH_JSON => {
+                    let before = annotations.get(key).map(String::as_str).unwrap_or_default();
+                    // What was set as it is stays so, also if it is no JSON: a second look must not refuse the pod.
+                    let verbatim = before.is_empty() || before == value;
+                    let merged = if verbatim { value.clone() } else { merge(before, value)? };
+                    annotations.insert(key.clone(), merged);
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// RFC 7386 on texts (INJ-2).
+fn merge(before: &str, patch: &str) -> Result<String, String> {
+    let mut document: Value =
+        serde_json::from_str(before).map_err(|_| "Invalid JSON Document".to_owned())?;
+    let patch: Value = serde_json::from_str(patch).map_err(|_| "Invalid JSON Patch".to_owned())?;
+    merge_value(&mut document, &patch);
+    encode_value(&Kind::Any, &document, Form::Stored).map_err(|error| error.to_string())
+}
+
+fn merge_value(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(target) = target else { return };
+    for (member, value) in patch {
+        if value.is_null() {
+            target.remove(member);
+        } else {
+            merge_value(target.entry(member.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+/// Records what was injected.
+pub(super) fn record(pod: &mut Pod<'_>, chosen: &[Chosen], now: Timestamp) -> Result<(), Refusal> {
+    let place = format!("{}/{}", namespace(pod.raw), name_of(meta(pod.raw)));
+    for key in [keys::SIDECARSET_HASH, keys::SIDECARSET_HASH_WITHOUT_IMAGE] {
+        let before = pod.annotations.get(key).map(String::as_str);
+        let wrong = |why: String| {
+            let value = before.unwrap_or_default();
+            let text = format!(
+                "pod({place}) invalid annotations[{key}] value {value}, unmarshal failed: {why}"
+            );
+            Refusal::Other(text)
+        };
+        let mut entries = Entries::parse(before).map_err(wrong)?;
+        for set in chosen.iter().filter(|set| set.prepared.sidecars().next().is_some()) {
+            let full = key == keys::SIDECARSET_HASH;
+            let hash = if full { &set.hashes.full } else { &set.hashes.without_image };
+            entries.set(&Entry {
+                updated: entries.since(&set.set, hash).unwrap_or(now),
+                hash: hash.clone(),
+                set: set.set.to_string(),
+                sidecars: listed(&set.prepared.spec),
+                revision: if full { set.revision.clone() } else { String::new() },
+            });
+        }
+        if !entries.is_empty() {
+            let text = entries.encode().map_err(wrong)?;
+            pod.annotations.insert(key.to_owned(), text);
+        }
+    }
+    let mut sets = injected_sets(&pod.annotations);
+    sets.extend(chosen.iter().map(|set| &*set.set));
+    let list = sets.into_iter().collect::<Vec<_>>().join(",");
+    pod.annotations.insert(keys::SIDECARSET_INJECTED_LIST.to_owned(), list);
+    Ok(())
+}
+
+fn meta(pod: &Value) -> &Value {
+    pod.get("metadata").unwrap_or(&Value::Null)
+}
+
+fn namespace(pod: &Value) -> &str {
+    text_of(meta(pod), "namespace")
+}

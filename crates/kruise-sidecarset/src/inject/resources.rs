@@ -1,0 +1,100 @@
+//! Resources that follow from those of the pod's own containers (RES-1…RES-12).
+
+use kruise_api::sidecarset::container::{ResourceExprs, ResourcesPolicy};
+use kruise_api::sidecarset::expression::{
+    Amount, BadNumber, ExpressionError, Measure, evaluate, variable,
+};
+use regex::Regex;
+use serde_json::{Map, Value, json};
+
+use super::{Pod, name_of, text_of};
+
+/// The resources of a sidecar with a policy; it has no others.
+pub(super) fn resources(
+    pod: &Pod<'_>,
+    policy: &ResourcesPolicy,
+    targets: &Result<Regex, String>,
+) -> Result<Value, String> {
+    let pattern = &policy.target_containers_name_regex;
+    let regex = targets.as_ref().map_err(|why| {
+        format!("failed to get target containers: invalid regex pattern {pattern:?}: {why}")
+    })?;
+    let native = |container: &&Value| text_of(container, "restartPolicy") == "Always";
+    let natives = pod.list("initContainers").iter().filter(native);
+    let own: Vec<&Value> = natives
+        .chain(pod.list("containers"))
+        .filter(|container| !pod.injected.contains(name_of(container)))
+        .filter(|container| regex.is_match(name_of(container)))
+        .collect();
+    if own.is_empty() {
+        return Err(format!("no containers match the regex pattern {pattern:?}"));
+    }
+    let mut resources = Map::new();
+    for (list, expressions) in
+        [("limits", &policy.resources_expr.limits), ("requests", &policy.resources_expr.requests)]
+    {
+        let Some(expressions) = expressions else { continue };
+        let amounts = amounts(&own, list, expressions, &policy.target_containers_mode)?;
+        if !amounts.is_empty() {
+            resources.insert(list.to_owned(), Value::Object(amounts));
+        }
+    }
+    Ok(Value::Object(resources))
+}
+
+fn amounts(
+    own: &[&Value],
+    list: &str,
+    expressions: &ResourceExprs,
+    mode: &str,
+) -> Result<Map<String, Value>, String> {
+    let mut amounts = Map::new();
+    for (resource, called, text) in
+        [("cpu", "CPU", &expressions.cpu), ("memory", "memory", &expressions.memory)]
+    {
+        if text.is_empty() {
+            continue;
+        }
+        let wrong = |error: ExpressionError| {
+            format!(
+                "failed to evaluate {called} {list} expression: failed to parse expression {text:?}: {error}"
+            )
+        };
+        // RES-5: beside an unlimited container there is no limit to follow.
+        let Some(total) = aggregate(own, list, resource, mode).map_err(wrong)? else { continue };
+        let amount = value(text, total).map_err(wrong)?;
+        amounts.insert(resource.to_owned(), json!(amount.quantity().to_string()));
+    }
+    Ok(amounts)
+}
+
+/// RES-8, RES-9.
+fn value(text: &str, total: Measure) -> Result<Measure, ExpressionError> {
+    let variable = variable(text);
+    match evaluate(text, variable, &Amount::Quantity(total), BadNumber::Zero)? {
+        Amount::Quantity(measure) => Ok(measure),
+        Amount::Number(number) if variable == "memory" => Measure::units(number),
+        Amount::Number(number) => Measure::thousandths(number * 1000.0),
+    }
+}
+
+/// RES-4: `None` for a limit that not every container has.
+fn aggregate(
+    own: &[&Value],
+    list: &str,
+    resource: &str,
+    mode: &str,
+) -> Result<Option<Measure>, ExpressionError> {
+    let mut total = Measure::ZERO;
+    for container in own {
+        let amount = container.pointer(&format!("/resources/{list}/{resource}"));
+        let amount = match amount {
+            None | Some(Value::Null) if list == "limits" => return Ok(None),
+            None | Some(Value::Null) => Measure::ZERO,
+            Some(Value::String(text)) => Measure::parse(text)?,
+            Some(other) => Measure::parse(&other.to_string())?,
+        };
+        total = if mode == "max" { total.max(amount) } else { total.plus(amount)? };
+    }
+    Ok(Some(total))
+}

@@ -1,0 +1,84 @@
+//! Mounts and devices that a sidecar gets from the pod's own containers (INJ-12, INJ-14, INJ-30…INJ-33), and what the pod
+//! gets: volumes and pull secrets (INJ-11, INJ-55, INJ-56).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{Pod, env, items, name_of, text_of};
+use crate::choose::Chosen;
+
+/// Mounts of a sidecar, and the variables that shared ones need.
+pub(super) fn mounts(pod: &Pod<'_>, sidecar: &Value, shared: bool) -> (Vec<Value>, Vec<Value>) {
+    let mut mounts = items(sidecar, "volumeMounts").to_vec();
+    let mut variables = Vec::new();
+    if !shared {
+        return (mounts, variables);
+    }
+    let devices =
+        items(sidecar, "volumeDevices").iter().map(|device| text_of(device, "devicePath"));
+    let mut taken: BTreeSet<String> = mounts
+        .iter()
+        .map(|mount| text_of(mount, "mountPath"))
+        .chain(devices)
+        .map(str::to_owned)
+        .collect();
+    for container in pod.own_containers() {
+        for mount in items(container, "volumeMounts") {
+            // Copied even if the mount itself is left out, as in OpenKruise.
+            variables.extend(env::of_sub_path(container, mount));
+            if taken.insert(text_of(mount, "mountPath").to_owned()) {
+                mounts.push(mount.clone());
+            }
+        }
+    }
+    (mounts, variables)
+}
+
+/// Devices of a sidecar, which already has its mounts.
+pub(super) fn devices(
+    pod: &Pod<'_>,
+    sidecar: &Value,
+    mounts: &[Value],
+    shared: bool,
+) -> Vec<Value> {
+    let mut devices = items(sidecar, "volumeDevices").to_vec();
+    if !shared {
+        return devices;
+    }
+    let own = devices.iter().map(|device| text_of(device, "devicePath"));
+    let mounted = mounts.iter().map(|mount| text_of(mount, "mountPath"));
+    let mut taken: BTreeSet<String> = own.chain(mounted).map(str::to_owned).collect();
+    for container in pod.own_containers() {
+        for device in items(container, "volumeDevices") {
+            if taken.insert(text_of(device, "devicePath").to_owned()) {
+                devices.push(device.clone());
+            }
+        }
+    }
+    devices
+}
+
+/// Adds the volumes that sidecars mount and the pull secrets of the sets.
+pub(super) fn place(pod: &Pod<'_>, chosen: &[Chosen], operations: &mut Vec<Value>) {
+    let wanted = chosen.iter().flat_map(|set| {
+        let names = set.prepared.sidecars().flat_map(|sidecar| {
+            let of = |list: &str| sidecar.core.get(list).and_then(Value::as_array);
+            [of("volumeMounts"), of("volumeDevices")].into_iter().flatten().flatten().map(name_of)
+        });
+        names.filter_map(|name| set.prepared.volumes.get(name))
+    });
+    append(pod, "volumes", wanted.cloned().collect(), operations);
+    let secrets = chosen.iter().flat_map(|set| &set.prepared.spec.image_pull_secrets);
+    let secrets = secrets.map(|secret| json!({ "name": secret.name })).collect();
+    append(pod, "imagePullSecrets", secrets, operations);
+}
+
+/// Appends what is not there yet, by name; the first of a name wins.
+fn append(pod: &Pod<'_>, list: &str, wanted: Vec<Value>, operations: &mut Vec<Value>) {
+    let mut names: BTreeSet<String> =
+        pod.list(list).iter().map(|item| name_of(item).to_owned()).collect();
+    let new: Vec<Value> =
+        wanted.into_iter().filter(|item| names.insert(name_of(item).to_owned())).collect();
+    super::containers::append(pod, list, new, operations);
+}

@@ -1,0 +1,72 @@
+//! The `kruise-sidecarset` binary.
+
+use std::sync::Arc;
+
+use clap::Parser;
+use jiff::Timestamp;
+use kruise_api::keys;
+use kruise_common::kind::SIDECAR_SET;
+use kruise_common::pod::WirePod;
+use kruise_common::reconciler::Reconciler;
+use kruise_common::revision::WireRevision;
+use kruise_common::runtime::process::Process;
+use kruise_sidecarset::args::Args;
+use kruise_sidecarset::configuration::WireConfiguration;
+use kruise_sidecarset::controller::SidecarSetController;
+use kruise_sidecarset::namespace::WireNamespace;
+use kruise_sidecarset::object::WireSet;
+use kruise_sidecarset::observe::Caches;
+use kruise_sidecarset::webhook::{self, Webhook};
+use kruise_sidecarset::{history_home, watch};
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let own = args.runtime.leader_election_namespace.clone();
+    let gates = args.runtime.feature_gates;
+    let options = args.rollout.options();
+    let name = keys::SIDECARSET_BINARY;
+    let mut process = Process::new(args.runtime, name, SidecarSetController::NAME).await?;
+    let revisions = match args.rollout.revision_namespace {
+        given if !given.is_empty() => given,
+        _ => history_home::find(process.client(), &own).await?,
+    };
+    // Which pods the API server asks about follows from the sets.
+    process.hooks_depend_on(&SIDECAR_SET);
+    let sets = process.watch_cluster::<WireSet>(watch::set);
+    let known = sets.clone();
+    let pods = process.watch::<WirePod>(move |change| watch::pod(&known, change));
+    let by_namespace = pods.clone();
+    let caches = Caches {
+        sets: sets.clone(),
+        namespaces: process
+            .watch_cluster::<WireNamespace>(move |change| watch::namespace(&by_namespace, change)),
+        revisions: process.watch_in::<WireRevision>(&revisions, watch::revision),
+        pods,
+        revision_namespace: revisions.into(),
+    };
+    let configurations = process.watch_in::<WireConfiguration>(&own, |_: &_| Vec::new());
+    process.answer_reviews(Arc::new(Webhook {
+        gates,
+        caches: webhook::Caches {
+            sets: sets.clone(),
+            namespaces: caches.namespaces.clone(),
+            revisions: caches.revisions.clone(),
+            configurations,
+        },
+        own_namespace: own,
+        narrow: args.narrow_pod_webhook,
+        now,
+        lot: rand::random,
+    }));
+    process.run(SidecarSetController::new(caches, options), move || sets.keys()).await?;
+    Ok(())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock of admission: versions of hot upgrades are times"
+)]
+fn now() -> Timestamp {
+    Timestamp::now()
+}

@@ -1,0 +1,245 @@
+//! A pod that a set injected, and what is true of its sidecars: matched, updated, carried out, ready (section 18).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kruise_api::keys;
+use kruise_api::shared::inplace::UpdateState;
+use kruise_common::pod::{Container, ContainerStatus, Phase, Pod};
+use kruise_inplace::progress::restarted;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::pair::Pair;
+use crate::snapshot::{Settings, Sidecar, Upgrade};
+
+/// A matched pod.
+#[expect(clippy::struct_excessive_bools, reason = "facts about one pod, independent of each other")]
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The pod.
+    pub pod: Arc<Pod>,
+    /// Whether the recorded hash is the set's (STA-30).
+    pub updated: bool,
+    /// Why the pod cannot be updated in place; `None` if only images differ (UPD-2).
+    pub stuck: Option<Stuck>,
+    /// Whether the kubelet has carried out the last change of an image (STA-20).
+    pub consistent: bool,
+    /// Whether it is ready in the sense of the set (STA-10).
+    pub ready: bool,
+    /// Whether an earlier update is under way in a container that is ready (UPD-2).
+    pub in_flight: bool,
+    /// Whether it belongs to the pods that are updated (UPD-1).
+    pub selected: bool,
+    /// Twins of its hot sidecars, in the order of the set.
+    pub pairs: Vec<Pair>,
+    /// Name of the revision that is recorded, if one is.
+    pub revision: Option<Arc<str>>,
+    /// Whether this set ever updated it in place.
+    pub touched: bool,
+    /// What the condition of the pod says of this set (CND-1).
+    pub said: Option<bool>,
+}
+
+/// Why a pod cannot be updated in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stuck {
+    /// More than images differs (UPD-3).
+    MoreThanImages,
+    /// The image of a native sidecar differs, and those are not updated.
+    NativeSidecar,
+}
+
+impl Stuck {
+    /// Its name in the condition of the set.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MoreThanImages => "MoreThanImages",
+            Self::NativeSidecar => "NativeSidecar",
+        }
+    }
+}
+
+/// The state of in-place updates of one set in a pod, as far as it is read.
+type States<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+
+impl Member {
+    /// The facts about `pod`, or `None` if it lacks a container of the set (STA-2).
+    pub fn new(pod: &Arc<Pod>, settings: &Settings) -> Option<Self> {
+        let set = &*settings.name;
+        let working = working(pod);
+        let state = state(pod, set);
+        let done = |container: &Container, status: &ContainerStatus| {
+            carried_out(pod, container, status, state.as_ref())
+        };
+        let mut pairs = Vec::new();
+        for sidecar in &settings.sidecars {
+            match &sidecar.upgrade {
+                Upgrade::Cold => drop(pod.container(&sidecar.name)?),
+                Upgrade::Native => drop(native(pod, &sidecar.name)?),
+                Upgrade::Hot(empty) => {
+                    let working = working.get(sidecar.name.as_str())?;
+                    pairs.push(Pair::new(pod, sidecar, (empty, working), &done)?);
+                }
+            }
+        }
+        let hash = record(pod, keys::SIDECARSET_HASH, set);
+        let recorded = hash.as_ref().map_or("", |record| &record.hash);
+        let updated = recorded == settings.hashes.full;
+        let running = checked(pod, &settings.sidecars);
+        let complete = pod.containers.len() == pod.statuses.len();
+        let consistent =
+            complete && running.clone().all(|(container, status)| done(container, status));
+        let in_flight = !updated
+            && running.clone().any(|(container, status)| status.ready && !done(container, status));
+        Some(Self {
+            updated,
+            stuck: if updated { None } else { stuck(pod, settings) },
+            consistent,
+            ready: ready(pod) && pairs.iter().all(Pair::rests),
+            in_flight,
+            selected: settings.selects(&pod.meta.labels),
+            revision: hash.and_then(|record| record.revision).map(Arc::from),
+            touched: state.is_some(),
+            said: said(pod, set),
+            pairs,
+            pod: pod.clone(),
+        })
+    }
+
+    /// Whether it counts as unavailable (UPD-21): old pods never do.
+    pub fn unavailable(&self) -> bool {
+        self.updated && !(self.consistent && self.ready)
+    }
+
+    /// Whether the old sides of its hot upgrades may be reset: every other container of the set is carried out, and the
+    /// pod is ready, or everything in it but the old sides is (HOT-20, HOT-23).
+    pub fn settled(&self, settings: &Settings) -> bool {
+        let old = |name: &str| self.pairs.iter().any(|pair| *pair.other.name == *name);
+        let state = state(&self.pod, &settings.name);
+        let mut others =
+            checked(&self.pod, &settings.sidecars).filter(|(container, _)| !old(&container.name));
+        let done = others
+            .all(|(container, status)| carried_out(&self.pod, container, status, state.as_ref()));
+        let complete = self.pod.containers.len() == self.pod.statuses.len();
+        let mut rest = self.pod.statuses.iter().filter(|status| !old(&status.name));
+        complete && done && (ready(&self.pod) || rest.all(|status| status.ready))
+    }
+}
+
+/// Running, ready and not being removed (STA-10b).
+fn ready(pod: &Pod) -> bool {
+    pod.ready() && !pod.terminating()
+}
+
+/// Whether the pod counts at all: not ended, not being removed (STA-1).
+pub fn active(pod: &Pod) -> bool {
+    !matches!(pod.phase, Phase::Succeeded | Phase::Failed) && !pod.terminating()
+}
+
+/// A native sidecar with its index.
+pub fn native<'a>(pod: &'a Pod, name: &str) -> Option<(usize, &'a Container)> {
+    let mut containers = pod.init_containers.iter().enumerate();
+    containers.find(|(_, container)| container.native && *container.name == *name)
+}
+
+/// The status of a native sidecar.
+pub fn native_status<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
+    pod.native_statuses.iter().find(|status| *status.name == *name)
+}
+
+/// The set's containers in the pod with their statuses; of both twins, for hot ones.
+fn checked<'a>(
+    pod: &'a Pod,
+    sidecars: &'a [Sidecar],
+) -> impl Iterator<Item = (&'a Container, &'a ContainerStatus)> + Clone {
+    sidecars.iter().flat_map(move |sidecar| {
+        let names = match sidecar.upgrade {
+            Upgrade::Hot(_) => crate::containers::twins(&sidecar.name).map(Some),
+            Upgrade::Cold | Upgrade::Native => [Some(sidecar.name.clone()), None],
+        };
+        names.into_iter().flatten().filter_map(move |name| match sidecar.upgrade {
+            Upgrade::Native => Some((native(pod, &name)?.1, native_status(pod, &name)?)),
+            Upgrade::Cold | Upgrade::Hot(_) => {
+                Some((pod.container(&name)?.1, pod.status(&name)?.1))
+            }
+        })
+    })
+}
+
+/// Whether the kubelet runs what the last in-place update asked for. A digest in the spec that the runtime reports is
+/// proof; otherwise the container must have been restarted since the update (STA-20, W-10).
+fn carried_out(
+    pod: &Pod,
+    container: &Container,
+    status: &ContainerStatus,
+    state: Option<&UpdateState>,
+) -> bool {
+    let last = state.and_then(|state| {
+        let last = state.last_container_statuses.as_ref()?.get(&*container.name)?;
+        Some((state, last))
+    });
+    let Some((state, last)) = last else { return true };
+    let digest = |image: &str| image.rsplit_once('@').map(|(_, digest)| digest.to_owned());
+    match (digest(&container.image), digest(&status.image_id)) {
+        (Some(wanted), Some(running)) if wanted == running => true,
+        _ => restarted(pod, status, last, state),
+    }
+}
+
+/// What this set recorded of its in-place updates; unreadable records count as none, the next update writes them anew.
+fn state(pod: &Pod, set: &str) -> Option<UpdateState> {
+    let text = pod.annotations.get(keys::SIDECARSET_INPLACE_UPDATE_STATE)?;
+    let states: States<'_> = serde_json::from_str(text).ok()?;
+    serde_json::from_str(states.get(set)?.get()).ok()
+}
+
+/// Which twins work, by sidecar.
+fn working(pod: &Pod) -> BTreeMap<Cow<'_, str>, Cow<'_, str>> {
+    let text = pod.annotations.get(keys::SIDECARSET_WORKING_CONTAINER);
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// What a pod records of its injection by a set.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Record<'a> {
+    #[serde(borrow)]
+    hash: Cow<'a, str>,
+    #[serde(borrow, rename = "controllerRevision")]
+    revision: Option<Cow<'a, str>>,
+}
+
+/// The record of `set` in an annotation, in the present or the older form (INJ-62).
+fn record<'a>(pod: &'a Pod, key: &str, set: &str) -> Option<Record<'a>> {
+    let text = pod.annotations.get(key)?;
+    let entries: States<'a> = serde_json::from_str(text).ok()?;
+    let entry: &'a RawValue = entries.get(set)?;
+    if let Ok(record) = serde_json::from_str(entry.get()) {
+        return Some(record);
+    }
+    let hash: String = serde_json::from_str(entry.get()).ok()?;
+    Some(Record { hash: Cow::Owned(hash), revision: None })
+}
+
+/// Why an outdated pod cannot follow in place.
+fn stuck(pod: &Pod, settings: &Settings) -> Option<Stuck> {
+    let without_image = record(pod, keys::SIDECARSET_HASH_WITHOUT_IMAGE, &settings.name);
+    let recorded = without_image.as_ref().map_or("", |record| &record.hash);
+    if recorded != settings.hashes.without_image {
+        return Some(Stuck::MoreThanImages);
+    }
+    // Without this a pod would be recorded as updated while the old image runs on.
+    let other = settings.fixed_natives.iter().any(|(name, image)| {
+        native(pod, name).is_some_and(|(_, container)| *container.image != **image)
+    });
+    other.then_some(Stuck::NativeSidecar)
+}
+
+/// What the condition says of a set.
+fn said(pod: &Pod, set: &str) -> Option<bool> {
+    let message = pod.condition(keys::SIDECARSET_UPGRADABLE)?.message.as_deref()?;
+    let said: BTreeMap<Cow<'_, str>, bool> = serde_json::from_str(message).ok()?;
+    said.get(set).copied()
+}

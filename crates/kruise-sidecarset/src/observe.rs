@@ -1,0 +1,145 @@
+//! From the caches to a [`Snapshot`]. Pods and revisions of a set are found by index: nothing here grows with the number
+//! of other sets or of their pods.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use jiff::Timestamp;
+use kruise_api::keys;
+use kruise_common::key::ObjectKey;
+use kruise_common::pod::Pod;
+use kruise_common::revision::Revision;
+use kruise_common::table::Table;
+
+use crate::member::{Member, active};
+use crate::namespace::Namespace;
+use crate::object::SidecarSet;
+use crate::registered::by_age;
+use crate::snapshot::{Options, Settings, Snapshot, Strays};
+
+/// The caches a set is observed in.
+#[derive(Debug)]
+pub struct Caches {
+    /// Sets.
+    pub sets: Arc<Table<SidecarSet>>,
+    /// Pods.
+    pub pods: Arc<Table<Pod>>,
+    /// Namespaces.
+    pub namespaces: Arc<Table<Namespace>>,
+    /// Revisions.
+    pub revisions: Arc<Table<Revision>>,
+    /// Where revisions are.
+    pub revision_namespace: Arc<str>,
+}
+
+/// What the caches say of the set; `None` if it is gone.
+pub fn observe(
+    caches: &Caches,
+    options: Options,
+    resting: BTreeMap<ObjectKey, Timestamp>,
+    key: &ObjectKey,
+) -> Option<Snapshot> {
+    let set = caches.sets.get(key)?;
+    let settings = Settings::new(&set, options);
+    let (members, strays) = match &settings {
+        Ok(settings) => members(caches, &set, settings),
+        Err(_) => (Vec::new(), Strays::default()),
+    };
+    let missed = missed(caches, &set);
+    let (revisions, taken) = revisions(caches, &set);
+    Some(Snapshot {
+        set,
+        settings,
+        members,
+        missed,
+        strays,
+        revisions,
+        taken,
+        revision_namespace: caches.revision_namespace.clone(),
+        resting,
+        registered: OnceLock::new(),
+    })
+}
+
+/// Matched pods (STA-1), and what is wrong with the others that bear the set's name.
+fn members(caches: &Caches, set: &SidecarSet, settings: &Settings) -> (Vec<Member>, Strays) {
+    let Ok(content) = &set.content else { return (Vec::new(), Strays::default()) };
+    let mut members = Vec::new();
+    let mut strays = Strays::default();
+    // Pods come by namespace; each is looked up once.
+    let mut reached: Option<(Arc<str>, bool)> = None;
+    for pod in caches.pods.in_group(set.name()) {
+        let namespace = &pod.meta.key.namespace;
+        if reached.as_ref().is_none_or(|(name, _)| name != namespace) {
+            let row = caches.namespaces.get(&ObjectKey::new("", namespace.clone()));
+            let labels = row.as_ref().map(|row| &row.meta.labels);
+            let inside = content.matcher.reach(namespace, labels) == crate::matching::Reach::Inside;
+            reached = Some((namespace.clone(), inside));
+        }
+        let inside = reached.as_ref().is_some_and(|(_, inside)| *inside);
+        if !inside || !content.matcher.selects(&pod.meta.labels) {
+            continue;
+        }
+        if !active(&pod) {
+            strays.leaving += usize::from(pod.terminating());
+            continue;
+        }
+        match Member::new(&pod, settings) {
+            Some(member) => members.push(member),
+            None => strays.incomplete += 1,
+        }
+    }
+    (members, strays)
+}
+
+/// Pods that should have the set's sidecars and have not: they were admitted while no webhook answered (W-4). Pods older
+/// than the set never had a chance (LIF-1), and where a canary stands in for the set its own sidecars are right (SEL-4).
+fn missed(caches: &Caches, set: &SidecarSet) -> Vec<Arc<Pod>> {
+    let Ok(content) = &set.content else { return Vec::new() };
+    if content.spec.injection_strategy.paused {
+        return Vec::new();
+    }
+    let mut missed = caches.pods.filter(|pod| misses(set, pod));
+    if missed.is_empty() {
+        return missed;
+    }
+    let canaries = caches.sets.filter(|other| other.replaces() == Some(set.name()));
+    missed.retain(|pod| {
+        let namespace = &pod.meta.key.namespace;
+        let row = caches.namespaces.get(&ObjectKey::new("", namespace.clone()));
+        let labels = row.as_ref().map(|row| &row.meta.labels);
+        let about = |content: &crate::object::Content| {
+            content.matcher.matches(&pod.meta.labels, namespace, labels)
+        };
+        about(content) && !canaries.iter().any(|it| it.content.as_ref().is_ok_and(about))
+    });
+    missed
+}
+
+/// Whether a pod bears no record of a set that is about its labels, although it was made later.
+pub fn misses(set: &SidecarSet, pod: &Pod) -> bool {
+    let Ok(content) = &set.content else { return false };
+    content.matcher.selects(&pod.meta.labels)
+        && pod.meta.created > set.meta.created
+        && !pod.injected.contains(&set.meta.key.name)
+        && active(pod)
+        && pod.annotations.get(keys::MIRROR_POD).is_none()
+        && *pod.meta.key.namespace != *"kube-system"
+}
+
+/// Revisions of the set by age (HIS-5), and names of its kind that others hold.
+fn revisions(caches: &Caches, set: &SidecarSet) -> (Vec<Arc<Revision>>, Vec<Arc<str>>) {
+    let own = |revision: &Revision| {
+        revision.meta.controller().is_none_or(|owner| owner.uid == set.meta.uid)
+    };
+    let (mut revisions, mut others): (Vec<_>, Vec<_>) =
+        caches.revisions.in_group(set.name()).into_iter().partition(|revision| own(revision));
+    revisions.sort_by(|a, b| by_age(a, b));
+    let prefix = format!("{}-", set.name());
+    let alike = caches.revisions.with_prefix(&caches.revision_namespace, &prefix);
+    others.extend(
+        alike.into_iter().filter(|other| !revisions.iter().any(|own| own.name() == other.name())),
+    );
+    let taken = others.iter().map(|revision| revision.name().clone()).collect();
+    (revisions, taken)
+}

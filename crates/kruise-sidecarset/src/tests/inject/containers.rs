@@ -1,0 +1,85 @@
+use serde_json::{Value, json};
+
+use super::{injected, item, names, outcome, pod, refused, set};
+
+fn sidecar(name: &str, place: &str) -> Value {
+    json!({ "name": name, "image": "i:1", "podInjectPolicy": place })
+}
+
+/// INJ-51, CNF-3.
+#[test]
+fn sidecars_go_before_and_after_the_pod_s_own_containers() {
+    let set = set(
+        "a",
+        &json!({ "containers": [
+        sidecar("after", "AfterAppContainer"), sidecar("b2", "BeforeAppContainer"), sidecar("b1", ""), sidecar("odd", "x"),
+    ] }),
+    );
+    let after = injected(&pod(&json!({})), &[set]);
+    assert_eq!(names(&after, "containers"), ["b2", "b1", "app", "after", "odd"]);
+    let sidecar = item(&after, "containers", "after");
+    for extension in ["podInjectPolicy", "upgradeStrategy", "shareVolumePolicy"] {
+        assert_eq!(sidecar.get(extension), None, "INJ-16");
+    }
+    assert_eq!(sidecar["imagePullPolicy"], "IfNotPresent");
+}
+
+/// INJ-49, INJ-52, CNF-19: init containers of all sets are sorted; native sidecars stand behind the pod's own.
+#[test]
+fn init_containers_are_sorted_by_name() {
+    let first = set(
+        "a",
+        &json!({ "initContainers": [sidecar("z", ""), sidecar("n", "BeforeAppContainer")] }),
+    );
+    let mut native = sidecar("m", "");
+    native["restartPolicy"] = json!("Always");
+    let second = set("b", &json!({ "initContainers": [native] }));
+    let own = pod(&json!({ "spec": { "initContainers": [{ "name": "own", "image": "i:1" }] } }));
+    let after = injected(&own, &[first.clone(), second.clone()]);
+    assert_eq!(names(&after, "initContainers"), ["n", "own", "m", "z"]);
+    let text = after["metadata"]["annotations"]["kruise.io/sidecarset-hash"].as_str().unwrap();
+    let entries: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(
+        (&entries["a"]["sidecarList"], &entries["b"]["sidecarList"]),
+        (&json!([]), &json!(["m"]))
+    );
+    let without = injected(&pod(&json!({})), &[first, second]);
+    assert_eq!(names(&without, "initContainers"), ["n", "m", "z"]);
+}
+
+/// INJ-54, W-15: as in OpenKruise, but not silently.
+#[test]
+fn a_container_of_a_sidecar_s_name_is_replaced_where_it_stands() {
+    let set =
+        set("a", &json!({ "containers": [sidecar("app", "AfterAppContainer"), sidecar("s", "")] }));
+    let two = pod(
+        &json!({ "spec": { "containers": [{ "name": "app", "image": "mine" }, { "name": "z" }] } }),
+    );
+    let (after, warnings) = outcome(&two, &[set]).unwrap();
+    assert_eq!(names(&after, "containers"), ["s", "app", "z"]);
+    assert_eq!(item(&after, "containers", "app")["image"], "i:1");
+    assert_eq!(warnings, ["container app of the pod is replaced by that of SidecarSet a"]);
+}
+
+/// INJ-53: Kubernetes would refuse the pod without naming the set.
+#[test]
+fn names_that_cannot_be_are_refused() {
+    let init = set("a", &json!({ "initContainers": [sidecar("app", "")] }));
+    let text = "container app of sidecarset a has the name of another container of the pod";
+    assert_eq!(refused(&pod(&json!({})), &[init]), text);
+    let one = |name: &str| set(name, &json!({ "containers": [sidecar("s", "")] }));
+    let both = refused(&pod(&json!({})), &[one("a"), one("b")]);
+    assert_eq!(both, "container s of sidecarset b already exist in a");
+}
+
+/// INJ-57, CNF-29: only lists grow; everything else of the pod is left alone.
+#[test]
+fn nothing_else_changes() {
+    let own = pod(&json!({ "spec": {
+        "restartPolicy": "OnFailure", "hostNetwork": true, "tolerations": [{ "key": "a" }], "containers": [{ "name": "app" }],
+    } }));
+    let after = injected(&own, &[set("a", &json!({ "containers": [sidecar("s", "")] }))]);
+    let mut expected = own["spec"].clone();
+    expected["containers"] = json!([item(&after, "containers", "s"), { "name": "app" }]);
+    assert_eq!(after["spec"], expected);
+}

@@ -1,0 +1,94 @@
+use serde_json::{Value, json};
+
+use super::{injected, item, pod, set};
+
+/// Env of the sidecar `s` after injection into a pod whose containers are `containers`.
+fn env(sidecar: &Value, containers: &Value) -> Vec<String> {
+    let mut full = json!({ "name": "s", "image": "i:1" });
+    json_patch::merge(&mut full, sidecar);
+    let pod = pod(&json!({
+        "metadata": { "annotations": { "main": "two" } }, "spec": { "containers": containers },
+    }));
+    let after = injected(&pod, &[set("a", &json!({ "containers": [full] }))]);
+    let env = item(&after, "containers", "s")["env"].as_array().unwrap().clone();
+    env.iter()
+        .map(|v| format!("{}={}", v["name"].as_str().unwrap(), v["value"].as_str().unwrap_or("…")))
+        .collect()
+}
+
+fn two() -> Value {
+    json!([
+        { "name": "one", "env": [{ "name": "A", "value": "1" }, { "name": "A", "value": "2" }, { "name": "B", "value": "b" }] },
+        { "name": "two", "env": [{ "name": "A", "value": "3" }, { "name": "N", "valueFrom": { "fieldRef": { "fieldPath": "x" } } }] },
+    ])
+}
+
+/// INJ-40…INJ-44, CNF-6.
+#[test]
+fn env_is_taken_from_named_containers() {
+    let of = |transfer: Value| env(&json!({ "transferEnv": transfer }), &two());
+    assert_eq!(
+        of(json!([{ "sourceContainerName": "one", "envName": "A" }])),
+        ["IS_INJECTED=true", "A=2"],
+        "the last"
+    );
+    assert_eq!(
+        of(json!([{ "sourceContainerName": "one", "envName": "B", "envNames": ["A", "B", "Z"] }])),
+        ["IS_INJECTED=true", "A=2", "B=b"],
+        "sorted, each once, missing ones left out"
+    );
+    let by = |path: &str| {
+        json!([{
+            "sourceContainerName": "one", "sourceContainerNameFrom": { "fieldRef": { "fieldPath": path } }, "envNames": ["A", "N"],
+        }])
+    };
+    assert_eq!(of(by("metadata.annotations['main']")), ["IS_INJECTED=true", "A=3", "N=…"]);
+    for path in ["metadata.annotations['gone']", "metadata.labels['app']", "metadata.name", "x["] {
+        assert_eq!(of(by(path)), ["IS_INJECTED=true"], "{path}");
+    }
+    assert_eq!(
+        of(json!([{ "sourceContainerName": "gone", "envName": "A" }])),
+        ["IS_INJECTED=true"]
+    );
+}
+
+/// INJ-13: own before taken before needed; the first of a name stays.
+#[test]
+fn own_env_wins() {
+    let sidecar = json!({
+        "env": [{ "name": "A", "value": "own" }],
+        "shareVolumePolicy": { "type": "enabled" },
+        "transferEnv": [
+            { "sourceContainerName": "two", "envNames": ["A", "P"] }, { "sourceContainerName": "one", "envName": "P" },
+        ],
+    });
+    let containers = json!([
+        {
+            "name": "one", "env": [{ "name": "P", "value": "1" }, { "name": "Q", "value": "q" }],
+            "volumeMounts": [{ "name": "v", "mountPath": "/v", "subPathExpr": "a/$(P)/$(Q)/$(GONE)" }],
+        },
+        { "name": "two", "env": [{ "name": "P", "value": "2" }, { "name": "A", "value": "x" }] },
+    ]);
+    assert_eq!(env(&sidecar, &containers), ["A=own", "IS_INJECTED=true", "P=2", "Q=q"]);
+}
+
+/// INJ-32: the grammar of references.
+#[test]
+fn references_in_paths() {
+    let of = |path: &str| {
+        let sidecar = json!({ "shareVolumePolicy": { "type": "enabled" } });
+        let variables =
+            ["A", "1", "_b", "-.", ""].map(|name| json!({ "name": name, "value": "v" }));
+        let containers = json!([{
+            "name": "one", "env": variables,
+            "volumeMounts": [{ "name": "v", "mountPath": "/v", "subPathExpr": path }],
+        }]);
+        env(&sidecar, &containers).split_off(1)
+    };
+    assert_eq!(of("$(A)"), ["A=v"]);
+    assert_eq!(of("x$(_b)$(-.)y$(A)$(A)"), ["_b=v", "-.=v", "A=v"]);
+    assert_eq!(of("$$(A)"), ["A=v"]);
+    for path in ["", "A", "$A", "$(1)", "$()", "$(A", "$(A B)", "$((A)", "(A)"] {
+        assert_eq!(of(path), [] as [&str; 0], "{path}");
+    }
+}

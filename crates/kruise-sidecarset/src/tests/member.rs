@@ -1,0 +1,127 @@
+//! What is true of a matched pod (sections 18, 19.1).
+
+use serde_json::{Value, json};
+
+use super::support::{pod, running, settings, with_state};
+use crate::member::{Member, Stuck};
+
+fn spec() -> Value {
+    json!({ "containers": [{ "name": "agent", "image": "example.com/agent:2" }] })
+}
+
+fn member(object: &Value) -> Member {
+    Member::new(&pod(object), &settings(&spec())).unwrap()
+}
+
+fn consistent(object: &Value) -> bool {
+    member(object).consistent
+}
+
+fn with_status(mut object: Value, change: &Value) -> Value {
+    json_patch::merge(&mut object["status"]["containerStatuses"][0], change);
+    object
+}
+
+#[test]
+fn an_update_is_carried_out_once_the_container_was_restarted() {
+    assert!(consistent(&running()), "never updated");
+    let before = with_state(running(), "example.com/agent@sha256:1", "c://1");
+    assert!(!consistent(&before));
+    assert!(consistent(&with_status(before.clone(), &json!({ "containerID": "c://2" }))), "W-10");
+    assert!(!consistent(&with_status(before, &json!({ "containerID": "" }))), "it is down");
+}
+
+/// What OpenKruise wrote names no container.
+#[test]
+fn an_update_that_openkruise_began_is_carried_out_with_another_image_id_or_the_wanted_image() {
+    let before = with_state(running(), "example.com/agent@sha256:1", "");
+    assert!(!consistent(&before));
+    assert!(consistent(&with_status(
+        before.clone(),
+        &json!({ "imageID": "example.com/agent@sha256:2" })
+    )));
+    assert!(consistent(&with_status(before, &json!({ "image": "example.com/agent:2" }))));
+}
+
+#[test]
+fn a_digest_that_runs_is_proof_whatever_the_repository_is_called() {
+    let mut object = with_state(running(), "old", "c://1");
+    object["spec"]["containers"][0]["image"] = json!("agent@sha256:9");
+    assert!(!consistent(&object));
+    assert!(consistent(&with_status(
+        object,
+        &json!({ "imageID": "mirror.local/x/agent@sha256:9" })
+    )));
+}
+
+#[test]
+fn a_status_of_every_container_is_needed() {
+    let mut object = running();
+    object["status"]["containerStatuses"] = json!([]);
+    assert!(!consistent(&object));
+}
+
+#[test]
+fn records_that_cannot_be_read_make_a_pod_outdated_and_nothing_worse() {
+    for text in [
+        "",
+        "{",
+        "[]",
+        "null",
+        r#"{"log":5}"#,
+        r#"{"log":{"hash":7}}"#,
+        r#"{"other":{"hash":"x"}}"#,
+    ] {
+        let mut object = running();
+        for key in ["kruise.io/sidecarset-hash", "kruise.io/sidecarset-inplace-update-state"] {
+            object["metadata"]["annotations"][key] = json!(text);
+        }
+        let member = member(&object);
+        assert!(!member.updated && member.consistent, "{text}");
+        assert_eq!(member.stuck, Some(Stuck::MoreThanImages), "{text}");
+    }
+}
+
+#[test]
+fn a_pod_without_a_container_of_the_set_is_not_matched() {
+    let mut object = running();
+    object["spec"]["containers"][0]["name"] = json!("app");
+    assert!(Member::new(&pod(&object), &settings(&spec())).is_none());
+    let hot = json!({ "containers": [{
+        "name": "agent", "image": "i", "upgradeStrategy": { "upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "e" },
+    }] });
+    object["spec"]["containers"] =
+        json!([{ "name": "agent-1", "image": "i" }, { "name": "agent-2", "image": "e" }]);
+    assert!(Member::new(&pod(&object), &settings(&hot)).is_none(), "HOT-34: not in the map");
+    object["metadata"]["annotations"]["kruise.io/sidecarset-working-hotupgrade-container"] =
+        json!(r#"{"agent":"agent-1"}"#);
+    assert!(Member::new(&pod(&object), &settings(&hot)).is_some());
+}
+
+/// UPD-2.2, UPD-4.
+#[test]
+fn an_update_is_in_flight_while_a_ready_container_is_not_restarted() {
+    let before = with_state(running(), "example.com/agent@sha256:1", "c://1");
+    assert!(member(&before).in_flight);
+    assert!(
+        !member(&with_status(before, &json!({ "ready": false }))).in_flight,
+        "crashing: no wait"
+    );
+}
+
+/// W-13: after a change of the empty image the idle twin keeps the old one, and is idle.
+#[test]
+fn an_idle_twin_is_idle_by_its_version() {
+    let hot = json!({ "containers": [{
+        "name": "agent", "image": "i", "upgradeStrategy": { "upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "e:2" },
+    }] });
+    let mut object = running();
+    object["spec"]["containers"] =
+        json!([{ "name": "agent-1", "image": "i" }, { "name": "agent-2", "image": "e:1" }]);
+    object["metadata"]["annotations"]["kruise.io/sidecarset-working-hotupgrade-container"] =
+        json!(r#"{"agent":"agent-1"}"#);
+    let ready = |object: &Value| Member::new(&pod(object), &settings(&hot)).unwrap().ready;
+    assert!(!ready(&object), "it might be the old side of an upgrade");
+    object["metadata"]["annotations"]["version.sidecarset.kruise.io/agent-2"] = json!("0");
+    assert!(ready(&object));
+}

@@ -1,0 +1,142 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::captured;
+use crate::object::SidecarSet;
+use crate::registration::pod_hook;
+
+fn set(name: &str, spec: &Value) -> Arc<SidecarSet> {
+    Arc::new(captured::set(&json!({ "metadata": { "name": name }, "spec": spec })))
+}
+
+/// Object selector, namespace selector without what is always there, and condition.
+fn narrowed(specs: &[Value]) -> Option<(Option<Value>, Vec<Value>, Option<String>)> {
+    let sets: Vec<_> =
+        specs.iter().enumerate().map(|(n, spec)| set(&format!("s{n}"), spec)).collect();
+    let hook = pod_hook(&sets, "own", true)?;
+    let namespaces =
+        hook.namespace_selector.unwrap()["matchExpressions"].as_array().unwrap().clone();
+    let always = [
+        json!({ "key": "control-plane", "operator": "NotIn", "values": ["openkruise"] }),
+        json!({ "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "own"] }),
+    ];
+    assert_eq!(namespaces[..2], always);
+    let mirror = r#"!(has(object.metadata.annotations) && "kubernetes.io/config.mirror" in object.metadata.annotations)"#;
+    assert_eq!(hook.conditions[0], ("no-mirror-pod".to_owned(), mirror.to_owned()));
+    let condition = hook.conditions.get(1).map(|(_, text)| text.clone());
+    Some((hook.object_selector, namespaces[2..].to_vec(), condition))
+}
+
+fn labels(key: &str, value: &str) -> Value {
+    json!({ "selector": { "matchLabels": { key: value } } })
+}
+
+#[test]
+fn without_sets_nobody_is_asked() {
+    assert_eq!(narrowed(&[]), None);
+    let mut paused = labels("a", "1");
+    paused["injectionStrategy"] = json!({ "paused": true });
+    assert_eq!(narrowed(&[paused, json!({}), json!({ "containers": 7 })]), None);
+    assert!(pod_hook(&[], "own", false).is_some(), "unless it is wanted");
+}
+
+#[test]
+fn what_all_sets_demand_is_in_the_selectors() {
+    let (object, namespaces, _) = narrowed(&[labels("app", "a"), labels("app", "b")]).unwrap();
+    let union =
+        json!({ "matchExpressions": [{ "key": "app", "operator": "In", "values": ["a", "b"] }] });
+    assert_eq!((object, namespaces), (Some(union), Vec::new()));
+    let exists =
+        json!({ "selector": { "matchExpressions": [{ "key": "app", "operator": "Exists" }] } });
+    let (object, ..) = narrowed(&[labels("app", "a"), exists]).unwrap();
+    assert_eq!(
+        object,
+        Some(json!({ "matchExpressions": [{ "key": "app", "operator": "Exists" }] }))
+    );
+    let (object, ..) = narrowed(&[labels("app", "a"), labels("other", "a")]).unwrap();
+    assert_eq!(object, None);
+    let mut one = labels("app", "a");
+    one["namespace"] = json!("shop");
+    let mut two = labels("app", "a");
+    two["namespaceSelector"] = json!({ "matchLabels": { "kubernetes.io/metadata.name": "prod" } });
+    let (_, namespaces, _) = narrowed(&[one.clone(), two]).unwrap();
+    let union = json!({ "key": "kubernetes.io/metadata.name", "operator": "In", "values": ["prod", "shop"] });
+    assert_eq!(namespaces, [union]);
+    let (_, namespaces, _) = narrowed(&[one, labels("app", "a")]).unwrap();
+    assert_eq!(namespaces, [] as [Value; 0], "one set is about all namespaces");
+}
+
+#[test]
+fn the_rest_is_a_condition() {
+    let of = |spec: Value| narrowed(&[spec]).unwrap().2.unwrap();
+    let there = r#"has(object.metadata.labels) && "a" in object.metadata.labels"#;
+    let value = r#"object.metadata.labels["a"] in ["1"]"#;
+    assert_eq!(of(labels("a", "1")), format!("(({there} && {value}))"));
+    let expression = |operator: &str, values: Value| {
+        of(
+            json!({ "selector": { "matchExpressions": [{ "key": "a", "operator": operator, "values": values }] } }),
+        )
+    };
+    assert_eq!(expression("NotIn", json!(["1"])), format!("(!({there} && {value}))"));
+    assert_eq!(expression("Exists", Value::Null), format!("(({there}))"));
+    assert_eq!(expression("DoesNotExist", Value::Null), format!("(!({there}))"));
+    let mut named = labels("a", "1");
+    named["namespace"] = json!("shop");
+    assert_eq!(of(named), format!(r#"(request.namespace == "shop" && ({there} && {value}))"#));
+    let two = narrowed(&[labels("b", "1"), labels("a", "1"), labels("a", "1")]).unwrap().2.unwrap();
+    assert_eq!(two.matches(" || ").count(), 1, "each alternative once: {two}");
+    let quotes = of(labels("a", "x\"y\\"));
+    assert!(quotes.contains(r#"["x\"y\\"]"#), "{quotes}");
+}
+
+#[test]
+fn many_sets_are_narrowed_by_selectors_only() {
+    let many: Vec<Value> = (0..1000).map(|n| labels("app", &format!("a{n}"))).collect();
+    let (object, _, condition) = narrowed(&many).unwrap();
+    assert_eq!(object.unwrap()["matchExpressions"][0]["values"].as_array().unwrap().len(), 1000);
+    assert_eq!(condition, None);
+    let long: Vec<Value> = (0..60).map(|n| labels("app", &format!("{n}").repeat(100))).collect();
+    assert_eq!(narrowed(&long).unwrap().2, None);
+}
+
+/// Whatever a set matches passes the selectors: what is common to all is demanded by each.
+#[test]
+fn nobody_who_matches_is_left_out() {
+    use kruise_api::shared::selector::Selector;
+    use proptest::prelude::*;
+    let requirement =
+        ("[abc]", prop::sample::select(vec!["In", "NotIn", "Exists", "DoesNotExist"]), "[12]{1,2}");
+    let selector = prop::collection::vec(requirement, 1..4).prop_map(|requirements| {
+        let expressions: Vec<Value> = requirements
+            .into_iter()
+            .map(|(key, operator, values)| {
+                let values: Vec<String> = values.chars().map(String::from).collect();
+                let values = if operator.ends_with("In") { json!(values) } else { Value::Null };
+                json!({ "key": key, "operator": operator, "values": values })
+            })
+            .collect();
+        json!({ "matchExpressions": expressions })
+    });
+    let labels = prop::collection::btree_map("[abc]", "[123]", 0..4);
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let cases = (prop::collection::vec(selector, 1..4), labels);
+    runner
+        .run(&cases, |(selectors, labels)| {
+            let specs: Vec<Value> =
+                selectors.iter().map(|selector| json!({ "selector": selector })).collect();
+            let Some((object, ..)) = narrowed(&specs) else { return Ok(()) };
+            let sets: Vec<_> = specs.iter().map(|spec| set("s", spec)).collect();
+            let matched =
+                sets.iter().any(|set| set.content.as_ref().unwrap().matcher.selects(&labels));
+            if let (true, Some(object)) = (matched, object) {
+                let selector = Selector::new(&serde_json::from_value(object).unwrap()).unwrap();
+                prop_assert!(selector.matches(&labels));
+            }
+            Ok(())
+        })
+        .unwrap();
+}

@@ -1,0 +1,365 @@
+use std::sync::Arc;
+
+use kruise_api::raw::RawJson;
+use kruise_common::admission::registration::Phase;
+use kruise_common::admission::{Admission, Answer, GroupVersionKind, Operation, Request, Verdict};
+use kruise_common::gates::FeatureGates;
+use kruise_common::intern::Interner;
+use kruise_common::table::{Table, Wire};
+use serde_json::{Value, json};
+
+use super::captured;
+use super::inject::{now, patched, pod};
+use crate::configuration::WireConfiguration;
+use crate::namespace::WireNamespace;
+use crate::webhook::{Caches, MUTATE, VALIDATE, Webhook, filled};
+
+const PODS: &str = "/mutate-pod";
+
+/// A webhook that knows these sets; the namespace `cap` is in production.
+fn webhook(sets: &[Value], gates: &str) -> Webhook {
+    let caches = Caches {
+        sets: Arc::new(Table::default()),
+        namespaces: Arc::new(Table::default()),
+        revisions: Arc::new(Table::default()),
+        configurations: Arc::new(Table::default()),
+    };
+    for set in sets {
+        caches.sets.apply(captured::set(set));
+    }
+    let interner = Interner::default();
+    let cap = json!({ "metadata": { "name": "cap", "labels": { "env": "prod" } } });
+    let cap: WireNamespace = serde_json::from_value(cap).unwrap();
+    caches.namespaces.apply(cap.into_record(&interner));
+    Webhook {
+        gates: gates.parse().unwrap_or_else(|_| FeatureGates::default()),
+        caches,
+        own_namespace: "kruise-system".to_owned(),
+        narrow: true,
+        now,
+        lot: || 0.5,
+    }
+}
+
+fn request(operation: Operation, object: Option<&Value>, old: Option<&Value>) -> Request {
+    let raw = |value: &Value| RawJson::from_string(value.to_string()).unwrap();
+    Request {
+        uid: "1".to_owned(),
+        kind: GroupVersionKind::default(),
+        subresource: String::new(),
+        namespace: "cap".to_owned(),
+        name: String::new(),
+        operation,
+        object: object.map(raw),
+        old: old.map(raw),
+        user: String::new(),
+        dry_run: false,
+    }
+}
+
+fn asked(webhook: &Webhook, path: &str, request: &Request) -> Answer {
+    webhook.answer(path, request).unwrap()
+}
+
+fn denied(answer: &Answer) -> (u16, String) {
+    match &answer.verdict {
+        Verdict::Denied(denial) => (denial.code, denial.message.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn set(name: &str, change: &Value) -> Value {
+    let mut set = json!({
+        "apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": { "name": name },
+        "spec": { "selector": { "matchLabels": { "app": "web" } }, "containers": [{ "name": name, "image": "i:1" }] },
+    });
+    json_patch::merge(&mut set, change);
+    filled(&set, None).unwrap()
+}
+
+/// WHK-10, WHK-13…WHK-16.
+#[test]
+fn pods_are_injected_when_they_are_created() {
+    let webhook = webhook(&[set("log", &json!({}))], "");
+    let create = |pod: &Value| asked(&webhook, PODS, &request(Operation::Create, Some(pod), None));
+    let plain = pod(&json!({}));
+    let Verdict::Patched(operations) = create(&plain).verdict else { panic!() };
+    let after = patched(&plain, &operations);
+    assert_eq!(after["spec"]["containers"][0]["name"], "log");
+    assert_eq!(create(&after), Answer::allowed(), "a second look changes nothing");
+    for untouched in [
+        json!({ "metadata": { "labels": { "app": "db" } } }),
+        json!({ "metadata": { "labels": null } }),
+        json!({ "metadata": { "annotations": { "kubernetes.io/config.mirror": "x" } } }),
+        json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } }),
+        json!({ "status": { "phase": "Succeeded" } }),
+        json!({ "status": { "phase": "Failed" } }),
+    ] {
+        assert_eq!(create(&pod(&untouched)), Answer::allowed(), "{untouched}");
+    }
+    for other in [Operation::Update, Operation::Delete, Operation::Connect] {
+        assert_eq!(
+            asked(&webhook, PODS, &request(other, Some(&plain), Some(&plain))),
+            Answer::allowed()
+        );
+    }
+    let sub = Request {
+        subresource: "ephemeralcontainers".to_owned(),
+        ..request(Operation::Create, Some(&plain), None)
+    };
+    assert_eq!(asked(&webhook, PODS, &sub), Answer::allowed());
+    let (code, text) = denied(&create(&json!({ "metadata": { "labels": 7 } })));
+    assert!(code == 400 && text.starts_with("pod: invalid type"), "{text}");
+    assert!(webhook.answer("/else", &request(Operation::Create, None, None)).is_none());
+}
+
+/// WHK-11: the namespace of the pod, else of the request.
+#[test]
+fn a_pod_s_namespace_may_be_that_of_the_request() {
+    let selected = json!({ "spec": { "namespaceSelector": { "matchLabels": { "env": "prod" } } } });
+    let webhook = webhook(&[set("log", &selected)], "");
+    let of = |namespace: Value| {
+        let pod = pod(&json!({ "metadata": { "namespace": namespace } }));
+        asked(&webhook, PODS, &request(Operation::Create, Some(&pod), None))
+    };
+    assert!(matches!(of(Value::Null).verdict, Verdict::Patched(_)));
+    assert!(matches!(of(json!("cap")).verdict, Verdict::Patched(_)));
+    // W-5: not silently without sidecar.
+    let (code, text) = denied(&of(json!("unknown")));
+    assert_eq!(code, 403);
+    assert_eq!(
+        text,
+        "sidecarset log: the labels of namespace unknown are not known yet; try again"
+    );
+}
+
+/// OPS-1.
+#[test]
+fn the_gate_turns_injection_off() {
+    let webhook = webhook(&[set("log", &json!({}))], "PodWebhook=false");
+    let answer = asked(&webhook, PODS, &request(Operation::Create, Some(&pod(&json!({}))), None));
+    assert_eq!(answer, Answer::allowed());
+    let names: Vec<String> = webhook.hooks().into_iter().map(|hook| hook.name).collect();
+    assert_eq!(names, ["msidecarset.kb.io", "vsidecarset.kb.io"]);
+}
+
+/// W-15.
+#[test]
+fn a_replaced_container_is_a_warning() {
+    let webhook = webhook(&[set("app", &json!({}))], "");
+    let answer = asked(&webhook, PODS, &request(Operation::Create, Some(&pod(&json!({}))), None));
+    assert_eq!(answer.warnings, ["container app of the pod is replaced by that of SidecarSet app"]);
+}
+
+/// W-9: a pod that bears its name gets the same revision whenever it comes back; others draw lots.
+#[test]
+fn named_pods_keep_their_revision() {
+    let strategy = json!({ "spec": {
+        "updateStrategy": { "partition": "50%" },
+        "injectionStrategy": { "revision": { "revisionName": "log-1", "policy": "Partial" } },
+    } });
+    let webhook = webhook(&[set("log", &strategy)], "");
+    let revision = json!({
+        "metadata": { "name": "log-1", "namespace": "kruise-system", "uid": "r", "labels": { "kruise.io/sidecarset-name": "log" } },
+        "revision": 1, "data": { "spec": { "containers": [{ "name": "log", "image": "old" }] } },
+    });
+    webhook.caches.revisions.apply(captured::revision(&revision.to_string()));
+    let old = |name: Option<String>| {
+        let pod = pod(&json!({ "metadata": { "name": name } }));
+        let answer = asked(&webhook, PODS, &request(Operation::Create, Some(&pod), None));
+        let Verdict::Patched(operations) = answer.verdict else { panic!() };
+        super::inject::item(&patched(&pod, &operations), "containers", "log")["image"] == "old"
+    };
+    let first: Vec<bool> = (0..200).map(|n| old(Some(format!("web-{n}")))).collect();
+    let again: Vec<bool> = (0..200).map(|n| old(Some(format!("web-{n}")))).collect();
+    assert_eq!(first, again);
+    let share = first.iter().filter(|old| **old).count();
+    assert!((70..130).contains(&share), "{share} of 200");
+    assert!(!old(None), "the lot is 0.5");
+}
+
+/// DEF-22, W-30, both versions and gate sets: what is stored is what OpenKruise stored.
+#[test]
+fn captured_manifests_are_stored_as_openkruise_did() {
+    let mut checked = 0;
+    for (manifest, name) in [
+        ("sidecar-full", "full"),
+        ("sidecar-hot", "hot"),
+        ("sidecar-min-v1alpha1", "mini"),
+        ("sidecar-native", "native"),
+    ] {
+        let text = std::fs::read_to_string(captured::folder().join(format!("in/{manifest}.yaml")))
+            .unwrap();
+        let sent: Value = serde_saphyr::from_str(&text).unwrap();
+        let stored = filled(&sent, None).unwrap();
+        for version in ["v1alpha1", "v1beta1"] {
+            for gates in captured::GATES {
+                let path = captured::folder()
+                    .join(gates)
+                    .join(format!("1-created/sidecarsets.{version}.{name}.json"));
+                if !path.exists() {
+                    continue;
+                }
+                let theirs = captured::json(&path);
+                assert_eq!(stored["spec"], theirs["spec"], "{}", path.display());
+                for key in ["kruise.io/sidecarset-hash", "kruise.io/sidecarset-hash-without-image"]
+                {
+                    assert_eq!(
+                        stored["metadata"]["annotations"][key],
+                        theirs["metadata"]["annotations"][key]
+                    );
+                }
+                checked += 1;
+            }
+        }
+    }
+    assert_eq!(checked, 14);
+}
+
+/// h-rich and h-old are known by what kubectl applied: the label of the older version becomes a member.
+#[test]
+fn applied_manifests_are_stored_as_openkruise_did() {
+    for name in ["h-rich", "h-old"] {
+        let path = captured::folder()
+            .join(format!("default-gates/1-created/sidecarsets.v1beta1.{name}.json"));
+        let theirs = captured::json(&path);
+        let key = "kubectl.kubernetes.io/last-applied-configuration";
+        let text = theirs["metadata"]["annotations"][key].as_str().unwrap();
+        let stored = filled(&serde_json::from_str(text).unwrap(), None).unwrap();
+        assert_eq!(stored["spec"], theirs["spec"], "{name}");
+        let hash = "kruise.io/sidecarset-hash";
+        assert_eq!(
+            stored["metadata"]["annotations"][hash],
+            theirs["metadata"]["annotations"][hash]
+        );
+    }
+}
+
+#[test]
+fn filling_again_changes_nothing() {
+    // In the older version a label would become a member besides.
+    for path in captured::files("sidecarsets.v1beta1.") {
+        let stored = captured::json(&path);
+        assert_eq!(filled(&stored, Some(&stored)).unwrap(), stored, "{}", path.display());
+        assert_eq!(filled(&stored, None).unwrap(), stored);
+    }
+    let webhook = webhook(&[], "");
+    let stored = set("log", &json!({}));
+    let answer = asked(&webhook, MUTATE, &request(Operation::Update, Some(&stored), Some(&stored)));
+    assert_eq!(answer, Answer::allowed());
+}
+
+/// Platform §18.7.4: hashes that running pods carry stay as long as what is hashed does.
+#[test]
+fn foreign_hashes_survive_an_update() {
+    let hash = "kruise.io/sidecarset-hash";
+    let mut old = set("log", &json!({}));
+    old["metadata"]["annotations"][hash] = json!("foreign");
+    let mut new = old.clone();
+    new["spec"]["revisionHistoryLimit"] = json!(3);
+    new["metadata"]["annotations"][hash] = json!("tampered");
+    assert_eq!(filled(&new, Some(&old)).unwrap()["metadata"]["annotations"][hash], "foreign");
+    new["spec"]["containers"][0]["image"] = json!("i:2");
+    let changed = filled(&new, Some(&old)).unwrap();
+    let own = set("log", &json!({ "spec": { "containers": [{ "name": "log", "image": "i:2" }] } }));
+    assert_eq!(changed["metadata"]["annotations"][hash], own["metadata"]["annotations"][hash]);
+    // HSH-1: whatever a new object brings along does not count.
+    assert_ne!(filled(&new, None).unwrap()["metadata"]["annotations"][hash], "tampered");
+}
+
+/// DEF-22: 400 for what cannot be read, with both paths.
+#[test]
+fn unreadable_sets_are_refused() {
+    let webhook = webhook(&[], "");
+    for path in [MUTATE, VALIDATE] {
+        let of = |object: &Value| {
+            denied(&asked(&webhook, path, &request(Operation::Create, Some(object), None)))
+        };
+        let version = json!({ "apiVersion": "apps.kruise.io/v2", "spec": {} });
+        assert_eq!(of(&version), (400, "unsupported version: v2".to_owned()));
+        let (code, text) =
+            of(&json!({ "apiVersion": "apps.kruise.io/v1beta1", "spec": { "containers": 7 } }));
+        assert!(code == 400 && text.starts_with("sidecarset: invalid type"), "{text}");
+        let delete = request(Operation::Delete, None, Some(&version));
+        assert_eq!(asked(&webhook, path, &delete), Answer::allowed());
+    }
+    let odd = json!({ "apiVersion": "apps.kruise.io/v1beta1", "spec": { "containers": [{ "name": "a", "command": 7 }] } });
+    let (code, text) =
+        denied(&asked(&webhook, MUTATE, &request(Operation::Create, Some(&odd), None)));
+    assert_eq!(
+        (code, text.as_str()),
+        (400, "sidecarset: spec.containers[0].command: 7: must be a list")
+    );
+}
+
+/// VAL-1, VAL-2, W-32: 422 with all errors; conflicts with the sets of the cache; the whitelist of the ConfigMap.
+#[test]
+fn sets_are_judged() {
+    let webhook = webhook(&[set("other", &json!({}))], "");
+    let judged = |object: &Value, old: Option<&Value>| {
+        let operation = if old.is_some() { Operation::Update } else { Operation::Create };
+        asked(&webhook, VALIDATE, &request(operation, Some(object), old))
+    };
+    let good = set("log", &json!({}));
+    assert_eq!(judged(&good, None), Answer::allowed());
+    let older = set("log", &json!({ "apiVersion": "apps.kruise.io/v1alpha1" }));
+    assert_eq!(judged(&older, None), Answer::allowed(), "VAL-1");
+    let clash =
+        set("log", &json!({ "spec": { "containers": [{ "name": "other", "image": "i" }] } }));
+    let text = "spec.containers: Invalid value: \"other\": container other already exist in other";
+    assert_eq!(denied(&judged(&clash, None)), (422, text.to_owned()));
+    // The set itself in the cache is no other set.
+    assert_eq!(judged(&set("other", &json!({})), None), Answer::allowed());
+    let renamed =
+        set("log", &json!({ "spec": { "containers": [{ "name": "new", "image": "i" }] } }));
+    let text = "spec.containers[0].name: Invalid value: \"new\": container new is not found";
+    assert_eq!(denied(&judged(&renamed, Some(&good))).1, text);
+    let revision = set(
+        "log",
+        &json!({ "spec": { "injectionStrategy": { "revision": { "customVersion": "v9" } } } }),
+    );
+    let (_, text) = denied(&judged(&revision, None));
+    assert!(text.ends_with("Cannot find specific ControllerRevision, err: ControllerRevision.apps \"log\" not found"), "{text}");
+    let ending = json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" }, "spec": { "selector": null } });
+    assert_eq!(judged(&set("log", &ending), Some(&good)), Answer::allowed());
+
+    let patching =
+        set("log", &json!({ "spec": { "patchPodMetadata": [{ "annotations": { "k": "v" } }] } }));
+    let (_, text) = denied(&judged(&patching, None));
+    assert!(
+        text.contains(
+            "whitelist not found (ConfigMap kruise-configuration in the namespace of the controller"
+        ),
+        "{text}"
+    );
+    let map = json!({
+        "metadata": { "name": "kruise-configuration", "namespace": "kruise-system" },
+        "data": { "SidecarSet_PatchPodMetadata_WhiteList": r#"{"rules":[{"allowedAnnotationKeyExprs":["^k$"]}]}"# },
+    });
+    let map: WireConfiguration = serde_json::from_value(map).unwrap();
+    webhook.caches.configurations.apply(map.into_record(&Interner::default()));
+    assert_eq!(judged(&patching, None), Answer::allowed());
+}
+
+/// WHK-1, WHK-2, WHK-7.
+#[test]
+fn hooks_are_openkruise_s() {
+    let webhook = webhook(&[set("log", &json!({}))], "");
+    let hooks = webhook.hooks();
+    let of = |name: &str| hooks.iter().find(|hook| hook.name == name).unwrap();
+    assert_eq!(hooks.len(), 3);
+    let pods = of("mpod.kb.io");
+    assert_eq!((pods.path, pods.phase, pods.operations), (PODS, Phase::Mutating, &["CREATE"][..]));
+    assert!(pods.again, "later injectors may add containers");
+    assert_eq!(
+        (of("msidecarset.kb.io").path, of("msidecarset.kb.io").phase),
+        (MUTATE, Phase::Mutating)
+    );
+    assert_eq!(
+        (of("vsidecarset.kb.io").path, of("vsidecarset.kb.io").phase),
+        (VALIDATE, Phase::Validating)
+    );
+    assert_eq!(of("vsidecarset.kb.io").operations, ["CREATE", "UPDATE"]);
+    let paths: Vec<&str> = hooks.iter().map(|hook| hook.path).collect();
+    assert!(paths.iter().all(|path| webhook.paths().contains(path)));
+}

@@ -1,0 +1,105 @@
+//! Which sets a change concerns (section 16). The names are on the pod; only to find out whom it lacks are sets asked.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kruise_api::keys;
+use kruise_common::key::ObjectKey;
+use kruise_common::pod::Pod;
+use kruise_common::revision::Revision;
+use kruise_common::table::{Change, Table};
+
+use crate::member::active;
+use crate::namespace::Namespace;
+use crate::object::SidecarSet;
+use crate::observe::misses;
+
+/// The key of a set.
+pub fn key(set: impl Into<Arc<str>>) -> ObjectKey {
+    ObjectKey::new("", set)
+}
+
+/// A set concerns itself (EVT-2, EVT-3), unless only its status changed: every status that we write comes back.
+pub fn set(change: &Change<SidecarSet>) -> Vec<ObjectKey> {
+    let (Some(old), Some(new)) = (&change.old, &change.new) else {
+        let row = change.new.as_ref().or(change.old.as_ref());
+        return row.map(|set| set.meta.key.clone()).into_iter().collect();
+    };
+    let same = old.meta.uid == new.meta.uid
+        && old.meta.generation == new.meta.generation
+        && old.meta.labels == new.meta.labels
+        && old.meta.deleted == new.meta.deleted
+        && old.annotations == new.annotations;
+    if same { Vec::new() } else { vec![new.meta.key.clone()] }
+}
+
+/// The sets that injected into the pod, and those that should have, if anything changed that they look at (EVT-4…EVT-10,
+/// W-4, W-16).
+pub fn pod(sets: &Table<SidecarSet>, change: &Change<Pod>) -> Vec<ObjectKey> {
+    let mut keys = injecting(change);
+    let (old, new) = (change.old.as_deref(), change.new.as_deref());
+    let seen = |pod: &Pod| (pod.meta.labels.clone(), active(pod), pod.ready());
+    if old.map(seen) != new.map(seen) {
+        let missed = |set: &SidecarSet| old.into_iter().chain(new).any(|pod| misses(set, pod));
+        keys.extend(sets.filter(missed).into_iter().map(|set| set.meta.key.clone()));
+        keys.sort();
+        keys.dedup();
+    }
+    keys
+}
+
+/// The sets that injected into the pod.
+fn injecting(change: &Change<Pod>) -> Vec<ObjectKey> {
+    if let (Some(old), Some(new)) = (&change.old, &change.new)
+        && same(old, new)
+    {
+        return Vec::new();
+    }
+    let rows = [change.old.as_deref(), change.new.as_deref()];
+    let names: BTreeSet<&Arc<str>> =
+        rows.into_iter().flatten().flat_map(|pod| pod.injected.iter()).collect();
+    names.into_iter().map(|name| key(name.clone())).collect()
+}
+
+/// Whether no set sees a difference.
+fn same(old: &Pod, new: &Pod) -> bool {
+    let condition = |pod: &Pod| {
+        pod.condition(keys::SIDECARSET_UPGRADABLE).and_then(|condition| condition.message.clone())
+    };
+    old.meta.uid == new.meta.uid
+        && old.meta.deleted == new.meta.deleted
+        && old.meta.labels == new.meta.labels
+        // Who would make it again, if it is to be evicted.
+        && old.meta.owners == new.meta.owners
+        && old.annotations == new.annotations
+        && old.phase == new.phase
+        && old.ready() == new.ready()
+        && old.containers == new.containers
+        && old.init_containers == new.init_containers
+        && old.statuses == new.statuses
+        && old.native_statuses == new.native_statuses
+        && condition(old) == condition(new)
+}
+
+/// The sets whose pods are in a namespace whose labels changed (W-16).
+pub fn namespace(pods: &Table<Pod>, change: &Change<Namespace>) -> Vec<ObjectKey> {
+    let labels = |row: &Option<Arc<Namespace>>| row.as_ref().map(|row| row.meta.labels.clone());
+    let Some(row) = change.new.as_ref().or(change.old.as_ref()) else { return Vec::new() };
+    if labels(&change.old) == labels(&change.new) {
+        return Vec::new();
+    }
+    let rows = pods.with_prefix(&row.meta.key.name, "");
+    let names: BTreeSet<&Arc<str>> = rows.iter().flat_map(|pod| pod.injected.iter()).collect();
+    names.into_iter().map(|name| key(name.clone())).collect()
+}
+
+/// The set that a revision is labelled with.
+pub fn revision(change: &Change<Revision>) -> Vec<ObjectKey> {
+    let rows = [change.old.as_deref(), change.new.as_deref()];
+    let names: BTreeSet<&Arc<str>> = rows
+        .into_iter()
+        .flatten()
+        .filter_map(|revision| revision.meta.labels.shared(keys::SIDECARSET_NAME))
+        .collect();
+    names.into_iter().map(|name| key(name.clone())).collect()
+}

@@ -1,0 +1,344 @@
+//! Admission of pods and SidecarSets (sidecarset §7, §9, §10): pure answers from what the caches hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kruise_api::keys;
+use kruise_api::sidecarset::v1beta1::SidecarSetSpec;
+use kruise_api::sidecarset::validate::{Candidate, Surroundings, Whitelist, validate};
+use kruise_api::sidecarset::{convert, default};
+use kruise_common::admission::registration::{Hook, Phase};
+use kruise_common::admission::{Admission, Answer, Operation, Request, Verdict};
+use kruise_common::gates::FeatureGates;
+use kruise_common::key::ObjectKey;
+use kruise_common::revision::Revision;
+use kruise_common::table::Table;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::choose::{Chance, Newcomer, Offer, Refusal, choose};
+use crate::configuration::Configuration;
+use crate::hash::{Hashes, raw_hashes};
+use crate::inject::{Injection, Settings, inject};
+use crate::namespace::Namespace;
+use crate::object::SidecarSet;
+use crate::registration::{PODS, pod_hook};
+use crate::revision;
+use crate::stored::stored;
+
+/// Where defaults of sets are asked for (WHK-7).
+pub const MUTATE: &str = "/mutate-apps-kruise-io-sidecarset";
+/// Where validation of sets is asked for (WHK-7).
+pub const VALIDATE: &str = "/validate-apps-kruise-io-sidecarset";
+
+/// Answers reviews about pods and sets.
+#[derive(Debug)]
+pub struct Webhook {
+    /// Feature gates.
+    pub gates: FeatureGates,
+    /// What is in the cluster.
+    pub caches: Caches,
+    /// Namespace of the controller, whose pods are never asked about.
+    pub own_namespace: String,
+    /// Only pods that some set can match are asked about.
+    pub narrow: bool,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+    /// A number from 0 to 1 (REV-7).
+    pub lot: fn() -> f64,
+}
+
+/// What is in the cluster.
+#[derive(Clone, Debug)]
+pub struct Caches {
+    /// The sets.
+    pub sets: Arc<Table<SidecarSet>>,
+    /// The namespaces.
+    pub namespaces: Arc<Table<Namespace>>,
+    /// The revisions of sets.
+    pub revisions: Arc<Table<Revision>>,
+    /// The ConfigMaps of the controller's namespace.
+    pub configurations: Arc<Table<Configuration>>,
+}
+
+/// A pod as far as matching looks at it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodFacts {
+    metadata: Metadata,
+    status: PodStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodStatus {
+    phase: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    name: Option<String>,
+    namespace: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    deletion_timestamp: Option<Value>,
+}
+
+/// A set as far as rules look at it.
+#[derive(Deserialize)]
+struct Object {
+    #[serde(rename = "apiVersion", default)]
+    api_version: String,
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(default)]
+    spec: SidecarSetSpec,
+}
+
+impl Admission for Webhook {
+    fn paths(&self) -> &'static [&'static str] {
+        &[PODS, MUTATE, VALIDATE]
+    }
+
+    fn hooks(&self) -> Vec<Hook> {
+        let hook = |name: &str, path, phase| Hook {
+            name: name.to_owned(),
+            path,
+            phase,
+            group: keys::GROUP,
+            versions: &["v1alpha1", "v1beta1"],
+            resources: &["sidecarsets"],
+            operations: &["CREATE", "UPDATE"],
+            namespace_selector: None,
+            object_selector: None,
+            conditions: Vec::new(),
+            failure_policy: None,
+            again: false,
+        };
+        let mut hooks = vec![
+            hook("msidecarset.kb.io", MUTATE, Phase::Mutating),
+            hook("vsidecarset.kb.io", VALIDATE, Phase::Validating),
+        ];
+        if self.gates.pod_webhook {
+            hooks.extend(pod_hook(&self.caches.sets.rows(), &self.own_namespace, self.narrow));
+        }
+        hooks
+    }
+
+    fn answer(&self, path: &str, request: &Request) -> Option<Answer> {
+        let changes = matches!(request.operation, Operation::Create | Operation::Update);
+        let concerned = request.subresource.is_empty() && changes;
+        match path {
+            PODS | MUTATE | VALIDATE if !concerned => Some(Answer::allowed()),
+            PODS => Some(self.pod(request)),
+            MUTATE => Some(fill(request)),
+            VALIDATE => Some(self.judge(request)),
+            _ => None,
+        }
+    }
+}
+
+impl Webhook {
+    /// WHK-10…WHK-16. Pods are only injected when they are created (WHK-14).
+    fn pod(&self, request: &Request) -> Answer {
+        let Some(object) = &request.object else { return Answer::allowed() };
+        if request.operation != Operation::Create || !self.gates.pod_webhook {
+            return Answer::allowed();
+        }
+        let facts: PodFacts = match object.parse() {
+            Ok(facts) => facts,
+            Err(error) => return Answer::unreadable(format!("pod: {error}")),
+        };
+        let meta = facts.metadata;
+        let annotations = meta.annotations.unwrap_or_default();
+        let ended = matches!(facts.status.phase.as_deref(), Some("Succeeded" | "Failed"));
+        let inactive = ended || meta.deletion_timestamp.is_some();
+        if inactive || annotations.contains_key(keys::MIRROR_POD) {
+            return Answer::allowed();
+        }
+        let given = [meta.namespace.unwrap_or_default(), request.namespace.clone()];
+        let namespace = given.into_iter().find(|name| !name.is_empty());
+        let namespace = namespace.unwrap_or_else(|| "default".to_owned());
+        let name = meta.name.filter(|name| !name.is_empty());
+        let known = self.caches.namespaces.get(&ObjectKey::new("", namespace.as_str()));
+        let pod = Newcomer {
+            labels: &meta.labels.unwrap_or_default(),
+            annotations: &annotations,
+            namespace: &namespace,
+            namespace_labels: known.as_ref().map(|known| &known.meta.labels),
+        };
+        let lot = self.lot;
+        // A pod that bears its name comes back under it: it gets what it had (W-9).
+        let chance = |set: &str, revision: &str| match &name {
+            Some(name) => share(&[set, revision, &namespace, name]),
+            None => lot(),
+        };
+        match self.injection(object, &pod, &chance) {
+            Ok(injection) if injection.operations.is_empty() => {
+                Answer::allowed().with_warnings(injection.warnings)
+            }
+            Ok(Injection { operations, warnings }) => {
+                Answer { verdict: Verdict::Patched(operations), warnings }
+            }
+            Err(refusal) => Answer::forbidden(refusal.to_string()),
+        }
+    }
+
+    fn injection(
+        &self,
+        object: &kruise_api::raw::RawJson,
+        pod: &Newcomer<'_>,
+        chance: Chance<'_>,
+    ) -> Result<Injection, Refusal> {
+        let revisions = |set: &str| self.revisions(set);
+        let offer = Offer { sets: &self.caches.sets.rows(), revisions: &revisions, chance };
+        let chosen = choose(pod, &offer)?;
+        if chosen.is_empty() {
+            return Ok(Injection::default());
+        }
+        let raw: Value = object.parse().map_err(|error| Refusal::Other(format!("pod: {error}")))?;
+        inject(&raw, &chosen, Settings { now: (self.now)(), sorted: self.gates.sorted_sidecars })
+    }
+
+    /// Revisions that bear the set's name.
+    fn revisions(&self, set: &str) -> Vec<Arc<Revision>> {
+        self.caches.revisions.in_group(set)
+    }
+
+    /// Rules of a set (VAL-1…VAL-75).
+    fn judge(&self, request: &Request) -> Answer {
+        let new = match request.object.as_ref().map(decode) {
+            Some(Ok(new)) => new,
+            Some(Err(answer)) => return answer,
+            None => return Answer::allowed(),
+        };
+        // What is being removed must be able to lose its finalizers.
+        if new.metadata.deletion_timestamp.is_some() {
+            return Answer::allowed();
+        }
+        let old = request.old.as_ref().and_then(|old| decode(old).ok());
+        let rows = self.caches.sets.rows();
+        let none = BTreeMap::new();
+        let name = new.metadata.name.clone().unwrap_or_default();
+        let other = |set: &'_ Arc<SidecarSet>| set.name() != name && set.content.is_ok();
+        let others = rows.iter().filter(|set| other(set)).filter_map(|set| {
+            let content = set.content.as_ref().ok()?;
+            let (name, annotations) = (set.name(), &set.annotations);
+            Some(Candidate { name, labels: &none, annotations, spec: &content.spec })
+        });
+        let key = ObjectKey::new(self.own_namespace.as_str(), keys::CONFIGURATION);
+        let settings = self.caches.configurations.get(&key);
+        let whitelist = Whitelist {
+            text: settings.as_ref().and_then(|settings| settings.whitelist.as_deref()),
+            allowed_by_default: self.gates.sidecar_patches_allowed,
+        };
+        let around = Surroundings {
+            others: others.collect(),
+            unusable_revision: self.unusable_revision(&name, &new.spec),
+            whitelist,
+        };
+        let old = old.as_ref().map(|old| old.candidate(&name, &none));
+        Answer::checked(&validate(&new.candidate(&name, &none), old.as_ref(), &around))
+    }
+
+    /// VAL-24.
+    fn unusable_revision(&self, set: &str, spec: &SidecarSetSpec) -> Option<String> {
+        let wanted = spec.injection_strategy.revision.as_ref()?;
+        let (name, version) = (wanted.revision_name.as_deref(), wanted.custom_version.as_deref());
+        if name.is_none() && version.is_none() {
+            return None;
+        }
+        let revisions = self.revisions(set);
+        let found = revision::find(set, name, version, &revisions);
+        found.and_then(|found| revision::restore(found)).err().map(|why| why.to_string())
+    }
+}
+
+impl Object {
+    fn candidate<'a>(&'a self, name: &'a str, none: &'a BTreeMap<String, String>) -> Candidate<'a> {
+        let labels = self.metadata.labels.as_ref().unwrap_or(none);
+        let annotations = self.metadata.annotations.as_ref().unwrap_or(none);
+        Candidate { name, labels, annotations, spec: &self.spec }
+    }
+}
+
+/// Reads a set; 400 if it is none (DEF-22).
+fn decode(raw: &kruise_api::raw::RawJson) -> Result<Object, Answer> {
+    let object: Object =
+        raw.parse().map_err(|error| Answer::unreadable(format!("sidecarset: {error}")))?;
+    let version = object.api_version.rsplit('/').next().unwrap_or_default();
+    if ["v1alpha1", "v1beta1"].contains(&version) {
+        Ok(object)
+    } else {
+        Err(Answer::unreadable(format!("unsupported version: {version}")))
+    }
+}
+
+/// Defaults, spelling and hashes of a set (§7, §8).
+fn fill(request: &Request) -> Answer {
+    let Some(object) = &request.object else { return Answer::allowed() };
+    if let Err(answer) = decode(object) {
+        return answer;
+    }
+    let before: Value = match object.parse() {
+        Ok(value) => value,
+        Err(error) => return Answer::unreadable(format!("sidecarset: {error}")),
+    };
+    let old: Option<Value> = request.old.as_ref().and_then(|old| old.parse().ok());
+    match filled(&before, old.as_ref()) {
+        Ok(after) => Answer::changed(&before, &after),
+        Err(problem) => Answer::unreadable(format!("sidecarset: {problem}")),
+    }
+}
+
+/// A set as it is to be stored; `old` is the stored one on an update.
+pub fn filled(object: &Value, old: Option<&Value>) -> Result<Value, String> {
+    let mut after = object.clone();
+    default::default_object(&mut after);
+    convert::align(&mut after, old);
+    let none = Map::new();
+    let spec = after.get("spec").and_then(Value::as_object).unwrap_or(&none);
+    let hashes = raw_hashes(spec).map_err(|error| format!("spec{error}"))?;
+    let hashes = old.and_then(|old| kept(old, &hashes)).unwrap_or(hashes);
+    if let Some(spec) = after.get_mut("spec") {
+        *spec = stored(spec).map_err(|error| format!("spec{error}"))?;
+    }
+    annotate(&mut after, &hashes);
+    Ok(after)
+}
+
+/// The hashes that stand on the stored set, if what is hashed does not change: running pods carry them, whoever computed
+/// them (platform §18.7.4).
+fn kept(old: &Value, new: &Hashes) -> Option<Hashes> {
+    let annotations = old.get("metadata")?.get("annotations")?;
+    let annotations: BTreeMap<String, String> = serde_json::from_value(annotations.clone()).ok()?;
+    let recorded = Hashes::recorded(&annotations)?;
+    let same = recorded == *new || raw_hashes(old.get("spec")?.as_object()?).ok()? == *new;
+    same.then_some(recorded)
+}
+
+fn annotate(object: &mut Value, hashes: &Hashes) {
+    let Some(object) = object.as_object_mut() else { return };
+    let meta = object.entry("metadata").or_insert_with(|| json!({}));
+    let Some(meta) = meta.as_object_mut() else { return };
+    let annotations = meta.entry("annotations").or_insert_with(|| json!({}));
+    if annotations.is_null() {
+        *annotations = json!({});
+    }
+    let Some(annotations) = annotations.as_object_mut() else { return };
+    annotations.insert(keys::SIDECARSET_HASH.to_owned(), json!(hashes.full));
+    annotations.insert(keys::SIDECARSET_HASH_WITHOUT_IMAGE.to_owned(), json!(hashes.without_image));
+}
+
+/// A number from 0 to 1 that is the same for the same words.
+fn share(words: &[&str]) -> f64 {
+    let text = words.join("\n");
+    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    // The upper bits are the well mixed ones; 32 of them are exact in a double.
+    let upper = u32::try_from((sum ^ (sum >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32);
+    f64::from(upper.unwrap_or_default()) / (f64::from(u32::MAX) + 1.0)
+}

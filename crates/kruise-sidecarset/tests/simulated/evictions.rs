@@ -1,0 +1,125 @@
+//! [ext] Pods that cannot be updated in place are evicted, if the set says so (W-45).
+
+use kruise_common::kind::{POD, SIDECAR_SET};
+use kruise_common::write::Request;
+use kruise_sidecarset::snapshot::Options;
+use serde_json::{Value, json};
+
+use crate::builders::{
+    Sim, cluster, counts, drive, injected, log, pod_key, run, set_image, settle, status, strategy,
+    text, with,
+};
+
+fn evicting() -> Value {
+    let annotations = json!({ "kruise.io/sidecarset-evict-not-upgradable": "true" });
+    with(log(), &json!({ "metadata": { "annotations": annotations } }))
+}
+
+fn change_args(sim: &mut Sim, key: &kruise_common::key::ObjectKey) {
+    sim.world.edit(&SIDECAR_SET, key, |set| {
+        set["spec"]["containers"][0]["args"] = json!(["-v"]);
+    });
+}
+
+fn evictions(sim: &Sim) -> usize {
+    sim.writes.iter().filter(|write| matches!(write.request, Request::Evict { .. })).count()
+}
+
+/// Plays the workload that owns the pods: what is missing is made anew, injected as the set is now.
+fn recreate(sim: &mut Sim, key: &kruise_common::key::ObjectKey, many: usize) {
+    let set = sim.world.get(&SIDECAR_SET, key).unwrap().clone();
+    for at in 0..many {
+        let name = format!("web-{at}");
+        if sim.world.get(&POD, &pod_key(&name)).is_none() {
+            sim.world.insert(&POD, injected(&name, &[&set]));
+        }
+    }
+}
+
+#[test]
+fn pods_are_evicted_one_after_another_within_the_budget() {
+    let (mut sim, key) = drive(&with(evicting(), &strategy(&json!({ "maxUnavailable": 2 }))), 5);
+    settle(&mut sim, &key);
+    change_args(&mut sim, &key);
+    for _ in 0..30 {
+        sim.relist();
+        sim.turn(&key).unwrap();
+        let down = sim
+            .world
+            .list(&POD)
+            .filter(|pod| {
+                !pod["metadata"]["deletionTimestamp"].is_null()
+                    || crate::builders::condition(pod, "Ready")
+                        .is_none_or(|(status, _)| status != "True")
+            })
+            .count();
+        assert!(down <= 2, "{down} pods are down");
+        run(&mut sim.world);
+        recreate(&mut sim, &key, 5);
+        run(&mut sim.world);
+    }
+    settle(&mut sim, &key);
+    assert_eq!(counts(&sim, &key), [5, 5, 5, 5]);
+    assert_eq!(evictions(&sim), 5, "each pod once");
+}
+
+#[test]
+fn nobody_is_evicted_unless_the_set_says_so() {
+    let (mut sim, key) = drive(&log(), 2);
+    settle(&mut sim, &key);
+    change_args(&mut sim, &key);
+    settle(&mut sim, &key);
+    assert_eq!(evictions(&sim), 0);
+    assert!(
+        text(&status(&sim, &key), "/conditions/0/message").contains("when they are re-created")
+    );
+}
+
+#[test]
+fn nobody_is_evicted_in_vain() {
+    for (change, hold) in [
+        (
+            json!({ "spec": { "injectionStrategy": { "paused": true } } }),
+            "EvictionUseless{why: spec.injectionStrategy.paused}",
+        ),
+        (
+            json!({ "spec": { "injectionStrategy": { "revision": { "customVersion": "v1" } } } }),
+            "EvictionUseless{why: spec.injectionStrategy.revision}",
+        ),
+    ] {
+        let (mut sim, key) = drive(&with(evicting(), &change), 2);
+        settle(&mut sim, &key);
+        change_args(&mut sim, &key);
+        settle(&mut sim, &key);
+        assert_eq!(evictions(&sim), 0);
+        let holds: Vec<String> =
+            sim.plan(&key).unwrap().holds.iter().map(ToString::to_string).collect();
+        assert!(holds.contains(&hold.to_owned()), "{holds:?}");
+    }
+}
+
+#[test]
+fn pods_without_a_controller_stay() {
+    let set = evicting();
+    let mut world = cluster(&[&set], 1);
+    world.edit(&POD, &pod_key("web-0"), |pod| {
+        drop(pod["metadata"].as_object_mut().unwrap().remove("ownerReferences"));
+    });
+    let (mut sim, key) = crate::builders::drive_with(world, &set, Options::default());
+    settle(&mut sim, &key);
+    change_args(&mut sim, &key);
+    settle(&mut sim, &key);
+    assert_eq!(evictions(&sim), 0);
+    let holds: Vec<String> =
+        sim.plan(&key).unwrap().holds.iter().map(ToString::to_string).collect();
+    assert!(holds.iter().any(|hold| hold == "NobodyRecreates{pod: default/web-0}"), "{holds:?}");
+}
+
+#[test]
+fn an_image_goes_in_place_even_where_evictions_are_allowed() {
+    let (mut sim, key) = drive(&evicting(), 2);
+    settle(&mut sim, &key);
+    set_image(&mut sim, &key, "example.com/agent:2");
+    settle(&mut sim, &key);
+    assert_eq!((evictions(&sim), counts(&sim, &key)), (0, [2, 2, 2, 2]));
+}

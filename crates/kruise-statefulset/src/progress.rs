@@ -1,0 +1,149 @@
+//! How far a rollout is, in one condition: what it waits for, and whether its deadline has passed.
+//!
+//! The condition `Progressing` is ours; OpenKruise has none. A set that never waited for anything has none either, so
+//! that a converged set that is taken over is not written.
+
+use jiff::{SignedDuration, Timestamp};
+use kruise_api::keys;
+use kruise_common::plan::{Hold as _, Note, Plan, summary};
+
+use crate::plan::action::Action;
+use crate::plan::hold::{Hold, Weight};
+use crate::snapshot::{Settings, Snapshot};
+
+/// Reason while everything goes its way.
+const ROLLING_OUT: &str = "RollingOut";
+/// Reason when nothing is left to do.
+const COMPLETE: &str = "Complete";
+/// Longest message of a condition, in bytes.
+const LONGEST: usize = 1024;
+
+/// What the condition says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// `True`, `False` or `Unknown`.
+    pub status: &'static str,
+    /// Name of the reason.
+    pub reason: &'static str,
+    /// What is waited for.
+    pub message: String,
+}
+
+/// The state of the rollout; `None` if that is not worth a condition of its own.
+pub fn verdict(snapshot: &Snapshot, plan: &Plan<Action, Hold>) -> Option<Verdict> {
+    let known = reason(snapshot);
+    let worst = worst(&plan.holds);
+    let (status, reason) = match worst {
+        None if plan.steps.is_empty() => ("True", COMPLETE),
+        None => ("True", ROLLING_OUT),
+        Some(hold) => match hold.weight() {
+            Weight::Owner => ("False", hold.reason()),
+            Weight::Wanted if !plan.steps.is_empty() => ("True", ROLLING_OUT),
+            Weight::Wanted if matches!(hold, Hold::Paused { .. }) => ("Unknown", hold.reason()),
+            Weight::Outside | Weight::Wanted => ("True", hold.reason()),
+            Weight::Passing => ("True", ROLLING_OUT),
+        },
+    };
+    // A wait that was there before us, or that was asked for, is no news; an invalid spec has a condition of its own.
+    let silent = match worst {
+        None => plan.steps.is_empty(),
+        Some(Hold::InvalidSpec { .. } | Hold::SetDeleting) => true,
+        Some(hold) => {
+            let weight = hold.weight();
+            weight == Weight::Wanted || (weight != Weight::Owner && plan.steps.is_empty())
+        }
+    };
+    if known.is_none() && silent {
+        return None;
+    }
+    Some(Verdict { status, reason, message: message(&plan.holds) })
+}
+
+/// The Event about a wait that is news: the stored condition has another reason.
+pub fn note(snapshot: &Snapshot, plan: &Plan<Action, Hold>) -> Option<Note> {
+    let verdict = verdict(snapshot, plan)?;
+    let hold = worst(&plan.holds)?;
+    // These have Events of their own.
+    let told = matches!(
+        hold,
+        Hold::InvalidSpec { .. }
+            | Hold::NameTaken { .. }
+            | Hold::NotInPlacePossible { .. }
+            | Hold::ClaimMismatch { .. }
+    );
+    if told || reason(snapshot) == Some(verdict.reason) {
+        return None;
+    }
+    let text = hold.to_string();
+    Some(match hold.weight() {
+        Weight::Owner => Note::warning(keys::EVENT_WAITING, text),
+        Weight::Passing | Weight::Wanted | Weight::Outside => {
+            Note::normal(keys::EVENT_WAITING, text)
+        }
+    })
+}
+
+/// Adds the deadline, or that it has passed. Nothing is remembered between turns: when something last happened can be
+/// read off the pods and the revision.
+pub fn watch_deadline(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    plan: &mut Plan<Action, Hold>,
+    now: Timestamp,
+) {
+    let Some(seconds) = settings.progress_deadline else { return };
+    let paused = plan.holds.iter().any(|hold| matches!(hold, Hold::Paused { .. }));
+    let waits = plan.holds.iter().any(|hold| hold.weight() != Weight::Wanted);
+    if paused || !waits {
+        return;
+    }
+    let since = if plan.steps.is_empty() { last_progress(snapshot) } else { Some(now) };
+    let until = since.and_then(|at| at.checked_add(SignedDuration::from_secs(seconds)).ok());
+    let hold = match until {
+        Some(until) if until > now => Hold::ProgressDeadline { until },
+        _ => Hold::ProgressDeadlineExceeded { seconds },
+    };
+    plan.holds.push(hold);
+}
+
+/// When something last got on: a pod was made, became ready, was taken out of traffic for its update, or a revision was
+/// made. A pod that becomes unready is no progress.
+fn last_progress(snapshot: &Snapshot) -> Option<Timestamp> {
+    let (_, revisions) = snapshot.chosen().ok()?;
+    let revision = snapshot.revision(&revisions.update.name).and_then(|known| known.meta.created);
+    let pods = snapshot.pods.values().flat_map(|pod| {
+        let backward = |kind: &str| ["Ready", "ContainersReady"].contains(&kind);
+        let forward = pod.conditions.iter().filter(move |c| c.status || !backward(&c.kind));
+        pod.meta.created.into_iter().chain(forward.filter_map(|condition| condition.since))
+    });
+    let latest = pods.chain(revision).chain(snapshot.set.meta.created).max();
+    latest.map(kruise_common::moment::Moment::timestamp)
+}
+
+/// The hold that matters most: first what somebody has to do, then what passes, last what is wanted.
+fn worst(holds: &[Hold]) -> Option<&Hold> {
+    let exceeded = |hold: &&Hold| matches!(hold, Hold::ProgressDeadlineExceeded { .. });
+    let of = |weight: Weight| holds.iter().find(move |hold| hold.weight() == weight);
+    let order = [Weight::Owner, Weight::Outside, Weight::Passing, Weight::Wanted];
+    holds.iter().find(exceeded).or_else(|| order.into_iter().find_map(of))
+}
+
+fn message(holds: &[Hold]) -> String {
+    let told = holds.iter().filter(|hold| !matches!(hold, Hold::ProgressDeadline { .. }));
+    let mut text = summary(&told.cloned().collect::<Vec<_>>());
+    if text.len() > LONGEST {
+        let mut end = LONGEST;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+fn reason(snapshot: &Snapshot) -> Option<&str> {
+    let conditions = &snapshot.set.status.conditions;
+    let known = conditions.iter().find(|c| c.type_ == keys::CONDITION_PROGRESSING)?;
+    known.reason.as_deref()
+}

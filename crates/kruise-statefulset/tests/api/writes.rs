@@ -1,0 +1,278 @@
+//! How many writes a pod costs, as the API server counts them in its audit log (`inplace.md` §22.1, docs/writes.md).
+//! The test plays the owner of a hook and the node daemon; their writes are not the controller's.
+
+use std::path::PathBuf;
+
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::harness::{Controller, Space, set, wait};
+
+const REPLICAS: i64 = 2;
+const STATE: &str = "/metadata/labels/lifecycle.apps.kruise.io~1state";
+const REPORT: &str = "apps.kruise.io/runtime-containers-meta";
+
+/// What the API server has logged, if it is the one of `hack/with-cluster`.
+fn audit_log() -> Option<PathBuf> {
+    let log = PathBuf::from(std::env::var_os("KUBECONFIG")?).with_file_name("audit.log");
+    log.exists().then_some(log)
+}
+
+/// Calls of our controller about pods of the namespace: done, and refused.
+struct Calls {
+    done: Vec<String>,
+    refused: Vec<String>,
+}
+
+fn calls(space: &Space) -> Option<Calls> {
+    let text = std::fs::read_to_string(audit_log()?).unwrap();
+    let mut calls = Calls { done: Vec::new(), refused: Vec::new() };
+    for event in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        let object = &event["objectRef"];
+        let agent = event["userAgent"].as_str().unwrap_or_default();
+        let ours = object["namespace"] == space.name()
+            && object["resource"] == "pods"
+            && agent.starts_with("kruise-statefulset");
+        let verb = event["verb"].as_str().unwrap_or_default();
+        if !ours || !["create", "patch", "update", "delete"].contains(&verb) {
+            continue;
+        }
+        let subresource = object["subresource"].as_str().map(|name| format!("/{name}"));
+        let call = format!("{verb} pods{}", subresource.unwrap_or_default());
+        let code = event["responseStatus"]["code"].as_u64().unwrap_or(0);
+        if code < 300 { calls.done.push(call) } else { calls.refused.push(call) }
+    }
+    Some(calls)
+}
+
+async fn edit(space: &Space, pod: &Value, metadata: Value) {
+    let name = pod["metadata"]["name"].as_str().unwrap();
+    let patch = Patch::Merge(json!({ "metadata": metadata }));
+    space.api("", "v1", "Pod").patch(name, &PatchParams::default(), &patch).await.unwrap();
+}
+
+/// Waits until all pods are in the lifecycle state.
+async fn in_state(space: &Space, state: &str) -> Vec<Value> {
+    wait(&format!("pods in {state}"), String::new, || async {
+        let pods = space.pods().await;
+        pods.iter().all(|pod| pod.pointer(STATE) == Some(&json!(state))).then_some(pods)
+    })
+    .await
+}
+
+/// Waits until all pods are at the update revision, ready and settled, and run what their spec says.
+async fn settled(space: &Space, name: &str) {
+    space.rolled_out(name).await;
+    wait("settled pods", String::new, || async {
+        let set = space.api_set(name).await?;
+        let pods = space.pods().await;
+        let done = pods.iter().all(|pod| {
+            let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let ready = conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
+            let container = &pod["spec"]["containers"][0];
+            let status = &pod["status"]["containerStatuses"][0];
+            let revision = &pod["metadata"]["labels"]["controller-revision-hash"];
+            ready
+                && pod["metadata"]["deletionTimestamp"].is_null()
+                && pod.pointer(STATE) == Some(&json!("Normal"))
+                && *revision == set["status"]["updateRevision"]
+                && status["image"] == container["image"]
+                && status["resources"] == container["resources"]
+        });
+        (done && pods.len() == 2).then_some(())
+    })
+    .await;
+}
+
+async fn play_hook(space: &Space) {
+    for (state, value) in [("PreparingUpdate", Value::Null), ("Updated", json!("yes"))] {
+        for pod in in_state(space, state).await {
+            edit(space, &pod, json!({ "labels": { "block": value } })).await;
+        }
+    }
+}
+
+/// Reports the env of all pods; the hashes are OpenKruise's vectors for `e2=foo` and `e2=bar`.
+async fn report(space: &Space, hash: u64) {
+    for pod in space.pods().await {
+        let id = &pod["status"]["containerStatuses"][0]["containerID"];
+        let hashes = json!({ "plainHash": 1, "extractedEnvFromMetadataHash": hash });
+        let report = json!({ "containers": [
+            { "name": "app", "containerID": id, "restartCount": 0, "hashes": hashes },
+        ]});
+        edit(space, &pod, json!({ "annotations": { REPORT: report.to_string() } })).await;
+    }
+}
+
+/// Kills the containers of pods that are out of traffic, and reports what runs then.
+async fn play_daemon(space: &Space) {
+    let pods = in_state(space, "Updating").await;
+    let id = |pod: &Value| pod["status"]["containerStatuses"][0]["containerID"].clone();
+    let old: Vec<Value> = pods.iter().map(id).collect();
+    for pod in &pods {
+        let kill = format!("app/{}", id(pod).as_str().unwrap());
+        edit(space, pod, json!({ "annotations": { "sim.kruise.dev/kill": kill } })).await;
+    }
+    wait("killed containers", String::new, || async {
+        let now = space.pods().await;
+        let restarted = now.iter().zip(&old).all(|(pod, old)| {
+            id(pod) != *old && !pod["status"]["containerStatuses"][0]["state"]["running"].is_null()
+        });
+        restarted.then_some(())
+    })
+    .await;
+    report(space, 539_240_142).await;
+}
+
+/// Who else takes part in an update.
+#[derive(Clone, Copy, PartialEq)]
+enum Plays {
+    Nobody,
+    Hook,
+    Daemon,
+}
+
+struct Case {
+    name: &'static str,
+    set: Value,
+    path: &'static str,
+    value: Value,
+    plays: Plays,
+    calls: Vec<&'static str>,
+}
+
+fn cases() -> Vec<Case> {
+    const IMAGE: &str = "/spec/template/spec/containers/0/image";
+    let image = || json!("registry.k8s.io/pause:3.2");
+    let case = |name, set: &Value, (path, value): (&'static str, Value), plays, calls| Case {
+        name,
+        set: set.clone(),
+        path,
+        value,
+        plays,
+        calls,
+    };
+    let hook = |mark: bool| {
+        json!({ "spec": {
+            "lifecycle": { "inPlaceUpdate": { "labelsHandler": { "block": "yes" }, "markPodNotReady": mark } },
+            "template": { "metadata": { "labels": { "block": "yes" } } },
+        }})
+    };
+    let grace = json!({ "spec": { "updateStrategy": { "rollingUpdate": {
+        "inPlaceUpdateStrategy": { "gracePeriodSeconds": 1 },
+    }}}});
+    let noted =
+        json!({ "spec": { "template": { "metadata": { "annotations": { "note": "1" } } } } });
+    let tier = json!({ "spec": { "template": { "metadata": { "labels": { "tier": "foo" } } } } });
+    let none = json!({});
+    let (status, pods) = ("patch pods/status", "patch pods");
+    vec![
+        case("image", &none, (IMAGE, image()), Plays::Nobody, vec![status, pods, status]),
+        case("grace", &grace, (IMAGE, image()), Plays::Nobody, vec![status, pods, status]),
+        case(
+            "hook",
+            &hook(false),
+            (IMAGE, image()),
+            Plays::Hook,
+            vec![pods, status, pods, status, pods],
+        ),
+        case(
+            "mark",
+            &hook(true),
+            (IMAGE, image()),
+            Plays::Hook,
+            vec![status, status, pods, status, pods],
+        ),
+        case(
+            "metadata",
+            &noted,
+            ("/spec/template/metadata/annotations/note", json!("2")),
+            Plays::Nobody,
+            vec![pods],
+        ),
+        case(
+            "env",
+            &tier,
+            ("/spec/template/metadata/labels/tier", json!("bar")),
+            Plays::Daemon,
+            vec![status, pods, status],
+        ),
+        case(
+            "resize",
+            &none,
+            ("/spec/template/spec/containers/0/resources/requests/cpu", json!("20m")),
+            Plays::Nobody,
+            vec!["patch pods/resize", pods],
+        ),
+        case(
+            "recreate",
+            &none,
+            ("/spec/template/spec/terminationGracePeriodSeconds", json!(2)),
+            Plays::Nobody,
+            vec!["delete pods", "create pods", status],
+        ),
+    ]
+}
+
+fn web(change: &Value) -> Value {
+    let read = json!({ "fieldRef": { "fieldPath": "metadata.labels['tier']" } });
+    let mut web = set("web", 2);
+    let container = &mut web["spec"]["template"]["spec"]["containers"][0];
+    container["resources"] = json!({ "requests": { "cpu": "10m" } });
+    container["env"] = json!([{ "name": "e2", "valueFrom": read }]);
+    json_patch::merge(
+        &mut web,
+        &json!({ "spec": {
+            "podManagementPolicy": "Parallel",
+            "updateStrategy": { "rollingUpdate": { "podUpdatePolicy": "InPlaceIfPossible", "maxUnavailable": "100%" } },
+            "template": { "spec": { "readinessGates": [{ "conditionType": "InPlaceUpdateReady" }] } },
+        }}),
+    );
+    json_patch::merge(&mut web, change);
+    web
+}
+
+/// Adds nothing to the log of another case: each has its own namespace.
+async fn count(case: Case) {
+    let space = Space::new(&format!("writes-{}", case.name)).await;
+    let gates = ["--feature-gates", "InPlaceWorkloadVerticalScaling=true"];
+    let controller = Controller::start(&space, &gates).await;
+    space.create(web(&case.set)).await;
+    settled(&space, "web").await;
+    let (created, _) = controller.pod_writes().await;
+    assert_eq!(created, 2 * REPLICAS, "{}: creation", case.name);
+    if case.plays == Plays::Daemon {
+        report(&space, 2_053_173_458).await;
+    }
+    let before = calls(&space);
+    let operation = json!([{ "op": "replace", "path": case.path, "value": case.value }]);
+    space.patch("web", operation).await;
+    match case.plays {
+        Plays::Nobody => {}
+        Plays::Hook => play_hook(&space).await,
+        Plays::Daemon => play_daemon(&space).await,
+    }
+    settled(&space, "web").await;
+    let (written, conflicts) = controller.pod_writes().await;
+    let each = i64::try_from(case.calls.len()).unwrap();
+    assert_eq!(written - created, each * REPLICAS, "{}: by the controller's count", case.name);
+    if let (Some(before), Some(after)) = (before, calls(&space)) {
+        println!("{}: as the server counts them", case.name);
+        let mut seen = after.done[before.done.len()..].to_vec();
+        let mut want: Vec<&str> = case.calls.iter().flat_map(|call| [*call; 2]).collect();
+        seen.sort_unstable();
+        want.sort_unstable();
+        assert_eq!(seen, want, "{}: by the server's count", case.name);
+        assert_eq!(after.refused, before.refused, "{}: no conflict", case.name);
+    }
+    assert_eq!(conflicts, 0, "{}", case.name);
+    controller.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn every_kind_of_update_costs_as_many_writes_as_documented() {
+    for case in cases() {
+        count(case).await;
+    }
+}
