@@ -95,13 +95,19 @@ async fn a_failed_pod_means_what_the_policy_says() {
         space.end_pod(&pods[0], "Failed").await;
         match policy {
             "FailFast" => {
-                space.shows(json!({ "phase": phase, "failed": 2, "active": 0, "desired": 3 })).await;
+                space
+                    .shows(json!({ "phase": phase, "failed": 2, "active": 0, "desired": 3 }))
+                    .await;
             }
             "Pause" => {
-                space.shows(json!({ "phase": phase, "failed": 1, "active": 1, "desired": 3 })).await;
+                space
+                    .shows(json!({ "phase": phase, "failed": 1, "active": 1, "desired": 3 }))
+                    .await;
             }
             _ => {
-                space.shows(json!({ "phase": phase, "failed": 1, "active": 2, "desired": 3 })).await;
+                space
+                    .shows(json!({ "phase": phase, "failed": 1, "active": 2, "desired": 3 }))
+                    .await;
             }
         }
         wait("the pods that are to be left", || async {

@@ -316,52 +316,6 @@ fn a_kubelet_that_comes_back_restarts_only_what_changed_meanwhile() {
     assert_eq!(sandbox.container(0)["image"], "example.com/app:2");
 }
 
-/// Sets CPU of the first container.
-fn ask_for(sandbox: &mut Sandbox, cpu: &str) {
-    sandbox.pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": cpu } });
-}
-
-#[test]
-fn resources_change_without_a_restart_unless_the_policy_says_so() {
-    let mut sandbox = Sandbox::running();
-    ask_for(&mut sandbox, "2");
-    sandbox.step();
-    assert_eq!(sandbox.container(0)["resources"], json!({ "requests": { "cpu": "2" } }));
-    assert_eq!(sandbox.container(0)["containerID"], "containerd://1");
-    let policy = json!([{ "resourceName": "cpu", "restartPolicy": "RestartContainer" }]);
-    sandbox.pod["spec"]["containers"][0]["resizePolicy"] = policy;
-    ask_for(&mut sandbox, "3");
-    sandbox.step();
-    assert_eq!(sandbox.waits(0), "ContainerCreating");
-    sandbox.after(2);
-    assert_eq!(sandbox.container(0)["restartCount"], 1);
-}
-
-#[test]
-fn a_resize_that_cannot_be_made_is_told_and_one_that_is_not_known_is_not() {
-    let mut sandbox = Sandbox::running();
-    sandbox.pod["metadata"]["annotations"] = json!({ RESIZE: "Infeasible" });
-    ask_for(&mut sandbox, "64");
-    sandbox.step();
-    assert_eq!(sandbox.container(0)["resources"], json!({}));
-    assert_eq!(sandbox.condition("PodResizePending")["reason"], "Infeasible");
-    sandbox.pod["metadata"]["annotations"] = json!({ RESIZE: "unsupported" });
-    sandbox.step();
-    assert_eq!(sandbox.container(0).get("resources"), None);
-}
-
-#[test]
-fn a_container_is_killed_once_by_its_id() {
-    let mut sandbox = Sandbox::running();
-    sandbox.pod["metadata"]["annotations"] = json!({ KILL: "app/containerd://1" });
-    sandbox.step();
-    assert_eq!(sandbox.waits(0), "ContainerCreating");
-    sandbox.after(2);
-    let app = sandbox.container(0).clone();
-    assert_ne!(app["containerID"], "containerd://1");
-    assert_eq!(sandbox.after(10), Work::default(), "the one that runs has another ID");
-}
-
 #[test]
 fn a_pod_that_ends_tells_its_exit_code_and_one_that_may_restart_does() {
     let pod =
@@ -407,4 +361,50 @@ fn a_disrupted_pod_says_that_it_was_not_its_fault() {
     );
     assert_eq!(sandbox.pod["status"]["phase"], "Failed");
     assert_eq!(sandbox.after(5), Work::default(), "said once");
+}
+
+/// Sets CPU of the first container.
+fn ask_for(sandbox: &mut Sandbox, cpu: &str) {
+    sandbox.pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": cpu } });
+}
+
+#[test]
+fn resources_change_without_a_restart_unless_the_policy_says_so() {
+    let mut sandbox = Sandbox::running();
+    ask_for(&mut sandbox, "2");
+    sandbox.step();
+    assert_eq!(sandbox.container(0)["resources"], json!({ "requests": { "cpu": "2" } }));
+    assert_eq!(sandbox.container(0)["containerID"], "containerd://1");
+    let policy = json!([{ "resourceName": "cpu", "restartPolicy": "RestartContainer" }]);
+    sandbox.pod["spec"]["containers"][0]["resizePolicy"] = policy;
+    ask_for(&mut sandbox, "3");
+    sandbox.step();
+    assert_eq!(sandbox.waits(0), "ContainerCreating");
+    sandbox.after(2);
+    assert_eq!(sandbox.container(0)["restartCount"], 1);
+}
+
+#[test]
+fn a_resize_that_cannot_be_made_is_told_and_one_that_is_not_known_is_not() {
+    let mut sandbox = Sandbox::running();
+    sandbox.pod["metadata"]["annotations"] = json!({ RESIZE: "Infeasible" });
+    ask_for(&mut sandbox, "64");
+    sandbox.step();
+    assert_eq!(sandbox.container(0)["resources"], json!({}));
+    assert_eq!(sandbox.condition("PodResizePending")["reason"], "Infeasible");
+    sandbox.pod["metadata"]["annotations"] = json!({ RESIZE: "unsupported" });
+    sandbox.step();
+    assert_eq!(sandbox.container(0).get("resources"), None);
+}
+
+#[test]
+fn a_container_is_killed_once_by_its_id() {
+    let mut sandbox = Sandbox::running();
+    sandbox.pod["metadata"]["annotations"] = json!({ KILL: "app/containerd://1" });
+    sandbox.step();
+    assert_eq!(sandbox.waits(0), "ContainerCreating");
+    sandbox.after(2);
+    let app = sandbox.container(0).clone();
+    assert_ne!(app["containerID"], "containerd://1");
+    assert_eq!(sandbox.after(10), Work::default(), "the one that runs has another ID");
 }
