@@ -17,6 +17,7 @@ pub mod pod;
 pub mod snapshot;
 pub mod status;
 pub mod watch;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The `kruise-broadcastjob` binary.
 
+use std::sync::Arc;
+
 use clap::Parser;
 use kruise_api::keys;
 use kruise_broadcastjob::args::Args;
@@ -8,6 +10,7 @@ use kruise_broadcastjob::job_pod::WireJobPod;
 use kruise_broadcastjob::object::WireJob;
 use kruise_broadcastjob::observe::Caches;
 use kruise_broadcastjob::watch;
+use kruise_broadcastjob::webhook::Webhook;
 use kruise_common::node::WireNode;
 use kruise_common::reconciler::Reconciler;
 use kruise_common::runtime::process::Process;
@@ -15,6 +18,7 @@ use kruise_common::runtime::process::Process;
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    let gates = args.runtime.feature_gates;
     let by_scheduler = args.assign_bcj_pods_by_scheduler;
     let name = keys::BROADCASTJOB_BINARY;
     let mut process = Process::new(args.runtime, name, BroadcastJobController::NAME).await?;
@@ -26,6 +30,7 @@ async fn main() -> anyhow::Result<()> {
         nodes: process.watch_cluster::<WireNode>(move |change| watch::node(change, &all)),
         jobs: jobs.clone(),
     };
+    process.answer_reviews(Arc::new(Webhook { gates }));
     process.run(BroadcastJobController { caches, by_scheduler }, move || jobs.keys()).await?;
     Ok(())
 }

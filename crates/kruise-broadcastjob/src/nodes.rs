@@ -135,7 +135,10 @@ impl Requirements {
         let keeps_out = |taint: &&Taint| ["NoSchedule", "NoExecute"].contains(&&*taint.effect);
         let not_tolerated = |taint: &&Taint| !self.tolerates(taint);
         if let Some(taint) = node.taints.iter().filter(keeps_out).find(not_tolerated) {
-            return Err(Unfit::Taint { taint: text(taint) });
+            // Kubernetes says it once more with a taint.
+            let cordoned = *taint.key == *keys::TAINT_UNSCHEDULABLE;
+            let tainted = || Unfit::Taint { taint: text(taint) };
+            return Err(if cordoned { Unfit::Cordoned } else { tainted() });
         }
         let cordon = ("NoSchedule", keys::TAINT_UNSCHEDULABLE, "");
         if node.unschedulable && !self.tolerates_one(cordon) {

@@ -11,3 +11,4 @@ mod pod;
 mod snapshot;
 mod status;
 mod watch;
+mod webhook;

@@ -9,6 +9,7 @@ mod intern;
 mod key;
 mod meta;
 mod moment;
+mod node;
 mod ordering_priority;
 mod ordering_scatter;
 mod plan;

@@ -17,6 +17,8 @@ pub enum Bench {
     P3,
     /// Rolling update in place.
     P4,
+    /// A broadcast job on every node.
+    P7,
     /// Sidecars of running pods updated in place.
     P9,
     /// Start over many SidecarSets and their pods.
@@ -31,9 +33,10 @@ impl FromStr for Bench {
             "P1" => Ok(Self::P1),
             "P3" => Ok(Self::P3),
             "P4" => Ok(Self::P4),
+            "P7" => Ok(Self::P7),
             "P9" => Ok(Self::P9),
             "P11" => Ok(Self::P11),
-            other => bail!("{other:?} is no bench; there are P1, P3, P4, P9 and P11"),
+            other => bail!("{other:?} is no bench; there are P1, P3, P4, P7, P9 and P11"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `make bench`: controllers against each other and against what the API server can take at all.
 
 mod audit;
+mod broadcast;
 mod cluster;
 mod contestant;
 mod floor;
@@ -27,11 +28,11 @@ use crate::sample::Sample;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "kruise-bench")]
 struct Options {
-    /// Which workloads, of P1 (parallel scale-up), P3 (rolling re-creation), P4 (in-place update), P9 (sidecars of
-    /// running pods) and P11 (start over many SidecarSets, ten pods each).
+    /// Which workloads, of P1 (parallel scale-up), P3 (rolling re-creation), P4 (in-place update), P7 (broadcast job),
+    /// P9 (sidecars of running pods) and P11 (start over many SidecarSets, ten pods each).
     #[arg(long, env = "BENCH", value_delimiter = ',', default_value = "P1,P3,P4")]
     bench: Vec<Bench>,
-    /// Pods of the set; several sizes are measured one after another.
+    /// Pods of the set, nodes of the job; several sizes are measured one after another.
     #[arg(long, env = "SIZE", value_delimiter = ',', default_value = "300")]
     size: Vec<usize>,
     /// Samples of each; the median counts.

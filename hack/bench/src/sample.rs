@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::audit::{self, Writes};
+use crate::broadcast;
 use crate::cluster::{Cluster, Process};
 use crate::contestant::{Bench, Contestant};
 use crate::floor::Rates;
@@ -56,6 +57,9 @@ impl Sample<'_> {
             size.filter(|_| benches.contains(&bench))
         };
         let mut records = Vec::new();
+        if let Some(nodes) = size(Bench::P7) {
+            records.extend(broadcast::run(self, nodes, rates).await.context("P7")?);
+        }
         if let Some(pods) = size(Bench::P1).or(size(Bench::P4)) {
             // One that updates in place has the gate from the beginning.
             let gated = self.contestant.benches.contains_key(&Bench::P4);
@@ -79,10 +83,11 @@ impl Sample<'_> {
         Ok(records)
     }
 
-    fn simnode(&self) -> Vec<String> {
+    /// The command line of the simulated nodes.
+    pub fn simnode(&self, nodes: usize) -> Vec<String> {
         let delay = self.start_delay_ms;
         let command = format!(
-            "target/release/simnode --nodes {NODES} --schedule --start-delay-ms {delay} --stop-delay-ms {STOP_DELAY_MS}"
+            "target/release/simnode --nodes {nodes} --schedule --start-delay-ms {delay} --stop-delay-ms {STOP_DELAY_MS}"
         );
         command.split(' ').map(str::to_owned).collect()
     }
@@ -143,7 +148,7 @@ impl<'a> Stage<'a> {
             let body = json!({ "metadata": { "name": namespace } });
             send(&cluster.client, "POST", "/api/v1/namespaces", Body::Json, &body).await?;
         }
-        let nodes = cluster.spawn(&sample.simnode())?;
+        let nodes = cluster.spawn(&sample.simnode(NODES))?;
         let command = sample.contestant.command(cluster.kubeconfig(), &cluster.bin()?);
         let controller = cluster.spawn(&command)?;
         let mut first = Pods::watch(cluster.client.clone(), "warm-up");
@@ -256,7 +261,7 @@ impl<'a> Stage<'a> {
 /// Writes that a controller needs for each pod.
 pub fn minimum(bench: Bench, gated: bool) -> &'static [(&'static str, &'static str)] {
     match (bench, gated) {
-        (Bench::P1, false) => &[("create", "pods")],
+        (Bench::P1, false) | (Bench::P7, _) => &[("create", "pods")],
         (Bench::P1, true) => &[("create", "pods"), ("patch", "pods/status")],
         (Bench::P3, _) => &[("delete", "pods"), ("create", "pods")],
         (Bench::P4, _) => &[("patch", "pods/status"), ("patch", "pods"), ("patch", "pods/status")],

@@ -36,8 +36,9 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) {
         if pod.metadata.deletion_timestamp.is_some() || !pod.spec.node_name.is_empty() {
             continue;
         }
-        let Some(node) = names.get(turn % names.len().max(1)).cloned() else { return };
+        let Some(next) = names.get(turn % names.len().max(1)).cloned() else { return };
         turn = turn.wrapping_add(1);
+        let node = pod.pinned().map_or(next, str::to_owned);
         binding.push(bind(client.clone(), pod, node));
     }
 }

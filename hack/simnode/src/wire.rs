@@ -36,6 +36,8 @@ pub struct Spec {
     pub readiness_gates: Vec<Gate>,
     /// Seconds that the pod may live.
     pub active_deadline_seconds: Option<i64>,
+    /// Affinity, of which only the node that it names is looked at.
+    pub affinity: Option<serde_json::Value>,
     /// Labels that a node must have.
     pub node_selector: BTreeMap<String, String>,
 }
@@ -154,6 +156,15 @@ impl SimPod {
     /// An annotation.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// The only node on which it may run, if its affinity names one.
+    pub fn pinned(&self) -> Option<&str> {
+        let terms =
+            "/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+        let field = self.spec.affinity.as_ref()?.pointer(terms)?.pointer("/0/matchFields/0")?;
+        let by_name = field.get("key")? == "metadata.name" && field.get("operator")? == "In";
+        field.pointer("/values/0")?.as_str().filter(|_| by_name)
     }
 
     /// Whether a condition is true.

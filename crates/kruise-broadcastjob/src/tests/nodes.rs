@@ -128,6 +128,8 @@ fn a_cordoned_node_wants_its_own_toleration() {
     assert_eq!(why(&json!({}), &cordoned), Some(Unfit::Cordoned));
     assert_eq!(why(&tolerating("node.kubernetes.io/unschedulable"), &cordoned), None);
     assert_eq!(why(&tolerating("other"), &cordoned), Some(Unfit::Cordoned));
+    let tainted = tainted("node.kubernetes.io/unschedulable", "", "NoSchedule");
+    assert_eq!(why(&json!({}), &tainted), Some(Unfit::Cordoned));
     assert_eq!(why(&json!({ "tolerations": [{ "operator": "Exists" }] }), &cordoned), None);
 }
 

@@ -40,5 +40,13 @@ fn mistakes_are_named_before_anything_is_measured() {
 fn the_shipped_file_is_read() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("contestants.yaml");
     let titles: Vec<String> = read(&file).unwrap().iter().map(Contestant::title).collect();
-    assert_eq!(titles, ["kruise-statefulset (shipped)", "native (shipped)", "native (uncapped)"]);
+    assert_eq!(
+        titles,
+        [
+            "kruise-statefulset (shipped)",
+            "kruise-broadcastjob (shipped)",
+            "native (shipped)",
+            "native (uncapped)"
+        ]
+    );
 }

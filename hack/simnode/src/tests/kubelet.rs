@@ -316,6 +316,53 @@ fn a_kubelet_that_comes_back_restarts_only_what_changed_meanwhile() {
     assert_eq!(sandbox.container(0)["image"], "example.com/app:2");
 }
 
+#[test]
+fn a_pod_that_ends_tells_its_exit_code_and_one_that_may_restart_does() {
+    let pod =
+        |policy: &str| Sandbox::new(&[("app", "app:exit-42")], &json!({ "restartPolicy": policy }));
+    let mut ended = pod("Never");
+    ended.step();
+    ended.after(2);
+    let terminated = &ended.container(0)["state"]["terminated"];
+    assert_eq!((&terminated["exitCode"], &terminated["finishedAt"]), (&json!(42), &at(2)));
+    assert_eq!(ended.pod["status"]["phase"], "Failed");
+    let mut restarted = pod("OnFailure");
+    restarted.step();
+    restarted.after(2);
+    assert_eq!(restarted.waits(0), "CrashLoopBackOff");
+    restarted.after(1);
+    assert_eq!(restarted.container(0)["restartCount"], 1);
+}
+
+#[test]
+fn a_pod_that_lives_too_long_fails_also_if_the_deadline_comes_later() {
+    let mut sandbox = Sandbox::running();
+    sandbox.pod["spec"]["activeDeadlineSeconds"] = json!(10);
+    let work = sandbox.step();
+    assert_eq!(work.wake.map(|wake| wake.to_string()).as_deref(), Some("2026-01-01T00:00:10Z"));
+    sandbox.after(8);
+    let status = &sandbox.pod["status"];
+    assert_eq!(
+        (&status["phase"], &status["reason"]),
+        (&json!("Failed"), &json!("DeadlineExceeded"))
+    );
+    assert_eq!(sandbox.step(), Work::default());
+}
+
+#[test]
+fn a_disrupted_pod_says_that_it_was_not_its_fault() {
+    let mut sandbox = Sandbox::running();
+    sandbox.annotate(crate::kubelet::DISRUPT, "true");
+    sandbox.after(1);
+    let target = sandbox.condition("DisruptionTarget");
+    assert_eq!(
+        (&target["status"], &target["reason"]),
+        (&json!("True"), &json!("TerminationByKubelet"))
+    );
+    assert_eq!(sandbox.pod["status"]["phase"], "Failed");
+    assert_eq!(sandbox.after(5), Work::default(), "said once");
+}
+
 /// Sets CPU of the first container.
 fn ask_for(sandbox: &mut Sandbox, cpu: &str) {
     sandbox.pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": cpu } });

@@ -48,3 +48,18 @@ fn a_new_pod_has_no_status_yet() {
     assert_eq!((pod.status.phase.as_str(), pod.annotation("note")), ("", None));
     assert!(pod.status.conditions.is_empty() && pod.spec.containers.is_empty());
 }
+
+#[test]
+fn the_node_that_an_affinity_names_is_found() {
+    let pinned = |field: serde_json::Value| {
+        let affinity = serde_json::json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{ "matchFields": [field] }],
+        } } });
+        let pod = serde_json::json!({ "metadata": {}, "spec": { "affinity": affinity } });
+        let pod: crate::wire::SimPod = serde_json::from_value(pod).unwrap();
+        pod.pinned().map(str::to_owned)
+    };
+    let field = |operator: &str| serde_json::json!({ "key": "metadata.name", "operator": operator, "values": ["a"] });
+    assert_eq!(pinned(field("In")).as_deref(), Some("a"));
+    assert_eq!(pinned(field("NotIn")), None);
+}

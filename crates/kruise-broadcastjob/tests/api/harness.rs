@@ -1,0 +1,309 @@
+//! A namespace and nodes for one test, and a controller process for it. Waiting is on conditions, with deadlines.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use kube::api::{
+    Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams,
+};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Client, ResourceExt};
+use serde_json::{Value, json};
+use simnode::options::Options;
+use simnode::simulation::Simulation;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// Longest time anything may take.
+const DEADLINE: Duration = Duration::from_mins(2);
+/// Label by which the nodes of a test are told apart.
+const LABEL: &str = "test.kruise.dev/space";
+
+/// Tries until there is an answer.
+pub async fn wait<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(began.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
+/// A namespace with simulated nodes of its own.
+pub struct Space {
+    client: Client,
+    pub name: String,
+    nodes: usize,
+    simulation: Simulation,
+}
+
+impl Space {
+    /// A fresh one.
+    pub async fn new(purpose: &str, nodes: usize) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::try_default().await.expect("KUBECONFIG names a cluster");
+        let name = format!("test-{purpose}-{}", std::process::id());
+        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
+        let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+        let namespace = k8s_openapi::api::core::v1::Namespace { metadata, ..Default::default() };
+        namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+        let flags = [
+            "simnode",
+            "--nodes",
+            &nodes.to_string(),
+            "--prefix",
+            &name,
+            "--start-delay-ms",
+            "300",
+        ];
+        let simulation =
+            Simulation::start(client.clone(), Options::parse_from(flags)).await.unwrap();
+        let space = Self { client, name, nodes, simulation };
+        for index in 0..nodes {
+            let labels = json!({ "metadata": { "labels": { LABEL: space.name } } });
+            space.change_node(index, labels).await;
+        }
+        // Pods need it, and it is made a moment later.
+        let accounts = space.api("", "v1", "ServiceAccount");
+        wait("the default ServiceAccount", || async { accounts.get_opt("default").await.ok()? })
+            .await;
+        space
+    }
+
+    /// Ends its nodes; pods and jobs go with the namespace.
+    pub async fn end(self) {
+        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
+        let _ = namespaces.delete(&self.name, &DeleteParams::default()).await;
+        let nodes = self.nodes();
+        for index in 0..self.nodes {
+            let _ = nodes.delete(&self.node(index), &DeleteParams::default()).await;
+        }
+        self.simulation.stop().await;
+    }
+
+    fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        Api::namespaced_with(self.client.clone(), &self.name, &resource)
+    }
+
+    fn nodes(&self) -> Api<k8s_openapi::api::core::v1::Node> {
+        Api::all(self.client.clone())
+    }
+
+    /// Jobs in a version.
+    pub fn jobs(&self, version: &str) -> Api<DynamicObject> {
+        self.api("apps.kruise.io", version, "BroadcastJob")
+    }
+
+    /// Name of a node.
+    pub fn node(&self, index: usize) -> String {
+        format!("{}-{index}", self.name)
+    }
+
+    /// Merges into a node.
+    pub async fn change_node(&self, index: usize, change: Value) {
+        let patch = Patch::Merge(change);
+        self.nodes().patch(&self.node(index), &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// Deletes a node and, if asked to, registers another under its name.
+    pub async fn lose_node(&self, index: usize, renew: bool) {
+        let name = self.node(index);
+        let mut node = self.nodes().get(&name).await.unwrap();
+        self.nodes().delete(&name, &DeleteParams::default()).await.unwrap();
+        if !renew {
+            return;
+        }
+        node.metadata = ObjectMeta {
+            name: Some(name.clone()),
+            labels: node.metadata.labels.clone(),
+            ..ObjectMeta::default()
+        };
+        let status = json!({ "status": node.status });
+        self.nodes().create(&PostParams::default(), &node).await.unwrap();
+        let patch = Patch::Strategic(status);
+        self.nodes().patch_status(&name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// A job `clean` for the nodes of this space whose pods end as the image's tag says.
+    pub fn job(&self, tag: &str, change: &Value) -> Value {
+        let mut job = json!({
+            "apiVersion": "apps.kruise.io/v1beta1",
+            "kind": "BroadcastJob",
+            "metadata": { "name": "clean" },
+            "spec": {
+                "template": {
+                    "metadata": { "labels": { "app": "clean" } },
+                    "spec": {
+                        "restartPolicy": "Never",
+                        "terminationGracePeriodSeconds": 1,
+                        "nodeSelector": { LABEL: self.name },
+                        "containers": [{ "name": "c", "image": format!("example.com/clean:{tag}") }],
+                    },
+                },
+            },
+        });
+        json_patch::merge(&mut job["spec"], change);
+        job
+    }
+
+    /// Creates a job.
+    pub async fn create(&self, job: Value) -> Value {
+        let version = job["apiVersion"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        let job: DynamicObject = serde_json::from_value(job).unwrap();
+        let stored = self.jobs(&version).create(&PostParams::default(), &job).await.unwrap();
+        serde_json::to_value(stored).unwrap()
+    }
+
+    /// Merges into the job `clean`.
+    pub async fn change(&self, change: Value) {
+        let patch = Patch::Merge(change);
+        self.jobs("v1beta1").patch("clean", &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// The status of the job `clean`; nothing if it is gone.
+    pub async fn status(&self) -> Value {
+        let job = self.jobs("v1beta1").get_opt("clean").await.unwrap();
+        job.map(|job| job.data["status"].clone()).unwrap_or_default()
+    }
+
+    /// Waits until the status has these members.
+    pub async fn shows(&self, expected: Value) {
+        let began = Instant::now();
+        loop {
+            let status = self.status().await;
+            let same = expected.as_object().unwrap().iter().all(|(name, v)| status[name] == *v);
+            if same {
+                return;
+            }
+            assert!(began.elapsed() < DEADLINE, "expected {expected}, it stays {status}");
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    /// All pods, by name.
+    pub async fn pods(&self) -> Vec<Value> {
+        let list = self.api("", "v1", "Pod").list(&ListParams::default()).await.unwrap();
+        let mut pods: Vec<DynamicObject> = list.items;
+        pods.sort_by_key(ResourceExt::name_any);
+        pods.iter().map(|pod| serde_json::to_value(pod).unwrap()).collect()
+    }
+
+    /// Waits until that many pods run.
+    pub async fn running(&self, many: usize) -> Vec<Value> {
+        wait(&format!("{many} running pods"), || async {
+            let pods = self.pods().await;
+            let running = pods.iter().filter(|pod| pod["status"]["phase"] == "Running").count();
+            (running == many).then_some(pods)
+        })
+        .await
+    }
+
+    /// The pods on a node.
+    pub async fn pods_on(&self, index: usize) -> Vec<Value> {
+        let node = self.node(index);
+        self.pods().await.into_iter().filter(|pod| pod["spec"]["nodeName"] == node).collect()
+    }
+
+    /// Sets the phase of a pod, as its kubelet does (R3).
+    pub async fn end_pod(&self, pod: &Value, phase: &str) {
+        let patch = Patch::Merge(json!({ "status": { "phase": phase } }));
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        let pods = self.api("", "v1", "Pod");
+        pods.patch_status(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// Deletes a pod as a user does.
+    pub async fn delete_pod(&self, pod: &Value) {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        self.api("", "v1", "Pod").delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Waits for an event about the job.
+    pub async fn event(&self, reason: &str) -> String {
+        let events = self.api("", "v1", "Event");
+        let params =
+            ListParams::default().fields(&format!("involvedObject.name=clean,reason={reason}"));
+        wait(&format!("the event {reason}"), || async {
+            let list = events.list(&params).await.ok()?;
+            Some(list.items.first()?.data["message"].as_str()?.to_owned())
+        })
+        .await
+    }
+}
+
+/// A controller process.
+pub struct Controller {
+    child: Child,
+    address: String,
+}
+
+impl Controller {
+    /// Starts one for the namespace.
+    pub async fn start(space: &Space) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_kruise-broadcastjob"))
+            .args(["--metrics-addr", "127.0.0.1:0", "--namespace", &space.name])
+            .args(["--enable-leader-election=false"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut log = Vec::new();
+        let address = loop {
+            let Ok(Some(line)) = lines.next_line().await else {
+                panic!("the controller did not start:\n{}", log.join("\n"));
+            };
+            let address =
+                line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
+            if let Some(address) = address {
+                break address.to_owned();
+            }
+            log.push(line);
+        };
+        // The pipe is read on, or the process would block.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { child, address }
+    }
+
+    /// The sum of all samples of a metric family whose labels contain `having`.
+    pub async fn count(&self, family: &str, having: &str) -> i64 {
+        let mut stream = tokio::net::TcpStream::connect(&self.address).await.unwrap();
+        let request =
+            format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let samples = text.lines().filter(|line| line.starts_with(family) && line.contains(having));
+        let sum: f64 =
+            samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+        #[expect(clippy::cast_possible_truncation, reason = "counters are small whole numbers")]
+        let sum = sum as i64;
+        sum
+    }
+
+    /// Waits until it has had a turn.
+    pub async fn turned(&self) {
+        wait("a turn", || async {
+            (self.count("controller_runtime_reconcile_total", "").await > 0).then_some(())
+        })
+        .await;
+    }
+
+    /// SIGTERM, and waits for its end.
+    pub async fn stop(mut self) {
+        let pid = self.child.id().unwrap().to_string();
+        Command::new("kill").arg(pid).status().await.unwrap();
+        let status = self.child.wait().await.unwrap();
+        assert!(status.success(), "a clean end: {status}");
+    }
+
+    /// SIGKILL.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}

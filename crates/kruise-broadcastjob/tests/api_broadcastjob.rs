@@ -1,0 +1,329 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "test code"
+)]
+//! The binary against a real API server with a real scheduler: `hack/test api` brings the cluster and CRDs.
+//!
+//! Each test has its own namespace, its own simulated nodes and its own controller, which looks at this namespace only.
+//! The numbers are those of the acceptance list (broadcastjob.md §24).
+
+#[path = "api/harness.rs"]
+mod harness;
+
+use std::collections::BTreeSet;
+
+use harness::{Controller, Space, wait};
+use serde_json::{Value, json};
+
+fn nodes_of(pods: &[Value]) -> BTreeSet<String> {
+    pods.iter().map(|pod| pod["spec"]["nodeName"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+fn at_work(pods: &[Value]) -> usize {
+    let ended =
+        |pod: &Value| ["Succeeded", "Failed"].contains(&pod["status"]["phase"].as_str().unwrap());
+    pods.iter().filter(|pod| !ended(pod) && pod["metadata"]["deletionTimestamp"].is_null()).count()
+}
+
+/// R1, R2, R3, R5, R12.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn every_node_runs_once_and_never_more_than_may() {
+    let space = Space::new("once", 6).await;
+    let controller = Controller::start(&space).await;
+    let mut job = space.job(
+        "exit-0",
+        &json!({ "parallelism": "33%", "completionPolicy": { "ttlSecondsAfterFinished": 3600 } }),
+    );
+    job["apiVersion"] = json!("apps.kruise.io/v1alpha1");
+    let stored = space.create(job).await;
+    assert_eq!(stored["spec"]["completionPolicy"]["ttlSecondsAfterFinished"], 3600);
+    let other = space.jobs("v1beta1").get("clean").await.unwrap();
+    assert_eq!(other.data["spec"]["parallelism"], "33%", "readable in the other version");
+    space.shows(json!({ "desired": 6 })).await;
+    loop {
+        let pods = space.pods().await;
+        assert!(at_work(&pods) <= 2, "a third of six are two");
+        if space.status().await["phase"] == "completed" {
+            break;
+        }
+    }
+    space.shows(json!({ "succeeded": 6, "failed": 0, "active": 0 })).await;
+    let pods = space.pods().await;
+    assert_eq!((pods.len(), nodes_of(&pods).len()), (6, 6));
+    let uid = &stored["metadata"]["uid"];
+    for pod in &pods {
+        assert_eq!(pod["metadata"]["ownerReferences"][0]["uid"], *uid);
+        assert_eq!(pod["metadata"]["labels"]["broadcastjob-controller-uid"], *uid);
+        assert_eq!(pod["metadata"]["ownerReferences"][0]["controller"], true);
+    }
+    let created = controller.count("kruise_writes_total", "outcome=\"ok\",resource=\"pods\"").await;
+    assert_eq!(created, 6, "one write per pod");
+    assert_eq!(
+        space.event("JobComplete").await,
+        format!("Job {}/clean is completed, 6 pods succeeded, 0 pods failed", space.name)
+    );
+    controller.stop().await;
+    // Idle: another process over the finished job.
+    let controller = Controller::start(&space).await;
+    controller.turned().await;
+    assert_eq!(
+        controller.count("kruise_writes_total", "").await,
+        0,
+        "a finished job causes no write"
+    );
+    controller.stop().await;
+    space.end().await;
+}
+
+/// R6, R8, R9.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn a_failed_pod_means_what_the_policy_says() {
+    let space = Space::new("policy", 3).await;
+    let controller = Controller::start(&space).await;
+    for (policy, phase, left) in
+        [("FailFast", "failed", 1), ("Pause", "paused", 2), ("Continue", "running", 3)]
+    {
+        let change = json!({ "parallelism": 2, "failurePolicy": { "type": policy } });
+        space.create(space.job("never-ready", &change)).await;
+        let pods = space.running(2).await;
+        space.end_pod(&pods[0], "Failed").await;
+        match policy {
+            "FailFast" => {
+                space
+                    .shows(json!({ "phase": phase, "failed": 2, "active": 0, "desired": 3 }))
+                    .await;
+            }
+            "Pause" => {
+                space
+                    .shows(json!({ "phase": phase, "failed": 1, "active": 1, "desired": 3 }))
+                    .await;
+            }
+            _ => {
+                space
+                    .shows(json!({ "phase": phase, "failed": 1, "active": 2, "desired": 3 }))
+                    .await;
+            }
+        }
+        wait("the pods that are to be left", || async {
+            (space.pods().await.len() == left).then_some(())
+        })
+        .await;
+        let status = space.status().await;
+        assert_eq!(status["completionTime"].is_string(), policy == "FailFast");
+        if policy == "Continue" {
+            for pod in
+                space.running(2).await.iter().filter(|pod| pod["status"]["phase"] == "Running")
+            {
+                space.end_pod(pod, "Succeeded").await;
+            }
+            space.shows(json!({ "phase": "completed", "succeeded": 2, "failed": 1 })).await;
+        }
+        space.jobs("v1beta1").delete("clean", &kube::api::DeleteParams::default()).await.unwrap();
+        wait("the pods to go", || async { space.pods().await.is_empty().then_some(()) }).await;
+    }
+    controller.stop().await;
+    space.end().await;
+}
+
+/// R7: one restart is one too many unless it is tolerated; the pod is ended, not deleted (W1).
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn a_pod_over_its_restart_limit_fails_the_job() {
+    let space = Space::new("restarts", 1).await;
+    let controller = Controller::start(&space).await;
+    let change = json!({ "failurePolicy": { "restartLimit": 1 }, "template": { "spec": { "restartPolicy": "OnFailure" } } });
+    space.create(space.job("crash", &change)).await;
+    space.shows(json!({ "phase": "failed", "failed": 1, "active": 0 })).await;
+    wait("the pod to be ended", || async {
+        let pods = space.pods().await;
+        (pods[0]["status"]["reason"] == "DeadlineExceeded").then_some(())
+    })
+    .await;
+    let pods = space.pods().await;
+    assert_eq!(pods[0]["spec"]["activeDeadlineSeconds"], 1);
+    controller.stop().await;
+    space.end().await;
+}
+
+/// R4, R10, R13, R14.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn nodes_are_served_when_they_fit() {
+    let space = Space::new("fit", 5).await;
+    let controller = Controller::start(&space).await;
+    space.change_node(1, json!({ "spec": { "unschedulable": true } })).await;
+    let taint = |value: &str| json!({ "spec": { "taints": [{ "key": "team", "value": value, "effect": "NoSchedule" }] } });
+    space.change_node(2, taint("a")).await;
+    space.change_node(3, taint("b")).await;
+    space.change_node(4, json!({ "metadata": { "labels": { "skip": "true" } } })).await;
+    let expression = json!({ "key": "skip", "operator": "DoesNotExist" });
+    let change = json!({
+        "paused": true,
+        "completionPolicy": { "type": "Never" },
+        "template": { "spec": {
+            "tolerations": [{ "key": "team", "operator": "Equal", "value": "a", "effect": "NoSchedule" }],
+            "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{ "matchExpressions": [expression] }],
+            } } },
+        } },
+    });
+    space.create(space.job("exit-0", &change)).await;
+    space.shows(json!({ "phase": "paused", "desired": 2, "active": 0 })).await;
+    assert!(space.pods().await.is_empty(), "paused");
+    let reasons: BTreeSet<String> = space.status().await["unfinished"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| node["reason"].as_str().unwrap().to_owned())
+        .collect();
+    for reason in ["Cordoned", "Tainted", "AffinityMismatch"] {
+        assert!(reasons.contains(reason), "{reasons:?}");
+    }
+    space.change(json!({ "spec": { "paused": false } })).await;
+    space.shows(json!({ "phase": "running", "desired": 2, "succeeded": 2 })).await;
+    assert_eq!(nodes_of(&space.pods().await), [space.node(0), space.node(2)].into());
+    space.change_node(1, json!({ "spec": { "unschedulable": null } })).await;
+    space.change_node(3, json!({ "spec": { "taints": null } })).await;
+    space.change_node(4, json!({ "metadata": { "labels": { "skip": null } } })).await;
+    space.shows(json!({ "phase": "running", "desired": 5, "succeeded": 5 })).await;
+    // Cordoned again, and its pod cleaned up: it is done all the same.
+    space.change_node(0, json!({ "spec": { "unschedulable": true } })).await;
+    let pods = space.pods_on(0).await;
+    space.delete_pod(&pods[0]).await;
+    space.change_node(0, json!({ "spec": { "unschedulable": null } })).await;
+    space.change_node(1, json!({ "metadata": { "labels": { "seen": "true" } } })).await;
+    wait("the controller to have seen it", || async {
+        (controller.count("kruise_cache_objects", "resource=\"pods\"").await == 4).then_some(())
+    })
+    .await;
+    space.shows(json!({ "phase": "running", "desired": 5, "succeeded": 5, "active": 0 })).await;
+    assert_eq!(space.pods().await.len(), 4, "nothing runs twice");
+    controller.stop().await;
+    space.end().await;
+}
+
+/// Node deletion, a node under the same name, a pod that is drained.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn nodes_and_pods_that_go_are_no_failure() {
+    let space = Space::new("lost", 3).await;
+    let controller = Controller::start(&space).await;
+    space
+        .create(space.job("never-ready", &json!({ "completionPolicy": { "type": "Never" } })))
+        .await;
+    let before = space.running(3).await;
+    space.delete_pod(&before[0]).await;
+    wait("another pod in its place", || async {
+        let pods = space.pods().await;
+        let same = pods.iter().any(|pod| pod["metadata"]["uid"] == before[0]["metadata"]["uid"]);
+        (!same && pods.len() == 3).then_some(())
+    })
+    .await;
+    space.running(3).await;
+    let old = space.pods_on(2).await;
+    space.lose_node(2, true).await;
+    wait("the pod of the new node", || async {
+        let pods = space.pods_on(2).await;
+        let new =
+            pods.iter().filter(|pod| pod["metadata"]["name"] != old[0]["metadata"]["name"]).count();
+        (new == 1 && pods.len() == 1).then_some(())
+    })
+    .await;
+    space.lose_node(1, false).await;
+    space.shows(json!({ "phase": "running", "desired": 2, "failed": 0 })).await;
+    controller.stop().await;
+    space.end().await;
+}
+
+/// A kubelet that never answers holds up its own node and nothing else, and the deadline ends that (R11), also if the
+/// controller died in between and no event comes (B7); then the job goes with its time (R15).
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn deadline_and_time_to_live_survive_the_controller() {
+    let space = Space::new("deadline", 2).await;
+    let controller = Controller::start(&space).await;
+    let change = json!({
+        "completionPolicy": { "activeDeadlineSeconds": 6, "ttlSecondsAfterFinished": 3 },
+        "template": { "metadata": { "annotations": { "sim.kruise.dev/ignore": "true" } } },
+    });
+    space.create(space.job("exit-0", &change)).await;
+    space.shows(json!({ "active": 2, "desired": 2 })).await;
+    controller.kill().await;
+    let controller = Controller::start(&space).await;
+    space.shows(json!({ "phase": "failed", "failed": 2, "active": 0 })).await;
+    let status = space.status().await;
+    let last = status["conditions"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(last["type"], "Failed");
+    assert_eq!(
+        last["message"],
+        format!("Job {}/clean was active longer than specified deadline", space.name)
+    );
+    controller.kill().await;
+    let controller = Controller::start(&space).await;
+    wait("the job to go", || async {
+        space.jobs("v1beta1").get_opt("clean").await.unwrap().is_none().then_some(())
+    })
+    .await;
+    controller.stop().await;
+    space.end().await;
+}
+
+/// Killed whenever one more pod has appeared: every node runs exactly once, and the status is right.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn a_controller_that_is_killed_again_and_again_runs_every_node_once() {
+    let space = Space::new("killed", 10).await;
+    space.create(space.job("exit-0", &json!({ "parallelism": 3 }))).await;
+    let mut seen = BTreeSet::new();
+    for killed in 1..=10 {
+        let controller = Controller::start(&space).await;
+        wait("one more pod", || async { (space.pods().await.len() >= killed).then_some(()) }).await;
+        controller.kill().await;
+        seen.extend(space.pods().await.iter().map(|pod| pod["metadata"]["uid"].to_string()));
+    }
+    let controller = Controller::start(&space).await;
+    space.shows(json!({ "phase": "completed", "succeeded": 10, "failed": 0, "active": 0, "desired": 10 })).await;
+    let pods = space.pods().await;
+    assert_eq!((pods.len(), nodes_of(&pods).len()), (10, 10));
+    seen.extend(pods.iter().map(|pod| pod["metadata"]["uid"].to_string()));
+    assert_eq!(seen.len(), 10, "no other pod was ever there");
+    controller.stop().await;
+    space.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn bad_input_is_explained() {
+    let space = Space::new("bad", 1).await;
+    let controller = Controller::start(&space).await;
+    space.create(space.job("exit-0", &json!({ "parallelism": "some" }))).await;
+    let condition = |kind: &'static str| {
+        let space = &space;
+        async move {
+            wait(kind, || async {
+                let status = space.status().await;
+                let conditions = status["conditions"].as_array()?.clone();
+                let found =
+                    conditions.iter().find(|c| c["type"] == kind && c["status"] == "True")?;
+                Some(found["message"].as_str()?.to_owned())
+            })
+            .await
+        }
+    };
+    assert!(condition("InvalidSpec").await.starts_with("spec.parallelism: \"some\""));
+    space.event("InvalidSpec").await;
+    space.change(json!({ "spec": { "parallelism": 1, "template": { "spec": { "restartPolicy": "Sometimes" } } } })).await;
+    let message = condition("FailedCreatePod").await;
+    assert!(message.contains("spec.restartPolicy: Unsupported value: \"Sometimes\""), "{message}");
+    assert!(space.event("FailedCreate").await.starts_with("Error creating: "));
+    space.change(json!({ "spec": { "template": { "spec": { "restartPolicy": "Never" } } } })).await;
+    space.shows(json!({ "phase": "completed", "succeeded": 1 })).await;
+    controller.stop().await;
+    space.end().await;
+}
