@@ -93,23 +93,13 @@ async fn a_failed_pod_means_what_the_policy_says() {
         space.create(space.job("never-ready", &change)).await;
         let pods = space.running(2).await;
         space.end_pod(&pods[0], "Failed").await;
-        match policy {
-            "FailFast" => {
-                space
-                    .shows(json!({ "phase": phase, "failed": 2, "active": 0, "desired": 3 }))
-                    .await;
-            }
-            "Pause" => {
-                space
-                    .shows(json!({ "phase": phase, "failed": 1, "active": 1, "desired": 3 }))
-                    .await;
-            }
-            _ => {
-                space
-                    .shows(json!({ "phase": phase, "failed": 1, "active": 2, "desired": 3 }))
-                    .await;
-            }
-        }
+        let (failed, active) = match policy {
+            "FailFast" => (2, 0),
+            "Pause" => (1, 1),
+            _ => (1, 2),
+        };
+        let shown = json!({ "phase": phase, "failed": failed, "active": active, "desired": 3 });
+        space.shows(shown).await;
         wait("the pods that are to be left", || async {
             (space.pods().await.len() == left).then_some(())
         })

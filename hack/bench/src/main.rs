@@ -59,8 +59,8 @@ async fn main() -> anyhow::Result<()> {
     let rates = floor::measure().await.context("raw rates of the API server")?;
     report::say(&format!("raw writes/s with {} writers: {rates}", floor::WRITERS));
     let mut records: Vec<Record> = Vec::new();
-    let sets = |bench: &Bench| [Bench::P1, Bench::P3, Bench::P4].contains(bench);
-    let runs = if options.bench.iter().any(sets) { options.runs } else { 0 };
+    let contested = |bench: &Bench| [Bench::P1, Bench::P3, Bench::P4, Bench::P7].contains(bench);
+    let runs = if options.bench.iter().any(contested) { options.runs } else { 0 };
     for &size in &options.size {
         for run in 1..=runs {
             let mut order: Vec<&Contestant> = contestants.iter().collect();
