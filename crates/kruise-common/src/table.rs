@@ -144,15 +144,15 @@ impl<R: Record> Table<R> {
         range.cloned().collect()
     }
 
-    /// All rows in key order.
-    pub fn rows(&self) -> Vec<Arc<R>> {
-        self.read().by_key.iter().map(|row| row.0.clone()).collect()
-    }
-
     /// Rows that `wanted` accepts, in key order. Looks at every row, under the lock: `wanted` must be quick.
     pub fn filter(&self, wanted: impl Fn(&R) -> bool) -> Vec<Arc<R>> {
         let rows = self.read();
         rows.by_key.iter().map(|Row(row)| row).filter(|row| wanted(row)).cloned().collect()
+    }
+
+    /// All rows in key order.
+    pub fn rows(&self) -> Vec<Arc<R>> {
+        self.read().by_key.iter().map(|row| row.0.clone()).collect()
     }
 
     /// All keys in order.

@@ -37,7 +37,7 @@ pub fn check(pod: &Pod, change: &Change) -> Result<(), NotInPlace> {
         let problem = format!("has no readiness gate {}", keys::INPLACE_UPDATE_READY);
         return Err(NotInPlace::Pod { problem });
     }
-    let report = hash::report(pod);
+    let report = if work.env.is_empty() { None } else { hash::report(pod) };
     let reported = |name: &str| {
         let found = pod.status(name).and_then(|(_, status)| hash::of(report.as_ref()?, status));
         found.is_some_and(|found| found.hashes.extracted_env_from_metadata_hash != 0)

@@ -1,7 +1,7 @@
 //! From the caches to a [`Snapshot`]. Pods and revisions of a set are found by index: nothing here grows with the number
 //! of other sets or of their pods.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use kruise_common::pod::Pod;
 use kruise_common::revision::Revision;
 use kruise_common::table::Table;
 
+use crate::auditor::{Audited, Why, audit};
 use crate::member::{Member, active};
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
@@ -94,7 +95,7 @@ fn members(caches: &Caches, set: &SidecarSet, settings: &Settings) -> (Vec<Membe
 
 /// Pods that should have the set's sidecars and have not: they were admitted while no webhook answered (W-4). Pods older
 /// than the set never had a chance (LIF-1), and where a canary stands in for the set its own sidecars are right (SEL-4).
-fn missed(caches: &Caches, set: &SidecarSet) -> Vec<Arc<Pod>> {
+fn missed(caches: &Caches, set: &Arc<SidecarSet>) -> Vec<Arc<Pod>> {
     let Ok(content) = &set.content else { return Vec::new() };
     if content.spec.injection_strategy.paused {
         return Vec::new();
@@ -103,16 +104,24 @@ fn missed(caches: &Caches, set: &SidecarSet) -> Vec<Arc<Pod>> {
     if missed.is_empty() {
         return missed;
     }
-    let canaries = caches.sets.filter(|other| other.replaces() == Some(set.name()));
-    missed.retain(|pod| {
-        let namespace = &pod.meta.key.namespace;
-        let row = caches.namespaces.get(&ObjectKey::new("", namespace.clone()));
-        let labels = row.as_ref().map(|row| &row.meta.labels);
-        let about = |content: &crate::object::Content| {
-            content.matcher.matches(&pod.meta.labels, namespace, labels)
-        };
-        about(content) && !canaries.iter().any(|it| it.content.as_ref().is_ok_and(about))
+    let mut sets = caches.sets.filter(|other| other.replaces() == Some(set.name()));
+    sets.push(set.clone());
+    let audited = missed.iter().map(|pod| Audited {
+        key: &pod.meta.key,
+        labels: &pod.meta.labels,
+        injected: pod.injected.iter().map(|name| &**name).collect(),
+        created: pod.meta.created,
+        active: active(pod),
+        mirror: pod.annotations.get(keys::MIRROR_POD).is_some(),
     });
+    let labels = |namespace: &str| {
+        let row = caches.namespaces.get(&ObjectKey::new("", namespace));
+        row.map(|row| row.meta.labels.clone())
+    };
+    let findings = audit(&sets, audited, labels);
+    let own = findings.iter().filter(|it| it.set == set.meta.key.name && it.why == Why::Missed);
+    let own: BTreeSet<&ObjectKey> = own.map(|finding| &finding.pod).collect();
+    missed.retain(|pod| own.contains(&pod.meta.key));
     missed
 }
 
@@ -123,7 +132,6 @@ pub fn misses(set: &SidecarSet, pod: &Pod) -> bool {
         && pod.meta.created > set.meta.created
         && !pod.injected.contains(&set.meta.key.name)
         && active(pod)
-        && pod.annotations.get(keys::MIRROR_POD).is_none()
         && *pod.meta.key.namespace != *"kube-system"
 }
 

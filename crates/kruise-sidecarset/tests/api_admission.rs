@@ -49,7 +49,10 @@ async fn alone(space: &Space, gates: &str) -> Controller {
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
     let url = format!("https://{address}");
+    // Pods of its own namespace are never asked about, so it is not that of the test.
     let flags = [
+        "--leader-election-namespace",
+        "default",
         "--webhook-url",
         &url,
         "--webhook-addr",
@@ -59,7 +62,7 @@ async fn alone(space: &Space, gates: &str) -> Controller {
         "--feature-gates",
         gates,
     ];
-    let controller = Controller::start(BINARY, space, &flags).await;
+    let controller = Controller::start_with(BINARY, &flags).await;
     controller.leads().await;
     controller.until("kruise_webhook_registered", "", |registered| registered > 0.0).await;
     let params = PostParams { dry_run: true, ..PostParams::default() };

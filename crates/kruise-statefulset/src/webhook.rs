@@ -241,7 +241,8 @@ impl Webhook {
         }
         let lost = lost.join(", ");
         Some(format!(
-            "apps.kruise.io/v1alpha1 cannot express spec.{{{lost}}}: a full replacement clears them; use v1beta1"
+            "{}/v1alpha1 cannot express spec.{{{lost}}}: a full replacement clears them; use v1beta1",
+            keys::GROUP
         ))
     }
 

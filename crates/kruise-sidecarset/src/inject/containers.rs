@@ -143,7 +143,9 @@ fn place_list(pod: &Pod<'_>, list: &str, built: &[Built<'_>], injection: &mut In
         let name = name_of(container);
         let there = existing.iter().enumerate().find(|(_, other)| name_of(other) == name);
         match there {
-            Some((_, other)) if other == container => {}
+            // Asked again (`reinvocationPolicy`): what others added to our container since, such as the mount of the
+            // ServiceAccount's token, stays.
+            Some((_, other)) if covers(other, container) => {}
             Some((index, other)) => {
                 if !is_injected(other) {
                     let text = format!(
@@ -168,6 +170,20 @@ fn place_list(pod: &Pod<'_>, list: &str, built: &[Built<'_>], injection: &mut In
         injection.operations.push(add(&format!("/spec/{list}/{index}"), container));
     }
     append(pod, list, back, &mut injection.operations);
+}
+
+/// Whether `there` has all that `wanted` has: members of objects, and items of lists of objects. Other lists are the same or
+/// not.
+fn covers(there: &Value, wanted: &Value) -> bool {
+    match (there, wanted) {
+        (Value::Object(there), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(name, value)| there.get(name).is_some_and(|known| covers(known, value))),
+        (Value::Array(there), Value::Array(wanted)) if wanted.iter().all(Value::is_object) => {
+            wanted.iter().all(|item| there.iter().any(|known| covers(known, item)))
+        }
+        _ => there == wanted,
+    }
 }
 
 /// Appends to a list of the pod's spec, which may not exist yet.

@@ -33,7 +33,7 @@ pub fn repair(turn: &mut Turn<'_>, settings: &Settings) {
     let mut unavailable = down + missed_down + snapshot.strays.leaving + turn.touched.len();
     let mut actions = Vec::new();
     for pod in proven(turn) {
-        if !pod.meta.controller().is_some_and(|owner| *owner.kind != *"Job") {
+        if pod.meta.controller().is_none_or(|owner| *owner.kind == *"Job") {
             turn.hold_pod(&pod, Hold::NobodyRecreates);
             continue;
         }

@@ -1,7 +1,7 @@
 //! Every reason to wait: in the runbook, and with a timer only if it ends by itself.
 
 use jiff::Timestamp;
-use kruise_common::plan::Hold as _;
+use kruise_common::plan::{self, Hold as _};
 
 use crate::plan::hold::{Hold, Pods};
 
@@ -66,6 +66,6 @@ fn every_reason_is_in_the_runbook() {
 #[test]
 fn only_what_ends_by_itself_has_a_timer() {
     let timed: Vec<&str> =
-        all().iter().filter(|hold| hold.until().is_some()).map(|hold| hold.reason()).collect();
+        all().iter().filter(|hold| hold.until().is_some()).map(plan::Hold::reason).collect();
     assert_eq!(timed, ["Refused", "RepairUnproven"]);
 }

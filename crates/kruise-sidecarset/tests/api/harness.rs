@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use crate::builders::{condition, injected, log, merge, mesh};
 
 /// Longest time anything may take.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// Tries until there is an answer.
 pub async fn wait<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {

@@ -141,17 +141,16 @@ struct Case {
     calls: Vec<&'static str>,
 }
 
-fn cases() -> Vec<Case> {
-    const IMAGE: &str = "/spec/template/spec/containers/0/image";
-    let image = || json!("registry.k8s.io/pause:3.2");
-    let case = |name, set: &Value, (path, value): (&'static str, Value), plays, calls| Case {
-        name,
-        set: set.clone(),
-        path,
-        value,
-        plays,
-        calls,
+fn case(name: &'static str, set: Value, to: (&'static str, Value), calls: &[&'static str]) -> Case {
+    let plays = match name {
+        "hook" | "mark" => Plays::Hook,
+        "env" => Plays::Daemon,
+        _ => Plays::Nobody,
     };
+    Case { name, set, path: to.0, value: to.1, plays, calls: calls.to_vec() }
+}
+
+fn cases() -> Vec<Case> {
     let hook = |mark: bool| {
         json!({ "spec": {
             "lifecycle": { "inPlaceUpdate": { "labelsHandler": { "block": "yes" }, "markPodNotReady": mark } },
@@ -161,56 +160,24 @@ fn cases() -> Vec<Case> {
     let grace = json!({ "spec": { "updateStrategy": { "rollingUpdate": {
         "inPlaceUpdateStrategy": { "gracePeriodSeconds": 1 },
     }}}});
-    let noted =
-        json!({ "spec": { "template": { "metadata": { "annotations": { "note": "1" } } } } });
-    let tier = json!({ "spec": { "template": { "metadata": { "labels": { "tier": "foo" } } } } });
-    let none = json!({});
+    let template = |metadata: Value| json!({ "spec": { "template": { "metadata": metadata } } });
+    let noted = template(json!({ "annotations": { "note": "1" } }));
+    let tier = template(json!({ "labels": { "tier": "foo" } }));
+    let image = || ("/spec/template/spec/containers/0/image", json!("registry.k8s.io/pause:3.2"));
+    let note = ("/spec/template/metadata/annotations/note", json!("2"));
+    let bar = ("/spec/template/metadata/labels/tier", json!("bar"));
+    let cpu = ("/spec/template/spec/containers/0/resources/requests/cpu", json!("20m"));
+    let stop = ("/spec/template/spec/terminationGracePeriodSeconds", json!(2));
     let (status, pods) = ("patch pods/status", "patch pods");
     vec![
-        case("image", &none, (IMAGE, image()), Plays::Nobody, vec![status, pods, status]),
-        case("grace", &grace, (IMAGE, image()), Plays::Nobody, vec![status, pods, status]),
-        case(
-            "hook",
-            &hook(false),
-            (IMAGE, image()),
-            Plays::Hook,
-            vec![pods, status, pods, status, pods],
-        ),
-        case(
-            "mark",
-            &hook(true),
-            (IMAGE, image()),
-            Plays::Hook,
-            vec![status, status, pods, status, pods],
-        ),
-        case(
-            "metadata",
-            &noted,
-            ("/spec/template/metadata/annotations/note", json!("2")),
-            Plays::Nobody,
-            vec![pods],
-        ),
-        case(
-            "env",
-            &tier,
-            ("/spec/template/metadata/labels/tier", json!("bar")),
-            Plays::Daemon,
-            vec![status, pods, status],
-        ),
-        case(
-            "resize",
-            &none,
-            ("/spec/template/spec/containers/0/resources/requests/cpu", json!("20m")),
-            Plays::Nobody,
-            vec!["patch pods/resize", pods],
-        ),
-        case(
-            "recreate",
-            &none,
-            ("/spec/template/spec/terminationGracePeriodSeconds", json!(2)),
-            Plays::Nobody,
-            vec!["delete pods", "create pods", status],
-        ),
+        case("image", json!({}), image(), &[status, pods, status]),
+        case("grace", grace, image(), &[status, pods, status]),
+        case("hook", hook(false), image(), &[pods, status, pods, status, pods]),
+        case("mark", hook(true), image(), &[status, status, pods, status, pods]),
+        case("metadata", noted, note, &[pods]),
+        case("env", tier, bar, &[status, pods, status]),
+        case("resize", json!({}), cpu, &[pods, "patch pods/resize"]),
+        case("recreate", json!({}), stop, &["delete pods", "create pods", status]),
     ]
 }
 

@@ -155,11 +155,11 @@ fn cases() -> Vec<Case> {
     let tier = |value: &str| json!({ "spec": { "template": { "metadata": { "labels": { "tier": value } } } } });
     let env = json!({ "spec": { "template": { "spec": { "hostNetwork": true } } } });
     let no_gate = json!({ "spec": { "template": { "spec": { "readinessGates": null } } } });
-    let none = json!({});
+    let nothing = json!({});
     let case =
         |what, writes, set: &Value, change: Value| Case { what, writes, set: base(set), change };
     vec![
-        case("image", 3, &none, image()),
+        case("image", 3, &nothing, image()),
         case("image, no readiness gate", 2, &no_gate, image()),
         case("image with a grace period", 3, &grace, image()),
         case("image with an inPlaceUpdate hook", 5, &hook(false), image()),
@@ -168,10 +168,10 @@ fn cases() -> Vec<Case> {
         case("metadata alone", 1, &noted, note.clone()),
         case("metadata alone with an inPlaceUpdate hook", 4, &hook(false), note),
         case("metadata that env reads", 3, &tier("foo"), tier("bar")),
-        case("CPU without a restart", 2, &none, containers(&[resized])),
+        case("CPU without a restart", 2, &nothing, containers(&[resized])),
         case("CPU with a restart", 4, &containers(&[restarting]), containers(&[restarted])),
-        case("image and CPU", 4, &none, containers(&[both])),
-        case("re-creation", 3, &none, env),
+        case("image and CPU", 4, &nothing, containers(&[both])),
+        case("re-creation", 3, &nothing, env),
     ]
 }
 

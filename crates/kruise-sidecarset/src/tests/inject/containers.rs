@@ -83,3 +83,19 @@ fn nothing_else_changes() {
     expected["containers"] = json!([item(&after, "containers", "s"), { "name": "app" }]);
     assert_eq!(after["spec"], expected);
 }
+
+/// The API server asks again after its own plugins have seen the sidecars: what they added to them stays, as seen on a
+/// real server.
+#[test]
+fn what_admission_adds_to_a_sidecar_survives_a_second_question() {
+    let set = set("a", &json!({ "containers": [{ "name": "s", "image": "i:1", "args": ["-v"] }] }));
+    let token = json!({ "name": "kube-api-access", "mountPath": "/var/run/secrets" });
+    let mut once = injected(&pod(&json!({})), std::slice::from_ref(&set));
+    once["spec"]["containers"][0]["volumeMounts"] = json!([token]);
+    once["spec"]["containers"][0]["resources"] = json!({ "limits": { "cpu": "1" } });
+    let twice = injected(&once, std::slice::from_ref(&set));
+    assert_eq!(twice, once);
+    once["spec"]["containers"][0]["args"] = json!(["-v", "-w"]);
+    let restored = injected(&once, &[set]);
+    assert_eq!(item(&restored, "containers", "s")["args"], json!(["-v"]), "ours is ours");
+}
