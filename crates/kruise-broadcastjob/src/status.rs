@@ -217,7 +217,10 @@ fn ended(
 ) -> BroadcastJobStatus {
     let mut status = compute(snapshot, &Plan::default(), &Applied::default(), now);
     let completed = ending == Ending::Complete;
-    if !completed {
+    if completed {
+        // What was at work on nodes that are gone is about to go too, and nobody will count again.
+        status.active = number(census.slots().count());
+    } else {
         let mut failed = census.failed.clone();
         let places = census.places.iter();
         let at_work = places.filter(|place| place.standing == Standing::Active);

@@ -345,3 +345,13 @@ fn a_job_that_was_done_in_time_is_complete() {
     sim.settle(&key, TURNS).unwrap();
     assert_eq!(counts(&sim, &key), ("completed".to_owned(), [0, 2, 0, 2]));
 }
+
+#[test]
+fn a_completed_job_counts_no_pod_of_a_lost_node() {
+    let (mut sim, key) = at_work(&json!({}));
+    succeed(&mut sim, &["n0"]);
+    sim.world.delete(&NODE, &node_key("n1"));
+    sim.relist();
+    sim.turn(&key).unwrap();
+    assert_eq!(counts(&sim, &key), ("completed".to_owned(), [0, 1, 0, 1]));
+}
