@@ -248,7 +248,7 @@ fn cpu_and_memory_are_changed_in_place_if_the_gate_is_on() {
         let mut other = one.clone();
         match path.rsplit_once('/') {
             Some((part, name)) if value.is_null() => {
-                drop(other[part].as_object_mut().unwrap().remove(name))
+                drop(other[part].as_object_mut().unwrap().remove(name));
             }
             Some((part, name)) => other[part][name] = value,
             None => other[path] = value,

@@ -1,5 +1,6 @@
 //! Metadata that env reads: the node daemon restarts the readers (`inplace.md` §4.2.5, §6.4, §10.2.2, §11, W5).
 
+use kruise_common::write::Write;
 use serde_json::{Value, json};
 
 use super::{images, to};
@@ -35,7 +36,7 @@ fn gold(containers: &[&str]) -> Change {
 #[test]
 fn a_label_that_env_reads_is_two_writes_out_of_traffic_first() {
     let writes = begin(&pod().build(), &gold(&["main"]), &to("web-b"), now());
-    let on: Vec<&str> = writes.iter().map(|write| write.subresource()).collect();
+    let on: Vec<&str> = writes.iter().map(Write::subresource).collect();
     assert_eq!(on, ["status", ""]);
     assert_eq!(put(&writes, "/metadata/labels/tier"), Some(json!("gold")));
     assert_eq!(

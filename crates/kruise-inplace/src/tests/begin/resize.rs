@@ -1,6 +1,7 @@
 //! CPU and memory in place: through `pods/resize`, in two writes, without leaving traffic unless a container restarts
 //! (`inplace.md` §5.2, §10.2.3, §18, W9, W17, W18).
 
+use kruise_common::write::Write;
 use serde_json::{Value, json};
 
 use super::to;
@@ -83,7 +84,7 @@ fn a_resize_that_restarts_is_drained() {
     ]);
     let pod = pod().spec("main", &json!({ "resizePolicy": policy }));
     let on = |pod: &Builder, change: &Change| -> Vec<&'static str> {
-        begin(&pod.build(), change, &to("web-b"), now()).iter().map(|w| w.subresource()).collect()
+        begin(&pod.build(), change, &to("web-b"), now()).iter().map(Write::subresource).collect()
     };
     assert_eq!(on(&pod, &to_cpu("2")), ["status", "", "resize"]);
     assert_eq!(on(&pod.clone().without_gates(), &to_cpu("2")), ["", "resize"]);
@@ -111,7 +112,7 @@ fn a_resize_that_was_not_sent_is_sent_later_and_only_once() {
     let missing = Missing::Resize { container: "main".to_owned(), why: "not sent yet".to_owned() };
     assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing));
     let again = idle(&cluster).writes;
-    assert_eq!(again.iter().map(|w| w.subresource()).collect::<Vec<_>>(), ["resize"]);
+    assert_eq!(again.iter().map(Write::subresource).collect::<Vec<_>>(), ["resize"]);
     cluster.perform(&again);
     assert!(cluster.world.perform(&again[0]).is_err(), "it tests what it replaces");
     cluster.run(1);
@@ -228,7 +229,7 @@ fn a_later_batch_of_resources_alone_is_applied() {
     cluster.run(2);
     assert_eq!(progress(&cluster.pod()), Progress::Incomplete(Missing::NextBatch));
     let second = idle(&cluster).writes;
-    assert_eq!(second.iter().map(|w| w.subresource()).collect::<Vec<_>>(), ["", "resize"]);
+    assert_eq!(second.iter().map(Write::subresource).collect::<Vec<_>>(), ["", "resize"]);
     cluster.perform(&second);
     cluster.run(2);
     assert_eq!(progress(&cluster.pod()), Progress::Complete);
@@ -252,7 +253,7 @@ fn a_grace_period_carries_a_resize_that_restarts() {
     cluster.perform(&writes);
     let context = Context { lifecycle: None, update_revision: "web-b" };
     let end = refresh(&cluster.pod(), &context, after(11)).writes;
-    assert_eq!(end.iter().map(|w| w.subresource()).collect::<Vec<_>>(), ["", "resize"]);
+    assert_eq!(end.iter().map(Write::subresource).collect::<Vec<_>>(), ["", "resize"]);
     cluster.perform(&end);
     let value = cluster.value();
     assert_eq!(value["spec"]["containers"][0]["resources"]["requests"]["cpu"], "2");
