@@ -66,7 +66,7 @@ pub enum Step<A> {
     /// Independent of each other, sent in slow-start batches; a failure lets the others in flight finish.
     Burst(Vec<A>),
     /// Like a burst of actions each of which has another target: what is refused for reasons of its target (see
-    /// [`Category::concerns_target`]) neither ends the step nor the plan.
+    /// [`concerns_target`](crate::write::Category::concerns_target)) neither ends the step nor the plan.
     Each(Vec<A>),
 }
 
