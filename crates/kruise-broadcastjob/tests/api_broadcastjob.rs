@@ -16,7 +16,7 @@ mod harness;
 
 use std::collections::BTreeSet;
 
-use harness::{Controller, Space, wait};
+use harness::{Space, controller as start, wait};
 use serde_json::{Value, json};
 
 fn nodes_of(pods: &[Value]) -> BTreeSet<String> {
@@ -34,7 +34,7 @@ fn at_work(pods: &[Value]) -> usize {
 #[ignore = "needs a cluster: hack/test api"]
 async fn every_node_runs_once_and_never_more_than_may() {
     let space = Space::new("once", 6).await;
-    let controller = Controller::start(&space).await;
+    let controller = start(&space).await;
     let mut job = space.job(
         "exit-0",
         &json!({ "parallelism": "33%", "completionPolicy": { "ttlSecondsAfterFinished": 3600 } }),
@@ -69,7 +69,7 @@ async fn every_node_runs_once_and_never_more_than_may() {
     );
     controller.stop().await;
     // Idle: another process over the finished job.
-    let controller = Controller::start(&space).await;
+    let controller = start(&space).await;
     controller.turned().await;
     assert_eq!(
         controller.count("kruise_writes_total", "").await,
@@ -85,7 +85,7 @@ async fn every_node_runs_once_and_never_more_than_may() {
 #[ignore = "needs a cluster: hack/test api"]
 async fn a_failed_pod_means_what_the_policy_says() {
     let space = Space::new("policy", 3).await;
-    let controller = Controller::start(&space).await;
+    let controller = start(&space).await;
     for (policy, phase, left) in
         [("FailFast", "failed", 1), ("Pause", "paused", 2), ("Continue", "running", 3)]
     {
@@ -126,7 +126,7 @@ async fn a_failed_pod_means_what_the_policy_says() {
 #[ignore = "needs a cluster: hack/test api"]
 async fn a_pod_over_its_restart_limit_fails_the_job() {
     let space = Space::new("restarts", 1).await;
-    let controller = Controller::start(&space).await;
+    let controller = start(&space).await;
     let change = json!({ "failurePolicy": { "restartLimit": 1 }, "template": { "spec": { "restartPolicy": "OnFailure" } } });
     space.create(space.job("crash", &change)).await;
     space.shows(json!({ "phase": "failed", "failed": 1, "active": 0 })).await;
@@ -146,7 +146,7 @@ async fn a_pod_over_its_restart_limit_fails_the_job() {
 #[ignore = "needs a cluster: hack/test api"]
 async fn nodes_are_served_when_they_fit() {
     let space = Space::new("fit", 5).await;
-    let controller = Controller::start(&space).await;
+    let controller = start(&space).await;
     space.change_node(1, json!({ "spec": { "unschedulable": true } })).await;
     let taint = |value: &str| json!({ "spec": { "taints": [{ "key": "team", "value": value, "effect": "NoSchedule" }] } });
     space.change_node(2, taint("a")).await;
@@ -203,7 +203,7 @@ async fn nodes_are_served_when_they_fit() {
 #[ignore = "needs a cluster: hack/test api"]
 async fn nodes_and_pods_that_go_are_no_failure() {
     let space = Space::new("lost", 3).await;
-    let controller = Controller::start(&space).await;
+    let controller = start(&space).await;
     space
         .create(space.job("never-ready", &json!({ "completionPolicy": { "type": "Never" } })))
         .await;
@@ -237,7 +237,7 @@ async fn nodes_and_pods_that_go_are_no_failure() {
 #[ignore = "needs a cluster: hack/test api"]
 async fn deadline_and_time_to_live_survive_the_controller() {
     let space = Space::new("deadline", 2).await;
-    let controller = Controller::start(&space).await;
+    let controller = start(&space).await;
     let change = json!({
         "completionPolicy": { "activeDeadlineSeconds": 6, "ttlSecondsAfterFinished": 3 },
         "template": { "metadata": { "annotations": { "sim.kruise.dev/ignore": "true" } } },
@@ -245,7 +245,7 @@ async fn deadline_and_time_to_live_survive_the_controller() {
     space.create(space.job("exit-0", &change)).await;
     space.shows(json!({ "active": 2, "desired": 2 })).await;
     controller.kill().await;
-    let controller = Controller::start(&space).await;
+    let controller = start(&space).await;
     space.shows(json!({ "phase": "failed", "failed": 2, "active": 0 })).await;
     let status = space.status().await;
     let last = status["conditions"].as_array().unwrap().last().unwrap().clone();
@@ -255,7 +255,7 @@ async fn deadline_and_time_to_live_survive_the_controller() {
         format!("Job {}/clean was active longer than specified deadline", space.name)
     );
     controller.kill().await;
-    let controller = Controller::start(&space).await;
+    let controller = start(&space).await;
     wait("the job to go", || async {
         space.jobs("v1beta1").get_opt("clean").await.unwrap().is_none().then_some(())
     })
@@ -272,12 +272,12 @@ async fn a_controller_that_is_killed_again_and_again_runs_every_node_once() {
     space.create(space.job("exit-0", &json!({ "parallelism": 3 }))).await;
     let mut seen = BTreeSet::new();
     for killed in 1..=10 {
-        let controller = Controller::start(&space).await;
+        let controller = start(&space).await;
         wait("one more pod", || async { (space.pods().await.len() >= killed).then_some(()) }).await;
         controller.kill().await;
         seen.extend(space.pods().await.iter().map(|pod| pod["metadata"]["uid"].to_string()));
     }
-    let controller = Controller::start(&space).await;
+    let controller = start(&space).await;
     space.shows(json!({ "phase": "completed", "succeeded": 10, "failed": 0, "active": 0, "desired": 10 })).await;
     let pods = space.pods().await;
     assert_eq!((pods.len(), nodes_of(&pods).len()), (10, 10));
@@ -291,7 +291,7 @@ async fn a_controller_that_is_killed_again_and_again_runs_every_node_once() {
 #[ignore = "needs a cluster: hack/test api"]
 async fn bad_input_is_explained() {
     let space = Space::new("bad", 1).await;
-    let controller = Controller::start(&space).await;
+    let controller = start(&space).await;
     space.create(space.job("exit-0", &json!({ "parallelism": "some" }))).await;
     let condition = |kind: &'static str| {
         let space = &space;

@@ -19,7 +19,7 @@ mod harness;
 #[path = "api/scenarios.rs"]
 mod scenarios;
 
-use harness::{Controller, Space};
+use harness::{Space, controller as start, settled};
 
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
@@ -33,7 +33,7 @@ macro_rules! scenarios {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a cluster: hack/test api"]
 async fn sidecars_of_running_pods_follow_their_sets() {
-    let controller = Controller::start(&[]).await;
+    let controller = start(&[]).await;
     let running = scenarios![
         every_pod_gets_the_image_and_keeps_everything_else,
         more_than_an_image_waits_until_it_is_taken_back,
@@ -61,8 +61,8 @@ async fn sidecars_of_running_pods_follow_their_sets() {
     println!("{conflicts} conflicts");
     controller.stop().await;
     // Another process over what is there now: everything is settled.
-    let controller = Controller::start(&[]).await;
-    controller.settled().await;
+    let controller = start(&[]).await;
+    settled(&controller).await;
     let writes = controller.count("kruise_writes_total", "").await;
     assert_eq!(writes, 0, "a converged set causes no write");
     controller.stop().await;

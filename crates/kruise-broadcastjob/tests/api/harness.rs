@@ -1,9 +1,10 @@
 //! A namespace and nodes for one test, and a controller process for it. Waiting is on conditions, with deadlines.
 
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use kruise_common::testing::cluster::{self, DEADLINE};
+pub use kruise_common::testing::cluster::{Controller, wait};
 use kube::api::{
     Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams,
 };
@@ -12,25 +13,9 @@ use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use simnode::options::Options;
 use simnode::simulation::Simulation;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
 
-/// Longest time anything may take.
-const DEADLINE: Duration = Duration::from_mins(2);
 /// Label by which the nodes of a test are told apart.
 const LABEL: &str = "test.kruise.dev/space";
-
-/// Tries until there is an answer.
-pub async fn wait<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(began.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
-        tokio::time::sleep(Duration::from_millis(30)).await;
-    }
-}
 
 /// A namespace with simulated nodes of its own.
 pub struct Space {
@@ -43,13 +28,7 @@ pub struct Space {
 impl Space {
     /// A fresh one.
     pub async fn new(purpose: &str, nodes: usize) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::try_default().await.expect("KUBECONFIG names a cluster");
-        let name = format!("test-{purpose}-{}", std::process::id());
-        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
-        let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
-        let namespace = k8s_openapi::api::core::v1::Namespace { metadata, ..Default::default() };
-        namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+        let cluster::Space { client, name } = cluster::Space::new(purpose).await;
         let flags = [
             "simnode",
             "--nodes",
@@ -235,75 +214,8 @@ impl Space {
     }
 }
 
-/// A controller process.
-pub struct Controller {
-    child: Child,
-    address: String,
-}
-
-impl Controller {
-    /// Starts one for the namespace.
-    pub async fn start(space: &Space) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kruise-broadcastjob"))
-            .args(["--metrics-addr", "127.0.0.1:0", "--namespace", &space.name])
-            .args(["--enable-leader-election=false"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut log = Vec::new();
-        let address = loop {
-            let Ok(Some(line)) = lines.next_line().await else {
-                panic!("the controller did not start:\n{}", log.join("\n"));
-            };
-            let address =
-                line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
-            if let Some(address) = address {
-                break address.to_owned();
-            }
-            log.push(line);
-        };
-        // The pipe is read on, or the process would block.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, address }
-    }
-
-    /// The sum of all samples of a metric family whose labels contain `having`.
-    pub async fn count(&self, family: &str, having: &str) -> i64 {
-        let mut stream = tokio::net::TcpStream::connect(&self.address).await.unwrap();
-        let request =
-            format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        let samples = text.lines().filter(|line| line.starts_with(family) && line.contains(having));
-        let sum: f64 =
-            samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
-        #[expect(clippy::cast_possible_truncation, reason = "counters are small whole numbers")]
-        let sum = sum as i64;
-        sum
-    }
-
-    /// Waits until it has had a turn.
-    pub async fn turned(&self) {
-        wait("a turn", || async {
-            (self.count("controller_runtime_reconcile_total", "").await > 0).then_some(())
-        })
-        .await;
-    }
-
-    /// SIGTERM, and waits for its end.
-    pub async fn stop(mut self) {
-        let pid = self.child.id().unwrap().to_string();
-        Command::new("kill").arg(pid).status().await.unwrap();
-        let status = self.child.wait().await.unwrap();
-        assert!(status.success(), "a clean end: {status}");
-    }
-
-    /// SIGKILL.
-    pub async fn kill(mut self) {
-        self.child.kill().await.unwrap();
-    }
+/// Starts a controller for the namespace.
+pub async fn controller(space: &Space) -> Controller {
+    let flags = ["--namespace", &space.name, "--enable-leader-election=false"];
+    Controller::start_with(env!("CARGO_BIN_EXE_kruise-broadcastjob"), &flags).await
 }

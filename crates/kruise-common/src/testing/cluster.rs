@@ -22,16 +22,25 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 /// Longest time anything may take.
-pub const DEADLINE: Duration = Duration::from_secs(90);
+pub const DEADLINE: Duration = Duration::from_mins(2);
 
 /// Tries until there is an answer.
 pub async fn wait<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
+    wait_or(what, String::new, ask).await
+}
+
+/// Tries until there is an answer; after the deadline `tell` says what was seen instead.
+pub async fn wait_or<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    tell: impl Fn() -> String,
+    ask: impl Fn() -> F,
+) -> T {
     let began = Instant::now();
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(began.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
+        assert!(began.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}\n{}", tell());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -72,6 +81,12 @@ impl Space {
     pub fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         Api::namespaced_with(self.client.clone(), &self.name, &resource)
+    }
+
+    /// Objects of a kind that belongs to no namespace.
+    pub fn cluster(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        Api::all_with(self.client.clone(), &resource)
     }
 
     /// Objects of a kind of ours.
@@ -192,6 +207,18 @@ impl Controller {
         stream.read_to_string(&mut text).await.ok()?;
         let samples = text.lines().filter(|line| line.starts_with(family) && line.contains(having));
         Some(samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
+    /// That sum of a family of counters.
+    pub async fn count(&self, family: &str, having: &str) -> i64 {
+        #[expect(clippy::cast_possible_truncation, reason = "counters are small whole numbers")]
+        let count = self.metric(family, having).await.unwrap_or_default() as i64;
+        count
+    }
+
+    /// Waits until it has had a turn.
+    pub async fn turned(&self) {
+        self.until("controller_runtime_reconcile_total", "", |turns| turns > 0.0).await;
     }
 
     /// Waits until the sum of a metric family satisfies `is`.

@@ -1,40 +1,19 @@
 //! A namespace for one scenario and a controller process for all. Waiting is on conditions, with deadlines.
 
 use std::collections::BTreeSet;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
+use kruise_common::testing::cluster::DEADLINE;
+pub use kruise_common::testing::cluster::{Controller, client, wait};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
 
 use crate::builders::{condition, injected, log, merge, mesh};
-
-/// Longest time anything may take.
-const DEADLINE: Duration = Duration::from_mins(2);
-
-/// Tries until there is an answer.
-pub async fn wait<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(began.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn client() -> Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::try_default().await.expect("KUBECONFIG names a cluster")
-}
 
 fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
@@ -177,13 +156,17 @@ impl Space {
         }
     }
 
-    /// Waits for counts, and that they are the same a while later: nothing more happens.
+    /// Waits for counts, and that they are the same after two more turns: nothing more happens.
     pub async fn stays(&self, set: &Value, wanted: [i64; 4]) {
         let name = set["metadata"]["name"].as_str().unwrap();
         self.counts(name, wanted).await;
         let before: Vec<Value> = self.pods().await;
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-        self.counts(name, wanted).await;
+        for limit in [11, 12] {
+            // A new generation: the controller says when it has looked at it.
+            let change = json!({ "spec": { "revisionHistoryLimit": limit } });
+            self.sets().patch(name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+            self.counts(name, wanted).await;
+        }
         let spec = |pods: &[Value]| pods.iter().map(|pod| pod["spec"].clone()).collect::<Vec<_>>();
         assert_eq!(spec(&self.pods().await), spec(&before));
     }
@@ -310,84 +293,24 @@ impl Seen {
     }
 }
 
-/// The controller process.
-pub struct Controller {
-    child: Child,
-    address: String,
+/// Starts the controller with a namespace of its own for Lease and revisions.
+pub async fn controller(more: &[&str]) -> Controller {
+    let namespace = format!("ss-system-{}", std::process::id());
+    let namespaces: Api<DynamicObject> =
+        Api::all_with(client().await, &resource("", "v1", "Namespace"));
+    let body = json!({ "metadata": { "name": namespace } });
+    // The second one finds it there.
+    let _ = namespaces.create(&PostParams::default(), &object(body)).await;
+    let own = ["--leader-election-namespace", &namespace, "--revision-namespace", &namespace];
+    Controller::start_with(env!("CARGO_BIN_EXE_kruise-sidecarset"), &[&own, more].concat()).await
 }
 
-impl Controller {
-    /// Starts it with a namespace of its own for Lease and revisions.
-    pub async fn start(more: &[&str]) -> Self {
-        let namespace = format!("ss-system-{}", std::process::id());
-        let namespaces: Api<DynamicObject> =
-            Api::all_with(client().await, &resource("", "v1", "Namespace"));
-        let body = json!({ "metadata": { "name": namespace } });
-        // The second one finds it there.
-        let _ = namespaces.create(&PostParams::default(), &object(body)).await;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kruise-sidecarset"))
-            .args(["--metrics-addr", "127.0.0.1:0", "--leader-election-namespace", &namespace])
-            .args(["--revision-namespace", &namespace])
-            .args(more)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut log = Vec::new();
-        let address = loop {
-            let Ok(Some(line)) = lines.next_line().await else {
-                panic!("the controller did not start:\n{}", log.join("\n"));
-            };
-            let address =
-                line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
-            if let Some(address) = address {
-                break address.to_owned();
-            }
-            log.push(line);
-        };
-        // The pipe is read on, or the process would block.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, address }
-    }
-
-    /// The sum of all samples of a metric family whose labels contain `having`.
-    async fn metric(&self, family: &str, having: &str) -> Option<f64> {
-        let mut stream = tokio::net::TcpStream::connect(&self.address).await.ok()?;
-        let request =
-            format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
-        stream.write_all(request.as_bytes()).await.ok()?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.ok()?;
-        let samples = text.lines().filter(|line| line.starts_with(family) && line.contains(having));
-        let values: Vec<f64> =
-            samples.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
-        (!values.is_empty()).then(|| values.iter().sum())
-    }
-
-    /// A counter.
-    pub async fn count(&self, family: &str, having: &str) -> i64 {
-        #[expect(clippy::cast_possible_truncation, reason = "counters are small whole numbers")]
-        let count = self.metric(family, having).await.unwrap_or_default() as i64;
-        count
-    }
-
-    /// Waits until every set had its turn.
-    pub async fn settled(&self) {
-        wait("turns of all sets", || async {
-            let turns = self.metric("controller_runtime_reconcile_total", "").await?;
-            let depth = self.metric("workqueue_depth", "").await?;
-            (turns > 5.0 && depth < 0.5).then_some(())
-        })
-        .await;
-    }
-
-    /// SIGTERM, and waits for its end.
-    pub async fn stop(mut self) {
-        let pid = self.child.id().unwrap().to_string();
-        Command::new("kill").arg(pid).status().await.unwrap();
-        let status = self.child.wait().await.unwrap();
-        assert!(status.success(), "a clean end: {status}");
-    }
+/// Waits until every set had its turn.
+pub async fn settled(controller: &Controller) {
+    wait("turns of all sets", || async {
+        let turns = controller.metric("controller_runtime_reconcile_total", "").await?;
+        let depth = controller.metric("workqueue_depth", "").await?;
+        (turns > 5.0 && depth < 0.5).then_some(())
+    })
+    .await;
 }

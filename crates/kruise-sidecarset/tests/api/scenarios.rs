@@ -196,7 +196,7 @@ pub async fn a_set_that_updates_nothing_counts_and_leaves_alone(space: Space) {
         space.pod(&format!("web-{at}"), &[&set], &json!({})).await;
     }
     space.ready(2).await;
-    space.stays(&set, [2, 2, 0, 0]).await;
+    space.counts(name(&set), [2, 2, 0, 0]).await;
     space.container(&set, &agent("2")).await;
     space.stays(&set, [2, 0, 2, 0]).await;
     assert!(space.pods().await.iter().all(|pod| image(pod, "agent") == "example.com/agent:1"));

@@ -1,21 +1,16 @@
 //! A namespace for one test and a controller process for it. Waiting is on conditions, with deadlines.
 
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
-use kube::api::{Api, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kruise_common::testing::cluster;
+pub use kruise_common::testing::cluster::wait_or as wait;
+use kube::ResourceExt;
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
-
-/// Longest time anything may take.
-const DEADLINE: Duration = Duration::from_secs(90);
 
 /// A set with one container.
 pub fn set(name: &str, replicas: i32) -> Value {
@@ -38,64 +33,30 @@ pub fn set(name: &str, replicas: i32) -> Value {
     })
 }
 
-/// Tries until there is an answer; after the deadline `tell` says what was seen instead.
-pub async fn wait<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    tell: impl Fn() -> String,
-    ask: impl Fn() -> F,
-) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(began.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}\n{}", tell());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 /// A namespace.
-pub struct Space {
-    client: Client,
-    name: String,
-}
+pub struct Space(cluster::Space);
 
 impl Space {
     /// A fresh one.
     pub async fn new(purpose: &str) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::try_default().await.expect("KUBECONFIG names a cluster");
-        let name = format!("test-{purpose}-{}", std::process::id());
-        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
-        let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
-        let namespace = k8s_openapi::api::core::v1::Namespace { metadata, ..Default::default() };
-        namespaces.create(&PostParams::default(), &namespace).await.unwrap();
-        let space = Self { client, name };
-        // Pods need it, and it is made a moment later.
-        let accounts = space.api("", "v1", "ServiceAccount");
-        wait("the default ServiceAccount", String::new, || async {
-            accounts.get_opt("default").await.ok()?
-        })
-        .await;
-        space
+        Self(cluster::Space::new(purpose).await)
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// Objects of a kind in it.
     pub fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        Api::namespaced_with(self.client.clone(), &self.name, &resource)
+        self.0.api(group, version, kind)
     }
 
     /// Objects of a kind that belongs to no namespace.
     pub fn cluster(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        Api::all_with(self.client.clone(), &resource)
+        self.0.cluster(group, version, kind)
     }
+
     /// The sets.
     pub fn sets(&self) -> Api<DynamicObject> {
         self.api("apps.kruise.io", "v1beta1", "StatefulSet")
@@ -220,57 +181,17 @@ impl Available {
 }
 
 /// A controller process.
-pub struct Controller {
-    child: Child,
-    address: String,
-}
+pub struct Controller(cluster::Controller);
 
 impl Controller {
     /// Starts one for the namespace.
     pub async fn start(space: &Space, more: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kruise-statefulset"))
-            .args(["--metrics-addr", "127.0.0.1:0", "--namespace", &space.name])
-            .args(["--leader-election-namespace", &space.name])
-            .args(more)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut log = Vec::new();
-        let address = loop {
-            let Ok(Some(line)) = lines.next_line().await else {
-                panic!("the controller did not start:\n{}", log.join("\n"));
-            };
-            let address =
-                line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
-            if let Some(address) = address {
-                break address.to_owned();
-            }
-            log.push(line);
-        };
-        // The pipe is read on, or the process would block.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, address }
-    }
-
-    /// The sum of all samples of a metric family whose labels contain `having`.
-    async fn metric(&self, family: &str, having: &str) -> Option<f64> {
-        let mut stream = tokio::net::TcpStream::connect(&self.address).await.ok()?;
-        let request =
-            format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
-        stream.write_all(request.as_bytes()).await.ok()?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.ok()?;
-        let samples = text.lines().filter(|line| line.starts_with(family) && line.contains(having));
-        Some(samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+        let binary = env!("CARGO_BIN_EXE_kruise-statefulset");
+        Self(cluster::Controller::start(binary, &space.0, more).await)
     }
 
     async fn count(&self, family: &str, having: &str) -> i64 {
-        #[expect(clippy::cast_possible_truncation, reason = "counters are small whole numbers")]
-        let count = self.metric(family, having).await.unwrap_or_default() as i64;
-        count
+        self.0.count(family, having).await
     }
 
     /// Writes to pods: done, and refused by a conflict.
@@ -308,34 +229,23 @@ impl Controller {
 
     /// Waits until it has had a turn.
     pub async fn turned(&self) {
-        wait("a turn", String::new, || async {
-            let turns = self.metric("controller_runtime_reconcile_total", "").await?;
-            (turns > 0.0).then_some(())
-        })
-        .await;
+        self.0.turned().await;
     }
 
     /// Waits until it leads.
     pub async fn leads(&self, within: Duration) {
         let began = Instant::now();
-        wait("leadership", String::new, || async {
-            let leads = self.metric("leader_election_master_status", "").await?;
-            (leads > 0.0).then_some(())
-        })
-        .await;
+        self.0.leads().await;
         assert!(began.elapsed() < within, "it took {:?}", began.elapsed());
     }
 
     /// SIGTERM, and waits for its end.
-    pub async fn stop(mut self) {
-        let pid = self.child.id().unwrap().to_string();
-        Command::new("kill").arg(pid).status().await.unwrap();
-        let status = self.child.wait().await.unwrap();
-        assert!(status.success(), "a clean end: {status}");
+    pub async fn stop(self) {
+        self.0.stop().await;
     }
 
     /// SIGKILL.
-    pub async fn kill(mut self) {
-        self.child.kill().await.unwrap();
+    pub async fn kill(self) {
+        self.0.kill().await;
     }
 }
