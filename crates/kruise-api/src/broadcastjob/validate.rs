@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 use super::amount::{self, is_misleading};
 use super::v1beta1::{BroadcastJobSpec, CompletionPolicy};
 use crate::keys;
-use crate::shared::field::FieldError;
+use crate::shared::field::{FieldError, NOT_NEGATIVE};
 use crate::shared::pod_template::check_template;
 
-const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 const NAME: &str = "BroadcastJob name must consist of alphanumeric characters or '-' (e.g. 'example-com', regex used for \
     validation is '^[a-zA-Z0-9\\-]+$')";
 

@@ -11,12 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::field::FieldError;
+use super::field::{FieldError, NOT_NEGATIVE};
 use super::labels::{check_annotations, check_labels};
 
 type Object = Map<String, Value>;
 
-pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 const DNS_LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
     start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
     '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";

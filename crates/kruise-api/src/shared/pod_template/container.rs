@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Object, list, member, not_negative, one_of, text, unique_name};
-use crate::shared::field::FieldError;
+use crate::shared::field::{FieldError, NOT_NEGATIVE};
 use crate::shared::quantity::Quantity;
 
 const HANDLERS: [&str; 4] = ["exec", "httpGet", "tcpSocket", "grpc"];
@@ -113,7 +113,7 @@ fn check_resources(at: &str, container: &Object, errors: &mut Vec<FieldError>) {
             let path = format!("{at}.resources.{kind}[{name}]");
             match read(amount) {
                 Ok(read) if zero.as_ref().is_some_and(|zero| read < *zero) => {
-                    errors.push(FieldError::invalid(path, amount.clone(), super::NOT_NEGATIVE));
+                    errors.push(FieldError::invalid(path, amount.clone(), NOT_NEGATIVE));
                 }
                 Ok(_) => {}
                 Err(problem) => errors.push(FieldError::invalid(path, amount.clone(), problem)),
