@@ -34,6 +34,8 @@ mod runtime_recorder;
 #[cfg(feature = "runtime")]
 mod runtime_run;
 #[cfg(feature = "runtime")]
+mod runtime_webhook;
+#[cfg(feature = "runtime")]
 mod runtime_writer;
 mod support;
 mod table;

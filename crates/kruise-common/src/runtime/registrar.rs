@@ -146,10 +146,11 @@ impl Registrar {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.changed.notified() => {}
-                _ = leads.changed() => {}
-                _ = views.secret.changed() => {}
-                _ = mutating.changed() => {}
-                _ = validating.changed() => {}
+                // A view that has ended tells nothing more; asked again it would answer at once, for ever.
+                Ok(()) = leads.changed() => {}
+                Ok(()) = views.secret.changed() => {}
+                Ok(()) = mutating.changed() => {}
+                Ok(()) = validating.changed() => {}
                 () = wait_for(wait) => {}
             }
         }

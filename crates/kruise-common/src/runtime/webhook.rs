@@ -37,6 +37,8 @@ use crate::admission::{Admission, review};
 const BODY: usize = 8 << 20;
 /// How long a client may take for its handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to leave the listener alone after it failed.
+const MOMENT: Duration = Duration::from_millis(100);
 /// How long open connections are drained after the listener is closed.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -119,10 +121,10 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, router: Router, ending:
             () = &mut end => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
-                // Out of descriptors, or the client went away: the next one may be served.
+                // Out of descriptors, or the client went away: a moment later the next one may be served.
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
-                    tokio::task::yield_now().await;
+                    let _ = timeout(MOMENT, std::future::pending::<()>()).await;
                     continue;
                 }
             },

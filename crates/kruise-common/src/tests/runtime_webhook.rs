@@ -1,0 +1,141 @@
+//! The webhook server over a real TLS connection: what it refuses, and what it answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::registration::Hook;
+use crate::admission::{Admission, Answer, Request};
+use crate::runtime::certs;
+use crate::runtime::metrics::Metrics;
+use crate::runtime::webhook::{Certificate, Desk, Ending, serve};
+
+/// Refuses everything.
+struct Stern;
+
+impl Admission for Stern {
+    fn paths(&self) -> &'static [&'static str] {
+        &["/judge"]
+    }
+
+    fn hooks(&self) -> Vec<Hook> {
+        Vec::new()
+    }
+
+    fn answer(&self, path: &str, _: &Request) -> Option<Answer> {
+        (path == "/judge").then(|| Answer::forbidden("not today"))
+    }
+}
+
+struct Server {
+    address: String,
+    ca: String,
+    desk: Arc<Desk>,
+    stop: CancellationToken,
+}
+
+async fn server() -> Server {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
+    let life = SignedDuration::from_hours(24 * 365 * 50);
+    let made = certs::make("t", &["127.0.0.1".to_owned()], life, now).unwrap();
+    let usable = certs::read(made.cert.as_bytes(), made.key.as_bytes(), None, "127.0.0.1").unwrap();
+    let certificate: Arc<Certificate> = Arc::default();
+    certificate.set(usable.key);
+    let metrics = Metrics::new("t").unwrap();
+    let desk = Arc::new(Desk { admission: Arc::new(Stern), ready: AtomicBool::new(true), metrics });
+    let stop = CancellationToken::new();
+    let ending = Ending { stop: stop.clone(), lame_duck: Duration::ZERO };
+    let address = "127.0.0.1:0".parse().unwrap();
+    let (address, serving) = serve(address, certificate, desk.clone(), ending).await.unwrap();
+    tokio::spawn(serving);
+    Server { address: address.to_string(), ca: made.ca, desk, stop }
+}
+
+impl Server {
+    /// Status line and body of the reply to a request.
+    async fn ask(&self, head: &str, body: &[u8]) -> (u16, String) {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.ca.as_bytes()).unwrap()).unwrap();
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let stream = TcpStream::connect(&self.address).await.unwrap();
+        let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+        let length = body.len();
+        let head = format!(
+            "{head} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // A body that is too long is not read to its end.
+        let _ = stream.write_all(body).await;
+        let mut reply = Vec::new();
+        let _ = stream.read_to_end(&mut reply).await;
+        let reply = String::from_utf8(reply).unwrap();
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+}
+
+fn review() -> Vec<u8> {
+    let request = json!({ "uid": "u-1", "operation": "DELETE" });
+    json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request })
+        .to_string()
+        .into_bytes()
+}
+
+#[tokio::test]
+async fn reviews_are_answered_and_everything_else_is_refused_with_a_reason() {
+    let server = server().await;
+    let (code, body) = server.ask("POST /judge", &review()).await;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((code, &body["response"]["allowed"]), (200, &json!(false)));
+    assert_eq!(body["response"]["status"]["message"], "not today");
+    assert_eq!(server.ask("GET /healthz", b"").await, (200, "ok\n".to_owned()));
+    assert_eq!(server.ask("GET /judge", b"").await, (405, "reviews are POSTed\n".to_owned()));
+    let (code, text) = server.ask("POST /elsewhere", &review()).await;
+    assert_eq!((code, text.as_str()), (404, "no webhook is served at /elsewhere\n"));
+    let (code, text) = server.ask("POST /judge", b"{").await;
+    assert_eq!(code, 400);
+    assert!(text.starts_with("the body is not an AdmissionReview"), "{text}");
+    let text = server.desk.metrics.render().unwrap();
+    let counted = r#"controller_runtime_webhook_requests_total{code="404",webhook="unknown"} 1"#;
+    assert!(text.contains(counted), "a path that anybody makes up is no label: {text}");
+}
+
+#[tokio::test]
+async fn a_body_is_bounded() {
+    let server = server().await;
+    let (code, text) = server.ask("POST /judge", &vec![b' '; (8 << 20) + 1]).await;
+    assert_eq!(code, 413);
+    assert!(text.contains("longer than 8388608 bytes"), "{text}");
+}
+
+#[tokio::test]
+async fn half_a_cache_answers_nothing() {
+    let server = server().await;
+    server.desk.ready.store(false, Ordering::Release);
+    let (code, text) = server.ask("POST /judge", &review()).await;
+    assert_eq!((code, text.as_str()), (503, "the caches of this replica are not complete\n"));
+}
+
+#[tokio::test]
+async fn after_the_end_nobody_is_served() {
+    let server = server().await;
+    server.stop.cancel();
+    let refused = async {
+        while TcpStream::connect(&server.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), refused).await.unwrap();
+}
