@@ -45,10 +45,17 @@ impl Space {
             let labels = json!({ "metadata": { "labels": { LABEL: space.name } } });
             space.change_node(index, labels).await;
         }
-        // Pods need it, and it is made a moment later.
-        let accounts = space.api("", "v1", "ServiceAccount");
-        wait("the default ServiceAccount", || async { accounts.get_opt("default").await.ok()? })
-            .await;
+        // A new node is tainted until the node lifecycle controller has seen that it is ready.
+        wait("nodes without taints", || async {
+            let label = format!("{LABEL}={}", space.name);
+            let list = space.nodes().list(&ListParams::default().labels(&label)).await.ok()?;
+            let free = |node: &k8s_openapi::api::core::v1::Node| {
+                node.spec.as_ref().and_then(|spec| spec.taints.as_ref()).is_none_or(Vec::is_empty)
+            };
+            let free = list.items.iter().filter(|node| free(node)).count();
+            (free == nodes).then_some(())
+        })
+        .await;
         space
     }
 
