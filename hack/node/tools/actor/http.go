@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -18,6 +19,7 @@ func serve(args []string) {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
 	port := flags.Int("port", 8080, "where to listen")
 	unready := flags.String("unready", "/tmp/unready", "/ready fails while this file exists")
+	share := flags.Bool("share", false, "others may listen on the port too")
 	_ = flags.Parse(args)
 	host, _ := os.Hostname()
 	image, _ := os.ReadFile("/etc/image")
@@ -29,7 +31,7 @@ func serve(args []string) {
 			http.Error(w, "told not to be ready", http.StatusServiceUnavailable)
 		}
 	})
-	server := &http.Server{Addr: fmt.Sprintf(":%d", *port), Handler: mux}
+	server := &http.Server{Handler: mux}
 	done := make(chan struct{})
 	go func() {
 		<-ended()
@@ -38,10 +40,30 @@ func serve(args []string) {
 		_ = server.Shutdown(ctx)
 		close(done)
 	}()
-	if err := server.ListenAndServe(); err != http.ErrServerClosed {
+	listener, err := listen(*port, *share)
+	if err != nil {
+		fail(err.Error())
+	}
+	if err := server.Serve(listener); err != http.ErrServerClosed {
 		fail(err.Error())
 	}
 	<-done
+}
+
+// listen opens the port; with share every process that asks for it so gets a part of the connections.
+func listen(port int, share bool) (net.Listener, error) {
+	const reusePort = 15 // SO_REUSEPORT, which package syscall does not know
+	config := net.ListenConfig{}
+	if share {
+		config.Control = func(_, _ string, raw syscall.RawConn) error {
+			var failed error
+			err := raw.Control(func(fd uintptr) {
+				failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, reusePort, 1)
+			})
+			return errors.Join(err, failed)
+		}
+	}
+	return config.Listen(context.Background(), "tcp", fmt.Sprintf(":%d", port))
 }
 
 // load sends requests, each on a connection of its own, until a file appears or the time is over.

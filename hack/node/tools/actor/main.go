@@ -1,7 +1,7 @@
 // Command actor is the program in every test image: it plays what a container does, as told by its arguments or, in an
 // image that is run as it is, by the image's tag.
 //
-//	actor as TAG             what a tag of this name stands for: crash…, exit-N, else wait for SIGTERM
+//	actor as TAG             what a tag of this name stands for: crash…, exit-N, twin…, else wait for SIGTERM
 //	actor serve [FLAGS]      HTTP on a port: / tells of the container, /ready follows a file
 //	actor load [FLAGS] URL   requests at a steady rate; prints how many were lost
 //	actor eat MIB            takes memory, and waits
@@ -44,6 +44,10 @@ func as(tag string) {
 		if code, err := strconv.Atoi(digits); err == nil {
 			os.Exit(code)
 		}
+	}
+	if strings.HasPrefix(tag, "twin") {
+		serve([]string{"-port", "8090", "-share"})
+		return
 	}
 	<-ended()
 }
