@@ -24,6 +24,7 @@ pub fn app(tag: &str) -> Value {
 fn spec(tag: &str) -> Value {
     json!({
         "terminationGracePeriodSeconds": 3,
+        "readinessGates": [{ "conditionType": "InPlaceUpdateReady" }],
         "containers": [app(tag)],
         "volumes": [{ "name": "scratch", "emptyDir": {} }],
     })
@@ -42,7 +43,7 @@ pub fn pod(name: &str, label: &str) -> Value {
     })
 }
 
-/// A set whose pods serve, with a change merged into its spec.
+/// A set whose pods serve and are updated in place, with a change merged into its spec.
 pub fn set(name: &str, replicas: u32, change: &Value) -> Value {
     let mut set = json!({
         "apiVersion": "apps.kruise.io/v1beta1", "kind": "StatefulSet",
