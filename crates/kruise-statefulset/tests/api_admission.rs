@@ -11,6 +11,8 @@
 
 #[path = "api_admission/balancer.rs"]
 mod balancer;
+#[path = "api_admission/doctor.rs"]
+mod doctor;
 #[path = "api_admission/rotation.rs"]
 mod rotation;
 #[path = "api_admission/stored.rs"]

@@ -12,7 +12,13 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
+use super::queue::Load;
+use super::requests;
 use crate::plan::Measure;
+
+mod workqueue;
+
+use workqueue::WorkQueue;
 
 /// The metric families of one controller process.
 #[derive(Clone, Debug)]
@@ -22,8 +28,8 @@ pub struct Metrics {
     reconcile_total: IntCounterVec,
     reconcile_errors: IntCounterVec,
     reconcile_seconds: HistogramVec,
-    queue_depth: IntGaugeVec,
-    queue_seconds: HistogramVec,
+    work_queue: WorkQueue,
+    requests: IntCounterVec,
     writes_total: IntCounterVec,
     write_seconds: HistogramVec,
     write_window: Gauge,
@@ -90,8 +96,11 @@ impl Metrics {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             IntCounterVec::new(Opts::new(name, help), labels)
         };
+        let registry = Registry::new();
         let metrics = Self {
-            registry: Registry::new(),
+            work_queue: WorkQueue::new(controller, &registry)?,
+            requests: requests::family()?,
+            registry,
             controller,
             reconcile_total: counter(
                 "controller_runtime_reconcile_total",
@@ -107,15 +116,6 @@ impl Metrics {
                 "controller_runtime_reconcile_time_seconds",
                 "Duration of a turn.",
                 &["controller"],
-            )?,
-            queue_depth: IntGaugeVec::new(
-                Opts::new("workqueue_depth", "Objects that wait for a turn."),
-                &["name", "controller"],
-            )?,
-            queue_seconds: seconds(
-                "workqueue_queue_duration_seconds",
-                "How long objects waited for a turn.",
-                &["name", "controller"],
             )?,
             writes_total: counter(
                 "kruise_writes_total",
@@ -202,8 +202,9 @@ impl Metrics {
             reconcile_total,
             reconcile_errors,
             reconcile_seconds,
-            queue_depth,
-            queue_seconds,
+            // Registers itself.
+            work_queue: _,
+            requests,
             writes_total,
             write_seconds,
             write_window,
@@ -226,8 +227,7 @@ impl Metrics {
             Box::new(reconcile_total),
             Box::new(reconcile_errors),
             Box::new(reconcile_seconds),
-            Box::new(queue_depth),
-            Box::new(queue_seconds),
+            Box::new(requests),
             Box::new(writes_total),
             Box::new(write_seconds),
             Box::new(write_window),
@@ -256,9 +256,7 @@ impl Metrics {
             self.reconcile_errors.with_label_values(&[controller]).inc();
         }
         self.reconcile_seconds.with_label_values(&[controller]).observe(took.as_secs_f64());
-        self.queue_seconds
-            .with_label_values(&[controller, controller])
-            .observe(waited.as_secs_f64());
+        self.work_queue.turn(result == TurnResult::Error, took, waited);
     }
 
     /// Turns that have ended.
@@ -270,10 +268,19 @@ impl Metrics {
         results.into_iter().map(count).sum()
     }
 
-    /// How many objects wait for a turn.
-    pub fn queue(&self, depth: usize) {
-        let depth = i64::try_from(depth).unwrap_or(i64::MAX);
-        self.queue_depth.with_label_values(&[self.controller, self.controller]).set(depth);
+    /// How the queue is now.
+    pub fn queue(&self, load: &Load) {
+        self.work_queue.load(load);
+    }
+
+    /// How many turns may be under way at once.
+    pub fn workers(&self, workers: usize) {
+        self.work_queue.workers(workers);
+    }
+
+    /// Where the requests of the client are counted.
+    pub fn requests(&self) -> IntCounterVec {
+        self.requests.clone()
     }
 
     /// A write was answered, or not.
