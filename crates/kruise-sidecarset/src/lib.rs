@@ -22,6 +22,7 @@ pub mod observe;
 pub mod pair;
 pub mod plan;
 pub mod prepared;
+pub mod recorded;
 pub mod registered;
 pub mod registration;
 pub mod revision;

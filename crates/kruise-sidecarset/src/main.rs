@@ -16,6 +16,7 @@ use kruise_sidecarset::controller::SidecarSetController;
 use kruise_sidecarset::namespace::WireNamespace;
 use kruise_sidecarset::object::WireSet;
 use kruise_sidecarset::observe::Caches;
+use kruise_sidecarset::recorded::Library;
 use kruise_sidecarset::webhook::{self, Webhook};
 use kruise_sidecarset::{history_home, watch};
 
@@ -56,6 +57,8 @@ async fn main() -> anyhow::Result<()> {
         },
         own_namespace: own,
         narrow: args.narrow_pod_webhook,
+        strict: args.refuse_replaced_containers,
+        library: Library::default(),
         now,
         lot: rand::random,
     }));

@@ -100,7 +100,8 @@ fn missed(caches: &Caches, set: &Arc<SidecarSet>) -> Vec<Arc<Pod>> {
     if content.spec.injection_strategy.paused {
         return Vec::new();
     }
-    let mut missed = caches.pods.filter(|pod| misses(set, pod));
+    let Some(demands) = content.matcher.demands() else { return Vec::new() };
+    let mut missed = caches.pods.bearing(demands, |pod| misses(set, pod));
     if missed.is_empty() {
         return missed;
     }

@@ -11,6 +11,7 @@ mod member;
 mod plan_hold;
 mod plan_hot_upgrade;
 mod plan_order;
+mod recorded;
 mod registration;
 mod revision;
 mod stored;

@@ -37,6 +37,7 @@ pub struct Metrics {
     reviews_total: IntCounterVec,
     review_seconds: HistogramVec,
     reviews_in_flight: IntGaugeVec,
+    review_outcomes: IntCounterVec,
     certificate_expiry: IntGauge,
     registered: IntGauge,
     measures: Arc<Mutex<BTreeMap<&'static str, GaugeVec>>>,
@@ -180,6 +181,11 @@ impl Metrics {
                 ),
                 &["webhook"],
             )?,
+            review_outcomes: counter(
+                "kruise_admission_outcomes_total",
+                "Admission reviews by what became of them.",
+                &["webhook", "outcome"],
+            )?,
             certificate_expiry: IntGauge::new(
                 "webhook_cert_expiry_timestamp_seconds",
                 "End of validity of the certificate in use, as Unix time; 0 without webhooks.",
@@ -217,6 +223,7 @@ impl Metrics {
             reviews_total,
             review_seconds,
             reviews_in_flight,
+            review_outcomes,
             certificate_expiry,
             registered,
             // Each is registered when it is first set.
@@ -241,6 +248,7 @@ impl Metrics {
             Box::new(reviews_total),
             Box::new(review_seconds),
             Box::new(reviews_in_flight),
+            Box::new(review_outcomes),
             Box::new(certificate_expiry),
             Box::new(registered),
             Box::new(ProcessCollector::for_self()),
@@ -346,6 +354,11 @@ impl Metrics {
     pub fn review(&self, path: &str, code: u16, took: Duration) {
         self.reviews_total.with_label_values(&[path, &code.to_string()]).inc();
         self.review_seconds.with_label_values(&[path]).observe(took.as_secs_f64());
+    }
+
+    /// What became of a review.
+    pub fn outcome(&self, path: &str, outcome: &str) {
+        self.review_outcomes.with_label_values(&[path, outcome]).inc();
     }
 
     /// A certificate that is valid until `expiry` (Unix time) is in use.

@@ -195,6 +195,7 @@ async fn reply(desk: &Desk, path: &str, request: HttpRequest<Body>) -> Response 
     let Some(answer) = desk.admission.answer(path, &review.request) else {
         return refuse(StatusCode::NOT_FOUND, format!("no webhook is served at {path}\n"));
     };
+    desk.metrics.outcome(path, answer.outcome());
     let asked = &review.request;
     if !answer.is_allowed() {
         tracing::info!(path, namespace = asked.namespace, name = asked.name, verdict = ?answer.verdict, "denied");
