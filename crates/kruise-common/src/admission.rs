@@ -25,6 +25,9 @@ pub trait Admission: Send + Sync + 'static {
     /// Where the API server has to ask, as of now. Asked again when a kind changes that the process was told of.
     fn hooks(&self) -> Vec<Hook>;
 
+    /// The hooks as they were handed out last are known to be registered.
+    fn registered(&self) {}
+
     /// The answer to a request that came to `path`; `None` if no hook has this path.
     fn answer(&self, path: &str, request: &Request) -> Option<Answer>;
 }
@@ -89,6 +92,8 @@ pub struct Answer {
     pub warnings: Vec<String>,
     /// What became of the request in one word, where the verdict says too little ([`Answer::outcome`]).
     pub outcome: Option<&'static str>,
+    /// Whether caches that lag a moment are the reason: the same question is asked again for a while before this counts.
+    pub transient: bool,
     /// Written beside the request in the audit log of the API server.
     pub audit: BTreeMap<&'static str, String>,
 }
@@ -166,6 +171,12 @@ impl Answer {
     /// The same answer with a word of its own for the metric.
     pub fn with_outcome(mut self, outcome: &'static str) -> Self {
         self.outcome = Some(outcome);
+        self
+    }
+
+    /// The same answer, for lack of what is about to arrive.
+    pub fn for_now(mut self) -> Self {
+        self.transient = true;
         self
     }
 

@@ -4,12 +4,14 @@
 
 pub mod apply;
 pub mod args;
+pub mod asked;
 pub mod auditor;
 pub mod choose;
 pub mod configuration;
 pub mod containers;
 pub mod controller;
 pub mod events;
+pub mod gauges;
 pub mod hash;
 pub mod history_home;
 pub mod inject;

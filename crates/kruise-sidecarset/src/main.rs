@@ -45,6 +45,7 @@ async fn main() -> anyhow::Result<()> {
         revisions: process.watch_in::<WireRevision>(&revisions, watch::revision),
         pods,
         revision_namespace: revisions.into(),
+        asked: Arc::default(),
     };
     let configurations = process.watch_in::<WireConfiguration>(&own, |_: &_| Vec::new());
     process.answer_reviews(Arc::new(Webhook {
@@ -57,8 +58,10 @@ async fn main() -> anyhow::Result<()> {
         },
         own_namespace: own,
         narrow: args.narrow_pod_webhook,
+        native_updates: options.native_updates,
         strict: args.refuse_replaced_containers,
         library: Library::default(),
+        asked: caches.asked.clone(),
         now,
         lot: rand::random,
     }));

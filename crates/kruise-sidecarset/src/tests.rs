@@ -1,3 +1,4 @@
+mod asked;
 mod auditor;
 mod captured;
 mod choose;

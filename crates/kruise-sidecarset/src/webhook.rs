@@ -17,6 +17,7 @@ use kruise_common::table::Table;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::asked::Asked;
 use crate::choose::{Chance, Newcomer, Offer, Refusal, choose};
 use crate::configuration::Configuration;
 use crate::hash::{Hashes, raw_hashes};
@@ -46,8 +47,12 @@ pub struct Webhook {
     pub narrow: bool,
     /// A pod is refused if a container of its own has the name of a sidecar (W-15).
     pub strict: bool,
+    /// Images of native sidecars are changed in running pods, so sets with such may roll out (30.9.4).
+    pub native_updates: bool,
     /// Recorded revisions that were read before.
     pub library: Library,
+    /// For which sets the API server is known to ask.
+    pub asked: Arc<Asked>,
     /// The clock.
     pub now: fn() -> Timestamp,
     /// A number from 0 to 1 (REV-7).
@@ -126,10 +131,16 @@ impl Admission for Webhook {
             hook("msidecarset.kb.io", MUTATE, Phase::Mutating),
             hook("vsidecarset.kb.io", VALIDATE, Phase::Validating),
         ];
+        let sets = self.caches.sets.rows();
+        self.asked.offer(&sets);
         if self.gates.pod_webhook {
-            hooks.extend(pod_hook(&self.caches.sets.rows(), &self.own_namespace, self.narrow));
+            hooks.extend(pod_hook(&sets, &self.own_namespace, self.narrow));
         }
         hooks
+    }
+
+    fn registered(&self) {
+        self.asked.registered();
     }
 
     fn answer(&self, path: &str, request: &Request) -> Option<Answer> {
@@ -182,7 +193,12 @@ impl Webhook {
         };
         match self.injection(object, &pod, &chance) {
             Ok(injection) => told(injection),
-            Err(refusal) => Answer::forbidden(refusal.to_string()).with_outcome(refusal.outcome()),
+            Err(refusal) => {
+                let answer = Answer::forbidden(refusal.to_string());
+                let answer = answer.with_outcome(refusal.outcome());
+                let transient = matches!(refusal, Refusal::UnknownNamespace { .. });
+                if transient { answer.for_now() } else { answer }
+            }
         }
     }
 
@@ -242,6 +258,7 @@ impl Webhook {
             others: others.collect(),
             unusable_revision: self.unusable_revision(&name, &new.spec),
             whitelist,
+            native_updates: self.native_updates,
         };
         let old = old.as_ref().map(|old| old.candidate(&name, &none));
         Answer::checked(&validate(&new.candidate(&name, &none), old.as_ref(), &around))
@@ -281,7 +298,8 @@ fn told(injection: Injection) -> Answer {
     let verdict =
         if operations.is_empty() { Verdict::Allowed } else { Verdict::Patched(operations) };
     let audit = (!sets.is_empty()).then(|| ("sidecarsets", sets.join(",")));
-    Answer { verdict, warnings, outcome: Some(outcome), audit: audit.into_iter().collect() }
+    let audit = audit.into_iter().collect();
+    Answer { verdict, warnings, outcome: Some(outcome), audit, ..Answer::default() }
 }
 
 /// Reads a set; 400 if it is none (DEF-22).

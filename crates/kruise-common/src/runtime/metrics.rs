@@ -169,9 +169,13 @@ impl Metrics {
                 "Admission reviews answered, by path and HTTP status.",
                 &["webhook", "code"],
             )?,
-            review_seconds: seconds(
-                "controller_runtime_webhook_latency_seconds",
-                "Time from the head of a review to its answer.",
+            // Answers take a tenth of a millisecond: finer than the others.
+            review_seconds: HistogramVec::new(
+                HistogramOpts::new(
+                    "controller_runtime_webhook_latency_seconds",
+                    "Time from the head of a review to its answer.",
+                )
+                .buckets(prometheus::exponential_buckets(0.000_05, 2.0, 19)?),
                 &["webhook"],
             )?,
             reviews_in_flight: IntGaugeVec::new(

@@ -38,7 +38,9 @@ fn webhook(sets: &[Value], gates: &str) -> Webhook {
         own_namespace: "kruise-system".to_owned(),
         narrow: true,
         strict: false,
+        native_updates: false,
         library: Library::default(),
+        asked: Arc::default(),
         now,
         lot: || 0.5,
     }
@@ -138,7 +140,7 @@ fn a_pod_s_namespace_may_be_that_of_the_request() {
     // W-5: not silently without sidecar.
     let answer = of(json!("unknown"));
     let (code, text) = denied(&answer);
-    assert_eq!((code, answer.outcome()), (403, "refused-namespace"));
+    assert_eq!((code, answer.outcome(), answer.transient), (403, "refused-namespace", true));
     assert_eq!(
         text,
         "sidecarset log: the labels of namespace unknown are not known yet; try again"
@@ -173,6 +175,19 @@ fn a_replaced_container_is_a_warning() {
     let Verdict::Patched(operations) = answer.verdict else { panic!() };
     let after = patched(&pod(&json!({})), &operations);
     assert_eq!(create(&after).outcome(), "unchanged");
+}
+
+/// VAL-20, 30.9.4: a set with a native sidecar may roll out where those are updated.
+#[test]
+fn native_sidecars_may_roll_out_on_request() {
+    let native = json!({ "spec": { "initContainers": [{ "name": "n", "image": "i:1", "restartPolicy": "Always" }] } });
+    let set = set("log", &native);
+    let ask =
+        |webhook: &Webhook| asked(webhook, VALIDATE, &request(Operation::Create, Some(&set), None));
+    let webhook = webhook(&[], "");
+    let (code, text) = denied(&ask(&webhook));
+    assert!(code == 422 && text.contains("in-place upgrade is not currently supported"), "{text}");
+    assert_eq!(ask(&Webhook { native_updates: true, ..webhook }), Answer::allowed());
 }
 
 /// W-9: a pod that bears its name gets the same revision whenever it comes back; others draw lots.

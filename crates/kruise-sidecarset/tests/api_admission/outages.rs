@@ -60,8 +60,9 @@ async fn pods_are_created_while_nobody_answers_and_found_afterwards() {
     let told = wait("the auditor", || async {
         let status = stage.get("agent").await["status"].clone();
         let conditions = status["conditions"].as_array()?;
-        let found =
-            conditions.iter().find(|it| it["type"] == "NotInjected" && it["status"] == "True")?;
+        let found = conditions
+            .iter()
+            .find(|it| it["type"] == "NotInjectedPods" && it["status"] == "True")?;
         Some(found["message"].as_str()?.to_owned())
     })
     .await;

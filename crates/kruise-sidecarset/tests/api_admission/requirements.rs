@@ -494,3 +494,18 @@ async fn cnf_29_pods_of_all_workloads_are_treated_alike() {
     }
     stage.end().await;
 }
+
+/// Whoever waits for the first status of a set finds the next pod injected, however new the registration is.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn a_set_that_is_observed_is_asked_for() {
+    let stage = Stage::new("observed").await;
+    for at in 0..10 {
+        let name = format!("new-{at}");
+        stage.create(&stage.set(&name, &json!({}))).await;
+        stage.status(&name, |_| Some(())).await;
+        let pod = stage.send(&Stage::pod("pod", &name, &json!({})), true).await.unwrap();
+        assert_eq!(listed(&pod), name, "the {at}th set");
+    }
+    stage.end().await;
+}
