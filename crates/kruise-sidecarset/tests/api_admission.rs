@@ -4,6 +4,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "test code"
 )]
 //! Admission on a real API server: the binary's webhook over TLS, registered by URL. One test at a time: a cluster has

@@ -158,6 +158,22 @@ fn hashes(set: &Value) -> [Value; 2] {
         .map(|key| set["metadata"]["annotations"][key].clone())
 }
 
+/// Recorded revisions of a set, by name, each with its custom version.
+async fn recorded(stage: &Stage, set: &str) -> Vec<(String, String)> {
+    let revisions = stage.space.cluster("apps", "v1", "ControllerRevision");
+    let params =
+        kube::api::ListParams::default().labels(&format!("kruise.io/sidecarset-name={set}"));
+    let list = revisions.list(&params).await.unwrap().items;
+    let label = |it: &DynamicObject| {
+        let labels = it.metadata.labels.clone().unwrap_or_default();
+        labels.get("apps.kruise.io/sidecarset-custom-version").cloned().unwrap_or_default()
+    };
+    let mut found: Vec<(String, String)> =
+        list.iter().map(|it| (it.metadata.name.clone().unwrap(), label(it))).collect();
+    found.sort();
+    found
+}
+
 fn tag(name: &str, tag: &str) -> Value {
     json!({ "spec": { "containers": [{ "name": name, "image": format!("example.com/{name}:{tag}") }] } })
 }
@@ -196,19 +212,7 @@ async fn cnf_22_a_recorded_revision_is_injected_by_version_or_name() {
         json!({ "spec": { "customVersion": "v1", "updateStrategy": { "type": "NotUpdate" } } });
     let set = stage.create(&stage.set("pin", &never)).await;
     let old = stage.revision("pin").await;
-    let revisions = stage.space.cluster("apps", "v1", "ControllerRevision");
-    let all = || async {
-        let params = kube::api::ListParams::default().labels("kruise.io/sidecarset-name=pin");
-        let list = revisions.list(&params).await.unwrap().items;
-        let label = |it: &DynamicObject| {
-            let labels = it.metadata.labels.clone().unwrap_or_default();
-            labels.get("apps.kruise.io/sidecarset-custom-version").cloned().unwrap_or_default()
-        };
-        let mut found: Vec<(String, String)> =
-            list.iter().map(|it| (it.metadata.name.clone().unwrap(), label(it))).collect();
-        found.sort();
-        found
-    };
+    let all = || recorded(&stage, "pin");
     assert_eq!(all().await, [(old.clone(), "v1".to_owned())]);
     let mut change = tag("pin", "2");
     change["spec"]["customVersion"] = json!("v2");

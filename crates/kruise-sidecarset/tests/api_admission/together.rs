@@ -51,6 +51,25 @@ fn uids(pods: &[Value]) -> Vec<Value> {
     pods.iter().map(|pod| pod["metadata"]["uid"].clone()).collect()
 }
 
+/// Waits until workload and set say that all their pods are updated and ready.
+async fn settled(stage: &Stage, tag: usize) {
+    let api = stage.space.workloads("v1beta1", "StatefulSet");
+    wait(&format!("both to be at {tag}"), || async {
+        let web = serde_json::to_value(api.get("web").await.ok()?).ok()?;
+        let agent = stage.get("agent").await;
+        let current = |object: &Value| {
+            object["status"]["observedGeneration"] == object["metadata"]["generation"]
+        };
+        let mut counted = ["readyReplicas", "updatedReplicas"].iter();
+        let done = counted.all(|count| web["status"][*count] == REPLICAS)
+            && web["status"]["currentRevision"] == web["status"]["updateRevision"];
+        let counts = ["matchedPods", "updatedReadyPods"];
+        let followed = counts.iter().all(|count| agent["status"][*count] == REPLICAS);
+        (current(&web) && current(&agent) && done && followed).then_some(())
+    })
+    .await;
+}
+
 /// CNF-30, platform §18.6: neither stands in the other's way, and neither touches what is the other's.
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
@@ -66,26 +85,7 @@ async fn cnf_30_a_set_and_an_advanced_statefulset_update_the_same_pods_at_the_sa
         .await;
     let api = stage.space.workloads("v1beta1", "StatefulSet");
     create(&api, workload(1)).await.unwrap();
-    let settled = |tag: usize| {
-        let (stage, api) = (&stage, &api);
-        async move {
-            wait(&format!("both to be at {tag}"), || async {
-                let web = serde_json::to_value(api.get("web").await.ok()?).ok()?;
-                let agent = stage.get("agent").await;
-                let current = |object: &Value| {
-                    object["status"]["observedGeneration"] == object["metadata"]["generation"]
-                };
-                let mut counted = ["readyReplicas", "updatedReplicas"].iter();
-                let done = counted.all(|count| web["status"][*count] == REPLICAS)
-                    && web["status"]["currentRevision"] == web["status"]["updateRevision"];
-                let counts = ["matchedPods", "updatedReadyPods"];
-                let followed = counts.iter().all(|count| agent["status"][*count] == REPLICAS);
-                (current(&web) && current(&agent) && done && followed).then_some(())
-            })
-            .await;
-        }
-    };
-    settled(1).await;
+    settled(&stage, 1).await;
     let before = stage.space.pods().await;
     assert_eq!(of(&before, "agent"), vec![("example.com/agent:1".to_owned(), 0); REPLICAS]);
     let mut done = 0;
@@ -103,7 +103,7 @@ async fn cnf_30_a_set_and_an_advanced_statefulset_update_the_same_pods_at_the_sa
         );
         one.unwrap();
         two.unwrap();
-        settled(tag).await;
+        settled(&stage, tag).await;
         done += 1;
         let after = stage.space.pods().await;
         assert_eq!(uids(&after), uids(&before), "no pod was replaced");
