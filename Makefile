@@ -1,7 +1,7 @@
 # The only list of commands: people, CI and the documentation use these. Bare `make` explains them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-unit test-api lint fmt verify bench build release images generate cluster-up cluster-down clean
+.PHONY: help demo demo-down test test-unit test-api lint fmt verify fuzz bench build release images generate cluster-up cluster-down clean
 
 help: ## Explain the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ fmt: ## Format
 
 verify: ## Rules of the house that a machine can check
 	@hack/verify/all
+
+fuzz: ## Coverage-guided fuzzing of what users send (SECONDS_EACH=60); takes a compiler for C++
+	@hack/fuzz/run $(or $(SECONDS_EACH),60)
 
 bench: ## Measure against the native StatefulSet and the raw API server (BENCH=P1,P4 SIZE=300 RUNS=3)
 	@hack/bench/run

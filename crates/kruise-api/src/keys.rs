@@ -237,6 +237,8 @@ pub const SIDECARSET_EVICTS: &str = "kruise.io/sidecarset-evict-not-upgradable";
 /// Annotation of a set, not in OpenKruise: `true` lets pods that were not injected be evicted, so that they come back
 /// with their sidecars.
 pub const SIDECARSET_REPAIRS: &str = "kruise.io/sidecarset-evict-not-injected";
+/// Annotation of a set, not in OpenKruise: `true` lets pods that are not ready wait for the budget like all others.
+pub const SIDECARSET_CAUTIOUS: &str = "kruise.io/sidecarset-update-not-ready-within-budget";
 /// Condition of a set, not in OpenKruise: pods cannot be updated in place, with counts by reason.
 pub const CONDITION_NOT_UPGRADABLE: &str = "NotUpgradablePods";
 /// Condition of a set, not in OpenKruise: pods that match run without its sidecars.

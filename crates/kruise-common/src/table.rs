@@ -1,4 +1,4 @@
-//! Our own store of watched objects: ordered rows, indexes by owner and by group, and no missed deletion.
+//! Our own store of watched objects: ordered rows, indexes by owner, group and label, and no missed deletion.
 //!
 //! A relist is mark and sweep ([`Table::begin_sync`], [`Table::end_sync`]): memory does not double,
 //! and what vanished during a gap comes out as a change, which no watch event ever says.
@@ -15,6 +15,11 @@ use crate::key::ObjectKey;
 use crate::kind::Kind;
 use crate::meta::Meta;
 
+mod labels;
+
+use labels::ByLabel;
+pub use labels::Demands;
+
 /// One cached object: what a controller keeps of it.
 pub trait Record: Send + Sync + 'static {
     /// Its metadata.
@@ -22,6 +27,10 @@ pub trait Record: Send + Sync + 'static {
     /// Names of what it belongs to besides its controller, each once: rows are found by them ([`Table::in_group`]).
     fn groups(&self) -> &[Arc<str>] {
         &[]
+    }
+    /// If it is a selector of other objects: what these must bear. It is found by that ([`Table::selecting`]).
+    fn demands(&self) -> Option<&Demands> {
+        None
     }
 }
 
@@ -96,6 +105,10 @@ struct Rows<R> {
     by_key: BTreeSet<Row<R>>,
     by_owner: Index<R>,
     by_group: Index<R>,
+    /// Selectors by what they demand.
+    selectors: ByLabel<R>,
+    /// Rows by the labels that they bear, once somebody looks for them.
+    by_label: Option<ByLabel<R>>,
     /// UIDs that we deleted: an event still on its way must not bring them back.
     gone: HashSet<Arc<str>, ahash::RandomState>,
     /// Keys seen since [`Table::begin_sync`].
@@ -109,6 +122,8 @@ impl<R> Default for Table<R> {
                 by_key: BTreeSet::new(),
                 by_owner: HashMap::default(),
                 by_group: HashMap::default(),
+                selectors: ByLabel::default(),
+                by_label: None,
                 gone: HashSet::default(),
                 seen: None,
             }),
@@ -142,6 +157,25 @@ impl<R: Record> Table<R> {
         let wanted = |key: &ObjectKey| key.namespace == *namespace && key.name.starts_with(prefix);
         let range = range.map(|Row(row)| row).take_while(|row| wanted(&row.meta().key));
         range.cloned().collect()
+    }
+
+    /// Rows that may select an object with these labels, in key order: those whose demands ([`Record::demands`]) these
+    /// labels may satisfy, found without a look at the others.
+    pub fn selecting<'a>(&self, labels: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Arc<R>> {
+        self.read().selectors.selecting(labels).into_iter().cloned().collect()
+    }
+
+    /// Rows that may satisfy these demands and that `wanted` accepts, in key order. Looks only at rows that bear one of
+    /// the labels; the first call makes the index, which is kept from then on.
+    pub fn bearing(&self, demands: &Demands, wanted: impl Fn(&R) -> bool) -> Vec<Arc<R>> {
+        if self.read().by_label.is_none() {
+            self.write().index_labels();
+        }
+        let rows = self.read();
+        let found = rows.by_label.as_ref().and_then(|by_label| by_label.bearing(demands));
+        let all = || rows.by_key.iter().map(|Row(row)| row).collect();
+        let candidates = found.unwrap_or_else(all).into_iter();
+        candidates.filter(|row| wanted(row)).cloned().collect()
     }
 
     /// Rows that `wanted` accepts, in key order. Looks at every row, under the lock: `wanted` must be quick.
@@ -258,6 +292,20 @@ impl<R: Record> Rows<R> {
             let rows = self.by_group.entry(group.clone()).or_default();
             rows.insert(Row(row.clone()));
         }
+        if let Some(demands) = row.demands() {
+            self.selectors.put_selector(row, demands);
+        }
+        if let Some(by_label) = &mut self.by_label {
+            by_label.put(row);
+        }
+    }
+
+    fn index_labels(&mut self) {
+        if self.by_label.is_none() {
+            let mut by_label = ByLabel::default();
+            self.by_key.iter().for_each(|Row(row)| by_label.put(row));
+            self.by_label = Some(by_label);
+        }
     }
 
     fn unindex(&mut self, row: Option<&R>) {
@@ -267,6 +315,12 @@ impl<R: Record> Rows<R> {
         }
         for group in row.groups() {
             forget(&mut self.by_group, group, &row.meta().key);
+        }
+        if let Some(demands) = row.demands() {
+            self.selectors.take_selector(row, demands);
+        }
+        if let Some(by_label) = &mut self.by_label {
+            by_label.take(row);
         }
     }
 }

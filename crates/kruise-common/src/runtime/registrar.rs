@@ -331,6 +331,9 @@ impl Registrar {
             self.write_configuration(phase, wanted, stored.map(|stored| &stored.metadata)).await?;
         }
         self.desk.metrics.registered(right);
+        if right {
+            self.desk.admission.registered();
+        }
         Ok(right)
     }
 

@@ -6,6 +6,7 @@ use super::support::{key, meta};
 use crate::meta::Meta;
 use crate::table::{Record, Table};
 
+mod labels;
 mod properties;
 
 #[derive(Debug, PartialEq)]

@@ -47,7 +47,7 @@ impl Process {
         self.admission = Some(admission);
     }
 
-    /// The hooks are asked for again when an object of `kind` changes. Before the kind is watched.
+    /// The hooks are asked for again when an object of `kind` comes, goes, or changes in its spec. Before the kind is watched.
     pub fn hooks_depend_on(&mut self, kind: &'static Kind) {
         self.hooks_depend_on.push(kind);
     }
