@@ -74,6 +74,11 @@ impl Record for JobPod {
     fn meta(&self) -> &Meta {
         &self.meta
     }
+
+    /// A success counts even if its pod is gone before the status says so (W16).
+    fn outlives_its_object(&self) -> bool {
+        self.phase == Phase::Succeeded
+    }
 }
 
 impl JobPod {

@@ -23,6 +23,10 @@ pub trait Record: Send + Sync + 'static {
     fn groups(&self) -> &[Arc<str>] {
         &[]
     }
+    /// Whether it still tells something when its object is gone: such rows are kept aside ([`Table::departed`]).
+    fn outlives_its_object(&self) -> bool {
+        false
+    }
 }
 
 /// The slim form in which a kind is read off the wire.
@@ -98,6 +102,8 @@ struct Rows<R> {
     by_group: Index<R>,
     /// UIDs that we deleted: an event still on its way must not bring them back.
     gone: HashSet<Arc<str>, ahash::RandomState>,
+    /// Rows whose object is gone and that still tell something, until they are buried.
+    departed: Vec<Arc<R>>,
     /// Keys seen since [`Table::begin_sync`].
     seen: Option<HashSet<ObjectKey, ahash::RandomState>>,
 }
@@ -110,6 +116,7 @@ impl<R> Default for Table<R> {
                 by_owner: HashMap::default(),
                 by_group: HashMap::default(),
                 gone: HashSet::default(),
+                departed: Vec::new(),
                 seen: None,
             }),
         }
@@ -170,6 +177,19 @@ impl<R: Record> Table<R> {
         self.len() == 0
     }
 
+    /// Rows whose object is gone and that still tell something ([`Record::outlives_its_object`]), the oldest first. Whoever
+    /// has such rows buries them, or they stay for ever.
+    pub fn departed(&self, wanted: impl Fn(&R) -> bool) -> Vec<Arc<R>> {
+        self.read().departed.iter().filter(|row| wanted(row)).cloned().collect()
+    }
+
+    /// Forgets the departed rows that `done` accepts.
+    pub fn bury(&self, done: impl Fn(&R) -> bool) {
+        if !self.read().departed.is_empty() {
+            self.write().departed.retain(|row| !done(row));
+        }
+    }
+
     /// Takes in a row from an event or from the reply to a write; `None` if nothing is new.
     pub fn apply(&self, row: R) -> Option<Change<R>> {
         let mut rows = self.write();
@@ -186,6 +206,9 @@ impl<R: Record> Table<R> {
         }
         let row = Arc::new(row);
         rows.unindex(old.as_deref());
+        if let Some(other) = old.as_ref().filter(|old| old.meta().uid != row.meta().uid) {
+            rows.depart(other);
+        }
         rows.index(&row);
         rows.by_key.replace(Row(row.clone()));
         Some(Change { old, new: Some(row) })
@@ -242,7 +265,14 @@ impl<R: Record> Rows<R> {
     fn take(&mut self, key: &ObjectKey) -> Option<Change<R>> {
         let Row(old) = self.by_key.take(key)?;
         self.unindex(Some(&old));
+        self.depart(&old);
         Some(Change { old: Some(old), new: None })
+    }
+
+    fn depart(&mut self, row: &Arc<R>) {
+        if row.outlives_its_object() {
+            self.departed.push(row.clone());
+        }
     }
 
     fn row(&self, key: &ObjectKey) -> Option<&Arc<R>> {

@@ -13,6 +13,8 @@
 
 #[path = "api/acceptance.rs"]
 mod acceptance;
+#[path = "api/crashes.rs"]
+mod crashes;
 #[path = "api/harness.rs"]
 mod harness;
 #[path = "api/objects.rs"]

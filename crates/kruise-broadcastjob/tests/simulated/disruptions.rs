@@ -198,6 +198,24 @@ fn results_survive_the_loss_of_pods_and_nodes() {
     assert_eq!(counts(&sim, &key), ("completed".to_owned(), [0, 3, 0, 2]));
 }
 
+/// W16: somebody cleans up so fast that no status could say yet that the pod succeeded; it was seen, and that is enough.
+#[test]
+fn a_success_counts_although_its_pod_is_gone_before_the_status_says_so() {
+    let (mut sim, key) = at_work(&json!({}));
+    let before = uid(&sim, "n0");
+    succeed(&mut sim, &["n0"]);
+    sim.relist();
+    let pod = pod_on(&sim, "n0");
+    sim.world.delete(&POD, &pod);
+    sim.relist();
+    assert!(pods_on(&sim, "n0").is_empty(), "{before} is gone");
+    sim.turn(&key).unwrap();
+    succeed(&mut sim, &["n1"]);
+    sim.settle(&key, TURNS).unwrap();
+    assert_eq!(counts(&sim, &key), ("completed".to_owned(), [0, 2, 0, 2]));
+    assert!(pods_on(&sim, "n0").is_empty(), "it did not run again");
+}
+
 /// A kubelet that never answers: the pod is told to stop, then deleted, and its node counts as failed.
 #[test]
 fn a_pod_that_does_not_stop_is_deleted() {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use kruise_common::testing::cluster;
 pub use kruise_common::testing::cluster::wait_or as wait;
+use kruise_common::testing::relay::Relay;
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -40,6 +41,11 @@ impl Space {
     /// A fresh one.
     pub async fn new(purpose: &str) -> Self {
         Self(cluster::Space::new(purpose).await)
+    }
+
+    /// The cluster.
+    pub fn client(&self) -> kube::Client {
+        self.0.client.clone()
     }
 
     /// Its name.
@@ -188,6 +194,13 @@ impl Controller {
     pub async fn start(space: &Space, more: &[&str]) -> Self {
         let binary = env!("CARGO_BIN_EXE_kruise-statefulset");
         Self(cluster::Controller::start(binary, &space.0, more).await)
+    }
+
+    /// Starts one behind a relay, without an election: nobody waits for the Lease of one that was killed.
+    pub async fn behind(space: &Space, relay: &Relay) -> cluster::Controller {
+        let binary = env!("CARGO_BIN_EXE_kruise-statefulset");
+        let flags = ["--enable-leader-election=false", &relay.flag()];
+        cluster::Controller::start(binary, &space.0, &flags).await
     }
 
     async fn count(&self, family: &str, having: &str) -> i64 {
