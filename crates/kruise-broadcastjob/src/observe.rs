@@ -38,15 +38,18 @@ pub fn observe(caches: &Caches, by_scheduler: bool, key: &ObjectKey) -> Option<S
     // What is over asks for no node.
     let nodes =
         if job.finished() { Vec::new() } else { caches.nodes.with_prefix(&Arc::from(""), "") };
-    let strangers = nodes.iter().filter_map(|node| {
-        let name = pod::name(&job, Mark::of(&job.meta.uid, &node.meta.uid));
-        let pod = caches.pods.get(&key.sibling(name))?;
-        let ours = pod.meta.controller().is_some_and(|owner| owner.uid == job.meta.uid);
-        (!ours).then_some(pod)
-    });
-    let strangers = strangers.collect();
+    // All that could stand in the way bears a name like ours: one walk, however many nodes there are.
+    let mut strangers = if nodes.is_empty() { Vec::new() } else { namesakes(caches, &job) };
+    strangers.retain(|pod| pod.meta.controller().is_none_or(|owner| owner.uid != job.meta.uid));
     let counted = OnceLock::new();
     Some(Snapshot { job, settings, pods, departed, nodes, strangers, by_scheduler, counted })
+}
+
+/// Pods with a name as this controller gives it to pods of the job, whoever owns them.
+fn namesakes(caches: &Caches, job: &Job) -> Vec<Arc<JobPod>> {
+    let mut pods = caches.pods.with_prefix(&job.meta.key.namespace, &pod::prefix(job));
+    pods.retain(|known| pod::mark(job, known).is_some());
+    pods
 }
 
 /// Pods of the job that succeeded and are gone before its status says so (W16). What nobody asks for any more is

@@ -7,7 +7,7 @@
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::intern::Interner;
@@ -62,6 +62,9 @@ pub struct Table<R> {
     rows: RwLock<Rows<R>>,
 }
 
+/// Most departed rows; the oldest are forgotten first.
+const DEPARTED: usize = 1 << 14;
+
 /// A row in an index, sorted and found by the key that it carries itself.
 #[derive(Debug)]
 struct Row<R>(Arc<R>);
@@ -103,7 +106,7 @@ struct Rows<R> {
     /// UIDs that we deleted: an event still on its way must not bring them back.
     gone: HashSet<Arc<str>, ahash::RandomState>,
     /// Rows whose object is gone and that still tell something, until they are buried.
-    departed: Vec<Arc<R>>,
+    departed: VecDeque<Arc<R>>,
     /// Keys seen since [`Table::begin_sync`].
     seen: Option<HashSet<ObjectKey, ahash::RandomState>>,
 }
@@ -116,7 +119,7 @@ impl<R> Default for Table<R> {
                 by_owner: HashMap::default(),
                 by_group: HashMap::default(),
                 gone: HashSet::default(),
-                departed: Vec::new(),
+                departed: VecDeque::new(),
                 seen: None,
             }),
         }
@@ -177,8 +180,8 @@ impl<R: Record> Table<R> {
         self.len() == 0
     }
 
-    /// Rows whose object is gone and that still tell something ([`Record::outlives_its_object`]), the oldest first. Whoever
-    /// has such rows buries them, or they stay for ever.
+    /// Rows whose object is gone and that still tell something ([`Record::outlives_its_object`]), the oldest first. A leader
+    /// buries them as soon as they are recorded; a standby has nobody who does, so there are never more than some.
     pub fn departed(&self, wanted: impl Fn(&R) -> bool) -> Vec<Arc<R>> {
         self.read().departed.iter().filter(|row| wanted(row)).cloned().collect()
     }
@@ -271,7 +274,10 @@ impl<R: Record> Rows<R> {
 
     fn depart(&mut self, row: &Arc<R>) {
         if row.outlives_its_object() {
-            self.departed.push(row.clone());
+            if self.departed.len() >= DEPARTED {
+                self.departed.pop_front();
+            }
+            self.departed.push_back(row.clone());
         }
     }
 

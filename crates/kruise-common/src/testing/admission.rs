@@ -203,12 +203,14 @@ pub fn as_go_writes(name: &str, value: Value) -> Option<Value> {
             Some(list.iter().map(|(name, amount)| (name.clone(), quantity(amount))).collect())
         }
         ("resources" | "volumeClaimUpdateStrategy", value) if value == json!({}) => None,
-        (_, Value::Object(members)) => Some(
-            members
-                .into_iter()
+        (name, Value::Object(members)) => {
+            let members = members.into_iter();
+            let written: Value = members
                 .filter_map(|(name, value)| Some((name.clone(), as_go_writes(&name, value)?)))
-                .collect(),
-        ),
+                .collect();
+            // Go writes `metadata: { creationTimestamp: null }` of a template that has none.
+            (name != "metadata" || written != json!({})).then_some(written)
+        }
         (_, Value::Array(items)) => {
             Some(items.into_iter().filter_map(|item| as_go_writes("", item)).collect())
         }

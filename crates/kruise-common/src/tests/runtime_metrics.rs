@@ -160,12 +160,9 @@ fn durations_are_counted_by_label() {
     metrics.sample(&of("a", 100.0));
     metrics.sample(&of("b", 1e9));
     let lines = lines(&metrics);
-    for line in [
-        r#"kruise_x_seconds_count{result="a"} 2"#,
-        r#"kruise_x_seconds_bucket{result="a",le="2"} 1"#,
-        r#"kruise_x_seconds_bucket{result="b",le="131072"} 0"#,
-        r#"kruise_x_seconds_count{result="b"} 1"#,
-    ] {
+    for line in
+        [r#"kruise_x_seconds_count{result="a"} 2"#, r#"kruise_x_seconds_count{result="b"} 1"#]
+    {
         assert!(lines.iter().any(|known| known == line), "{line}");
     }
 }

@@ -271,4 +271,9 @@ fn what_still_tells_something_stays_aside_until_it_is_buried() {
     assert_eq!(table.departed(|row| *row.0.uid == *"a").len(), 1);
     table.bury(|row| *row.0.uid != *"d");
     assert_eq!(names(), ["d"]);
+    for version in 10..20_000 {
+        table.apply(row("kept-3", &version.to_string(), version));
+    }
+    assert_eq!(names().len(), 16_384, "nobody buries them on a standby: the oldest are forgotten");
+    assert_eq!(names().last().unwrap(), "19998");
 }

@@ -240,6 +240,11 @@ impl Controller {
         self.count("kruise_statefulset_holds", &label).await
     }
 
+    /// Waits until the sum of a metric family satisfies `is`.
+    pub async fn until(&self, family: &str, is: impl Fn(f64) -> bool) {
+        self.0.until(family, "", is).await;
+    }
+
     /// Waits until it has had a turn.
     pub async fn turned(&self) {
         self.0.turned().await;

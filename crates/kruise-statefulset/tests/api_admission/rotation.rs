@@ -7,7 +7,7 @@ use std::time::Duration;
 use kruise_common::admission::registration::Phase;
 use kruise_common::runtime::certs;
 use kruise_common::testing::admission::free_port;
-use kruise_common::testing::cluster::{Controller, Space, wait};
+use kruise_common::testing::cluster::{Controller, Space, wait, warning};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -181,6 +181,8 @@ async fn a_second_installation_is_refused() {
     second.said("was written by another installation", "installation").await;
     let registered = second.metric("kruise_webhook_registered", "").await;
     assert_eq!(registered, Some(0.0));
+    let told = warning(&other, "kruise-statefulset").await;
+    assert!(told.starts_with("the controller works without admission: "), "{told}");
     admitted().asked(&space).await;
     first.stop().await;
     second.stop().await;

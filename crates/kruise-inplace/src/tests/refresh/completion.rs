@@ -67,11 +67,9 @@ fn the_end_of_an_update_says_how_long_it_took() {
     let finished = at(&restarted(), None, now()).finished.unwrap();
     assert_eq!(finished.since.to_string(), "2026-01-02T03:04:00Z");
     assert_eq!(finished.changed, "image");
-    let mut resized = state();
-    resized["updateImages"] = json!(false);
-    resized["updateResources"] = json!(true);
-    let finished = at(&restarted().updated(&resized), None, now()).finished.unwrap();
-    assert_eq!(finished.changed, "resources");
+    let alone = json!({ "revision": "web-a", "updateTimestamp": "2026-01-02T03:04:00Z" });
+    let finished = at(&restarted().updated(&alone), None, now()).finished.unwrap();
+    assert_eq!(finished.changed, "metadata");
     assert_eq!(at(&side_is_next(), None, now()).finished, None, "a batch is not the end");
     let new = web_main().state("Normal");
     assert_eq!(at(&new, None, now()).finished, None);
