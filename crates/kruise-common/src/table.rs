@@ -7,7 +7,7 @@
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::intern::Interner;
@@ -31,6 +31,10 @@ pub trait Record: Send + Sync + 'static {
     /// If it is a selector of other objects: what these must bear. It is found by that ([`Table::selecting`]).
     fn demands(&self) -> Option<&Demands> {
         None
+    }
+    /// Whether it still tells something when its object is gone: such rows are kept aside ([`Table::departed`]).
+    fn outlives_its_object(&self) -> bool {
+        false
     }
 }
 
@@ -66,6 +70,9 @@ pub struct Change<R> {
 pub struct Table<R> {
     rows: RwLock<Rows<R>>,
 }
+
+/// Most departed rows; the oldest are forgotten first.
+const DEPARTED: usize = 1 << 14;
 
 /// A row in an index, sorted and found by the key that it carries itself.
 #[derive(Debug)]
@@ -111,6 +118,8 @@ struct Rows<R> {
     by_label: Option<ByLabel<R>>,
     /// UIDs that we deleted: an event still on its way must not bring them back.
     gone: HashSet<Arc<str>, ahash::RandomState>,
+    /// Rows whose object is gone and that still tell something, until they are buried.
+    departed: VecDeque<Arc<R>>,
     /// Keys seen since [`Table::begin_sync`].
     seen: Option<HashSet<ObjectKey, ahash::RandomState>>,
 }
@@ -125,6 +134,7 @@ impl<R> Default for Table<R> {
                 selectors: ByLabel::default(),
                 by_label: None,
                 gone: HashSet::default(),
+                departed: VecDeque::new(),
                 seen: None,
             }),
         }
@@ -204,6 +214,19 @@ impl<R: Record> Table<R> {
         self.len() == 0
     }
 
+    /// Rows whose object is gone and that still tell something ([`Record::outlives_its_object`]), the oldest first. A leader
+    /// buries them as soon as they are recorded; a standby has nobody who does, so there are never more than some.
+    pub fn departed(&self, wanted: impl Fn(&R) -> bool) -> Vec<Arc<R>> {
+        self.read().departed.iter().filter(|row| wanted(row)).cloned().collect()
+    }
+
+    /// Forgets the departed rows that `done` accepts.
+    pub fn bury(&self, done: impl Fn(&R) -> bool) {
+        if !self.read().departed.is_empty() {
+            self.write().departed.retain(|row| !done(row));
+        }
+    }
+
     /// Takes in a row from an event or from the reply to a write; `None` if nothing is new.
     pub fn apply(&self, row: R) -> Option<Change<R>> {
         let mut rows = self.write();
@@ -220,6 +243,9 @@ impl<R: Record> Table<R> {
         }
         let row = Arc::new(row);
         rows.unindex(old.as_deref());
+        if let Some(other) = old.as_ref().filter(|old| old.meta().uid != row.meta().uid) {
+            rows.depart(other);
+        }
         rows.index(&row);
         rows.by_key.replace(Row(row.clone()));
         Some(Change { old, new: Some(row) })
@@ -276,7 +302,17 @@ impl<R: Record> Rows<R> {
     fn take(&mut self, key: &ObjectKey) -> Option<Change<R>> {
         let Row(old) = self.by_key.take(key)?;
         self.unindex(Some(&old));
+        self.depart(&old);
         Some(Change { old: Some(old), new: None })
+    }
+
+    fn depart(&mut self, row: &Arc<R>) {
+        if row.outlives_its_object() {
+            if self.departed.len() >= DEPARTED {
+                self.departed.pop_front();
+            }
+            self.departed.push_back(row.clone());
+        }
     }
 
     fn row(&self, key: &ObjectKey) -> Option<&Arc<R>> {

@@ -113,23 +113,10 @@ impl Admission for Webhook {
     }
 
     fn hooks(&self) -> Vec<Hook> {
-        let hook = |name: &str, path, phase| Hook {
-            name: name.to_owned(),
-            path,
-            phase,
-            group: keys::GROUP,
-            versions: &["v1alpha1", "v1beta1"],
-            resources: &["sidecarsets"],
-            operations: &["CREATE", "UPDATE"],
-            namespace_selector: None,
-            object_selector: None,
-            conditions: Vec::new(),
-            failure_policy: None,
-            again: false,
-        };
+        let hook = |name, phase, path| Hook::of(name, phase, path, &["sidecarsets"]);
         let mut hooks = vec![
-            hook("msidecarset.kb.io", MUTATE, Phase::Mutating),
-            hook("vsidecarset.kb.io", VALIDATE, Phase::Validating),
+            hook("msidecarset.kb.io", Phase::Mutating, MUTATE),
+            hook("vsidecarset.kb.io", Phase::Validating, VALIDATE),
         ];
         let sets = self.caches.sets.rows();
         self.asked.offer(&sets);

@@ -14,7 +14,7 @@ use prometheus::{
 
 use super::queue::Load;
 use super::requests;
-use crate::plan::Measure;
+use crate::plan::{Measure, Sample};
 
 mod workqueue;
 
@@ -47,6 +47,7 @@ pub struct Metrics {
     certificate_expiry: IntGauge,
     registered: IntGauge,
     measures: Arc<Mutex<BTreeMap<&'static str, GaugeVec>>>,
+    samples: Arc<Mutex<BTreeMap<&'static str, HistogramVec>>>,
 }
 
 /// A review that is being answered.
@@ -199,6 +200,7 @@ impl Metrics {
                 "1 while the webhook configurations say what they must.",
             )?,
             measures: Arc::default(),
+            samples: Arc::default(),
         };
         metrics.register()?;
         Ok(metrics)
@@ -233,6 +235,7 @@ impl Metrics {
             registered,
             // Each is registered when it is first set.
             measures: _,
+            samples: _,
         } = self.clone();
         let families: Vec<Box<dyn Collector>> = vec![
             Box::new(reconcile_total),
@@ -320,6 +323,23 @@ impl Metrics {
         });
         if let Some(gauge) = gauge {
             gauge.with_label_values(&[measure.value]).add(sign * measure.amount);
+        }
+    }
+
+    /// Adds how long something took: from a second to a day and a half.
+    pub fn sample(&self, sample: &Sample) {
+        let mut known = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let histogram = known.get(sample.name).cloned().or_else(|| {
+            let buckets = prometheus::exponential_buckets(1.0, 2.0, 18).ok()?;
+            let options = HistogramOpts::new(sample.name, sample.help).buckets(buckets);
+            let histogram = HistogramVec::new(options, &[sample.label]).ok()?;
+            // As with measures.
+            self.registry.register(Box::new(histogram.clone())).ok()?;
+            known.insert(sample.name, histogram.clone());
+            Some(histogram)
+        });
+        if let Some(histogram) = histogram {
+            histogram.with_label_values(&[sample.value]).observe(sample.seconds);
         }
     }
 

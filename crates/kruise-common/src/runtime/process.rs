@@ -244,9 +244,9 @@ impl Process {
         let lost = CancellationToken::new();
         let campaign = CancellationToken::new();
         let leadership = self.campaign(&lost, &campaign, &mut tasks)?;
-        let webhooks = self.webhooks(&leadership, &mut tasks).await?;
         let (recorder, poster) =
             recorder(self.client.clone(), R::NAME, leadership.clone(), self.metrics.clone());
+        let webhooks = self.webhooks(&leadership, recorder.clone(), &mut tasks).await?;
         tasks.spawn(poster.run(self.stop.clone()));
         let crank = Arc::new(self.crank(reconciler, leadership.clone(), recorder));
 

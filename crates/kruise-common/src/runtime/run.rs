@@ -136,6 +136,11 @@ impl<R: Reconciler> Crank<R> {
         let length = ((instant() - began) * 10).clamp(TURN.0, TURN.1);
         let applied = self.execute(key, &snapshot, &plan, (now, instant() + length)).await;
         self.tell(key, &snapshot, &applied);
+        for action in applied.done() {
+            R::samples(&snapshot, action, now)
+                .iter()
+                .for_each(|sample| self.metrics.sample(sample));
+        }
         self.reconciler.attempted(key, &applied, now);
         let failure = applied.failed().next().map(|(_, error)| error.clone());
         let status = self.status(key, &snapshot, &plan, &applied).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plan::Measure;
+use crate::plan::{Measure, Sample};
 use crate::runtime::metrics::{Metrics, TurnResult};
 use crate::runtime::queue::Load;
 
@@ -167,6 +167,28 @@ fn numbers_of_objects_are_summed_by_label() {
     metrics.measure(&of("a", 2.0), -1.0);
     let lines = lines(&metrics);
     for line in [r#"kruise_x_down{policy="a"} 3"#, r#"kruise_x_down{policy="b"} 1"#] {
+        assert!(lines.iter().any(|known| known == line), "{line}");
+    }
+}
+
+/// W21: durations go into a histogram per kind of end.
+#[test]
+fn durations_are_counted_by_label() {
+    let metrics = Metrics::new("x").unwrap();
+    let of = |value, seconds| Sample {
+        name: "kruise_x_seconds",
+        help: "How long.",
+        label: "result",
+        value,
+        seconds,
+    };
+    metrics.sample(&of("a", 1.5));
+    metrics.sample(&of("a", 100.0));
+    metrics.sample(&of("b", 1e9));
+    let lines = lines(&metrics);
+    for line in
+        [r#"kruise_x_seconds_count{result="a"} 2"#, r#"kruise_x_seconds_count{result="b"} 1"#]
+    {
         assert!(lines.iter().any(|known| known == line), "{line}");
     }
 }

@@ -12,8 +12,10 @@ use super::{Process, ProcessError, io};
 use crate::admission::Admission;
 use crate::admission::registration::Terms;
 use crate::admission::rotation::Schedule;
+use crate::key::ObjectKey;
 use crate::kind::Kind;
 use crate::runtime::leader::Leadership;
+use crate::runtime::recorder::Recorder;
 use crate::runtime::registrar::{Registrar, Source};
 use crate::runtime::webhook::{self, Certificate, Desk, Ending};
 
@@ -63,6 +65,7 @@ impl Process {
     pub(super) async fn webhooks(
         &mut self,
         leadership: &Leadership,
+        recorder: Recorder,
         tasks: &mut JoinSet<()>,
     ) -> Result<Option<Closed>, ProcessError> {
         let Some(admission) = self.admission.clone() else { return Ok(None) };
@@ -98,7 +101,8 @@ impl Process {
             register: args.webhook_register,
             source,
             certificate: certificate.clone(),
-            installation: format!("{namespace}/{}", self.lease_name()),
+            lease: ObjectKey::new(namespace.as_str(), self.lease_name()),
+            recorder,
         };
         tasks.spawn(registrar.run(self.stop.clone()));
         Ok(Some(Closed { desk, certificate, changed: self.hooks_changed.clone() }))
