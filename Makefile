@@ -1,7 +1,7 @@
 # The only list of commands: people, CI and the documentation use these. Bare `make` explains them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-unit test-api e2e lint fmt verify bench build release generate cluster-up cluster-down clean
+.PHONY: help demo demo-down test test-unit test-api e2e lint fmt verify fuzz bench build release images generate cluster-up cluster-down clean
 
 help: ## Explain the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ fmt: ## Format
 verify: ## Rules of the house that a machine can check
 	@hack/verify/all
 
+fuzz: ## Coverage-guided fuzzing of what users send (SECONDS_EACH=60); takes a compiler for C++
+	@hack/fuzz/run $(or $(SECONDS_EACH),60)
+
 bench: ## Measure against the native StatefulSet and the raw API server (BENCH=P1,P4 SIZE=300 RUNS=3)
 	@hack/bench/run
 
@@ -40,11 +43,16 @@ build: ## Build all binaries for development
 	cargo build --workspace --all-features
 
 release: ## Build the controllers for production
-	cargo build --release -p kruise-statefulset -p kruise-api --features kruise-api/cli
+	cargo build --release -p kruise-statefulset -p kruise-broadcastjob -p kruise-sidecarset -p kruise-api --features kruise-api/cli
 
-generate: ## Write generated files anew: CRDs, the table of Go's encoding rules
+images: ## Make an image for each controller, without Docker (REGISTRY=registry.example.com/kruise)
+	@hack/image/build
+
+generate: ## Write generated files anew: CRDs, charts, the table of Go's encoding rules
 	hack/generate/podschema/run
 	ACCEPT=1 cargo test -q -p kruise-api crds_are
+	hack/generate/charts/run
+	ACCEPT=1 hack/charts/test golden
 
 cluster-up: ## Start an embedded control plane and print how to use it (NAME=dev)
 	@hack/cluster/up $(or $(NAME),dev) >/dev/null && hack/cluster/env $(or $(NAME),dev)

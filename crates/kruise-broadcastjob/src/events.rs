@@ -37,11 +37,16 @@ pub fn events(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<No
             Note::warning(keys::EVENT_STOPPED_POD, text)
         }
         (Action::Finish(ending), None) => finished(snapshot, *ending),
+        (Action::OpenGate { .. }, None) => return Vec::new(),
         // The object that an event would be about is gone.
         (Action::DeleteJob, None) => return Vec::new(),
-        (Action::StopPod { .. } | Action::Finish(_) | Action::DeleteJob, Some(error)) => {
-            Note::warning(keys::EVENT_REFUSED_WRITE, format!("{action}: {}", error.message))
-        }
+        (
+            Action::StopPod { .. }
+            | Action::OpenGate { .. }
+            | Action::Finish(_)
+            | Action::DeleteJob,
+            Some(error),
+        ) => Note::warning(keys::EVENT_REFUSED_WRITE, format!("{action}: {}", error.message)),
     };
     vec![note]
 }

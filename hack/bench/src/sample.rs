@@ -244,6 +244,7 @@ impl<'a> Stage<'a> {
             cpu_seconds,
             peak_rss_mib,
             floor_seconds: self.floor(bench, writes),
+            latencies: None,
         })
     }
 

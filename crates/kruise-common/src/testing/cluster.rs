@@ -9,7 +9,7 @@
 //! API tests of all controllers: a namespace for one test, and a controller process for it, on the cluster that
 //! KUBECONFIG names. Waiting is on conditions, with deadlines.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -137,6 +137,30 @@ pub async fn warning(space: &Space, about: &str) -> String {
     .await
 }
 
+/// The kubeconfig of a controller that has rights of its own: `BINARY.kubeconfig` in the directory that KRUISE_TEST_AS
+/// names. Without it a controller may do what the test may.
+fn rights(binary: &Path) -> Option<PathBuf> {
+    let directory = PathBuf::from(std::env::var_os("KRUISE_TEST_AS")?);
+    Some(directory.join(binary.file_name()?).with_extension("kubeconfig"))
+}
+
+/// Makes the empty webhook configurations that the chart makes, for it gives no right to create them.
+async fn hooks(binary: &Path) {
+    let binary = binary.file_name().unwrap().to_string_lossy();
+    for phase in ["Mutating", "Validating"] {
+        let kind = format!("{phase}WebhookConfiguration");
+        let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", &kind);
+        let api = Api::all_with(client().await, &ApiResource::from_gvk(&gvk));
+        let name = format!("{binary}-{}", phase.to_lowercase());
+        let object = serde_json::json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": { "name": name },
+        });
+        let made = create(&api, object).await;
+        let there = |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.is_already_exists());
+        assert!(made.as_ref().err().is_none_or(there), "{made:?}");
+    }
+}
+
 /// A controller process.
 pub struct Controller {
     child: Child,
@@ -154,7 +178,12 @@ impl Controller {
 
     /// Starts `binary` with these flags only, and waits until it serves its metrics.
     pub async fn start_with(binary: impl AsRef<Path>, flags: &[&str]) -> Self {
-        let mut child = Command::new(binary.as_ref())
+        let mut command = Command::new(binary.as_ref());
+        if let Some(kubeconfig) = rights(binary.as_ref()) {
+            command.env("KUBECONFIG", kubeconfig);
+            hooks(binary.as_ref()).await;
+        }
+        let mut child = command
             .args(["--metrics-addr", "127.0.0.1:0"])
             .args(flags)
             .stdout(Stdio::null())

@@ -1,0 +1,75 @@
+{{- /* Names and labels. */ -}}
+
+{{- define "kruise-sidecarset.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "kruise-sidecarset.fullname" -}}
+{{- $name := include "kruise-sidecarset.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "kruise-sidecarset.selector" -}}
+app.kubernetes.io/name: {{ include "kruise-sidecarset.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "kruise-sidecarset.labels" -}}
+{{ include "kruise-sidecarset.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: controller
+app.kubernetes.io/part-of: kruise
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "kruise-sidecarset.serviceAccount" -}}
+{{- if .Values.serviceAccount.name -}}
+{{- .Values.serviceAccount.name -}}
+{{- else if .Values.serviceAccount.create -}}
+{{- include "kruise-sidecarset.fullname" . -}}
+{{- else -}}
+default
+{{- end -}}
+{{- end -}}
+
+{{- define "kruise-sidecarset.image" -}}
+{{- $image := .Values.image -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $image.repository ($image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Where Lease and certificate are. */ -}}
+{{- define "kruise-sidecarset.leaseNamespace" -}}
+{{- .Values.leaderElection.namespace | default .Release.Namespace -}}
+{{- end -}}
+
+{{- define "kruise-sidecarset.webhookService" -}}
+{{- include "kruise-sidecarset.fullname" . }}-webhook
+{{- end -}}
+
+{{- /* The Secret that is mounted; nothing if the controller keeps its certificate itself. */ -}}
+{{- define "kruise-sidecarset.mountedSecret" -}}
+{{- $certificate := .Values.webhook.certificate -}}
+{{- if and .Values.webhook.enabled (eq $certificate.source "secret") -}}
+{{- required "webhook.certificate.secretName: source is secret, so the name of a Secret is needed" $certificate.secretName -}}
+{{- else if and .Values.webhook.enabled (eq $certificate.source "cert-manager") -}}
+{{- include "kruise-sidecarset.fullname" . }}-webhook-tls
+{{- end -}}
+{{- end -}}
+
+{{- define "kruise-sidecarset.revisionNamespace" -}}
+{{- .Values.revisionNamespace | default (include "kruise-sidecarset.leaseNamespace" .) -}}
+{{- end -}}

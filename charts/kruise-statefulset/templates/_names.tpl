@@ -1,0 +1,81 @@
+{{- /* Names and labels. */ -}}
+
+{{- define "kruise-statefulset.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "kruise-statefulset.fullname" -}}
+{{- $name := include "kruise-statefulset.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "kruise-statefulset.selector" -}}
+app.kubernetes.io/name: {{ include "kruise-statefulset.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "kruise-statefulset.labels" -}}
+{{ include "kruise-statefulset.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: controller
+app.kubernetes.io/part-of: kruise
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "kruise-statefulset.serviceAccount" -}}
+{{- if .Values.serviceAccount.name -}}
+{{- .Values.serviceAccount.name -}}
+{{- else if .Values.serviceAccount.create -}}
+{{- include "kruise-statefulset.fullname" . -}}
+{{- else -}}
+default
+{{- end -}}
+{{- end -}}
+
+{{- define "kruise-statefulset.image" -}}
+{{- $image := .Values.image -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $image.repository ($image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Where Lease and certificate are. */ -}}
+{{- define "kruise-statefulset.leaseNamespace" -}}
+{{- .Values.leaderElection.namespace | default .Release.Namespace -}}
+{{- end -}}
+
+{{- define "kruise-statefulset.webhookService" -}}
+{{- include "kruise-statefulset.fullname" . }}-webhook
+{{- end -}}
+
+{{- /* The Secret that is mounted; nothing if the controller keeps its certificate itself. */ -}}
+{{- define "kruise-statefulset.mountedSecret" -}}
+{{- $certificate := .Values.webhook.certificate -}}
+{{- if and .Values.webhook.enabled (eq $certificate.source "secret") -}}
+{{- required "webhook.certificate.secretName: source is secret, so the name of a Secret is needed" $certificate.secretName -}}
+{{- else if and .Values.webhook.enabled (eq $certificate.source "cert-manager") -}}
+{{- include "kruise-statefulset.fullname" . }}-webhook-tls
+{{- end -}}
+{{- end -}}
+
+{{- /* Whether a gate that is alpha and off by default is on, as the controller decides it; anything or nothing. */ -}}
+{{- define "kruise-statefulset.alpha" -}}
+{{- $gates := index . 0 -}}
+{{- $name := index . 1 -}}
+{{- if hasKey $gates $name -}}
+{{- if index $gates $name -}}on{{- end -}}
+{{- else if index $gates "AllAlpha" | default false -}}on
+{{- end -}}
+{{- end -}}

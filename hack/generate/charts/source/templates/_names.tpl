@@ -1,0 +1,89 @@
+{{- /* Names and labels. */ -}}
+
+{{- define "[[ .Name ]].name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "[[ .Name ]].fullname" -}}
+{{- $name := include "[[ .Name ]].name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "[[ .Name ]].selector" -}}
+app.kubernetes.io/name: {{ include "[[ .Name ]].name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "[[ .Name ]].labels" -}}
+{{ include "[[ .Name ]].selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: controller
+app.kubernetes.io/part-of: kruise
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "[[ .Name ]].serviceAccount" -}}
+{{- if .Values.serviceAccount.name -}}
+{{- .Values.serviceAccount.name -}}
+{{- else if .Values.serviceAccount.create -}}
+{{- include "[[ .Name ]].fullname" . -}}
+{{- else -}}
+default
+{{- end -}}
+{{- end -}}
+
+{{- define "[[ .Name ]].image" -}}
+{{- $image := .Values.image -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $image.repository ($image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Where Lease and certificate are. */ -}}
+{{- define "[[ .Name ]].leaseNamespace" -}}
+{{- .Values.leaderElection.namespace | default .Release.Namespace -}}
+{{- end -}}
+
+{{- define "[[ .Name ]].webhookService" -}}
+{{- include "[[ .Name ]].fullname" . }}-webhook
+{{- end -}}
+
+{{- /* The Secret that is mounted; nothing if the controller keeps its certificate itself. */ -}}
+{{- define "[[ .Name ]].mountedSecret" -}}
+{{- $certificate := .Values.webhook.certificate -}}
+{{- if and .Values.webhook.enabled (eq $certificate.source "secret") -}}
+{{- required "webhook.certificate.secretName: source is secret, so the name of a Secret is needed" $certificate.secretName -}}
+{{- else if and .Values.webhook.enabled (eq $certificate.source "cert-manager") -}}
+{{- include "[[ .Name ]].fullname" . }}-webhook-tls
+{{- end -}}
+{{- end -}}
+[[- if eq .Name "kruise-sidecarset" ]]
+
+{{- define "[[ .Name ]].revisionNamespace" -}}
+{{- .Values.revisionNamespace | default (include "[[ .Name ]].leaseNamespace" .) -}}
+{{- end -}}
+[[- end ]]
+[[- if eq .Name "kruise-statefulset" ]]
+
+{{- /* Whether a gate that is alpha and off by default is on, as the controller decides it; anything or nothing. */ -}}
+{{- define "[[ .Name ]].alpha" -}}
+{{- $gates := index . 0 -}}
+{{- $name := index . 1 -}}
+{{- if hasKey $gates $name -}}
+{{- if index $gates $name -}}on{{- end -}}
+{{- else if index $gates "AllAlpha" | default false -}}on
+{{- end -}}
+{{- end -}}
+[[- end ]]
