@@ -4,41 +4,71 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// One status, reduced to what is compared.
-pub type View = fn(&[String]) -> Vec<String>;
-
-/// The statuses of a pod, one after the other.
-pub struct Sequence(Vec<String>);
-
-/// Every status, as it is.
-pub fn everything(lines: &[String]) -> Vec<String> {
-    lines.to_vec()
+/// The statuses of a pod, one after the other: in full, and what is compared of them.
+pub struct Sequence {
+    full: Vec<String>,
+    settled: Vec<String>,
 }
 
 impl Sequence {
     /// Of what a watch told.
     pub fn of(seen: &[Option<Value>]) -> Self {
         let mut ids = Vec::new();
-        let lines = seen.iter().map(|pod| match pod {
-            Some(pod) => line(pod, &mut ids),
-            None => "gone".to_owned(),
-        });
-        let mut lines: Vec<String> = lines.collect();
-        lines.dedup();
-        Self(lines)
+        let mut full: Vec<String> = seen
+            .iter()
+            .map(|pod| pod.as_ref().map_or_else(|| "gone".to_owned(), |pod| line(pod, &mut ids)))
+            .collect();
+        full.dedup();
+        let mut settled: Vec<String> = seen
+            .iter()
+            .filter_map(|pod| pod.as_ref().map_or_else(|| Some("gone".to_owned()), settled))
+            .collect();
+        settled.dedup();
+        Self { full, settled }
     }
 
-    /// In a view.
-    pub fn seen(&self, view: View) -> Vec<String> {
-        let mut lines = view(&self.0);
-        lines.dedup();
-        lines
+    /// What has to be the same on every node: the statuses between which a pod stays until something happens to it. How
+    /// many of those in between are seen is a matter of time, also on one node.
+    pub fn settled(&self) -> &[String] {
+        &self.settled
     }
+}
+
+/// A status in which nothing is under way; the image counts while it runs, restarts while nothing fails.
+fn settled(pod: &Value) -> Option<String> {
+    let status = &pod["status"];
+    let phase = text(status, "phase");
+    let ended = ["Succeeded", "Failed"].contains(&phase);
+    let going = pod["metadata"]["deletionTimestamp"].is_string();
+    if going || status["containerStatuses"].is_null() {
+        return (going && !ended).then(|| "to be deleted".to_owned());
+    }
+    let list = |name: &str| status[name].as_array().cloned().unwrap_or_default();
+    let containers: Option<Vec<String>> = list("containerStatuses").iter().map(rests).collect();
+    let ready = list("conditions").into_iter().find(|condition| condition["type"] == "Ready");
+    let ready = ready.as_ref().map(condition).unwrap_or_default();
+    let only = containers?.join(" ");
+    // A container that only ends runs for a moment before.
+    (ended || !only.contains(":exit-")).then(|| format!("{phase} {ready} {only}"))
+}
+
+fn rests(status: &Value) -> Option<String> {
+    let (name, state) = (text(status, "name"), &status["state"]);
+    let tag = text(status, "image").rsplit(':').next().unwrap_or_default();
+    let waits = text(&state["waiting"], "reason");
+    if state["running"].is_object() && status["ready"] == true && tag != "crash" {
+        let limit = &status["resources"]["limits"]["cpu"];
+        return Some(format!("{name}:{tag} restarts {} limit {limit}", status["restartCount"]));
+    }
+    if state["terminated"].is_object() && tag.starts_with("exit-") {
+        return Some(format!("{name}:{tag} ended with {}", state["terminated"]["exitCode"]));
+    }
+    ["ImagePullBackOff", "CrashLoopBackOff"].contains(&waits).then(|| format!("{name} {waits}"))
 }
 
 impl fmt::Display for Sequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|line| writeln!(f, "  {line}"))
+        self.full.iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
 }
 
