@@ -3,6 +3,7 @@
     clippy::missing_panics_doc,
     clippy::print_stdout,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     reason = "test code: what goes wrong ends the test"
 )]
 //! Properties over generated stories. `CASES` asks for more of them, `SEED` repeats a run; both are printed.
