@@ -1,12 +1,12 @@
 # The only list of commands: people, CI and the documentation use these. Bare `make` explains them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-unit test-api lint fmt verify bench build release images generate cluster-up cluster-down clean
+.PHONY: help demo demo-down test test-unit test-api e2e lint fmt verify fuzz bench build release images generate cluster-up cluster-down clean
 
 help: ## Explain the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Watch an Advanced StatefulSet roll out in place (own control plane, or the cluster of KUBECONFIG)
+demo: ## Watch an Advanced StatefulSet roll out in place (own control plane, NODE=real for a real node, or KUBECONFIG)
 	@hack/demo up
 
 demo-down: ## End the demo
@@ -21,6 +21,9 @@ test-unit: ## Fast tests: no cluster
 test-api: ## Tests on a real API server (embedded, or the cluster of KUBECONFIG)
 	@hack/test api
 
+e2e: ## Scenarios with real containers on three real nodes (root; see e2e/README.md)
+	@hack/e2e/run
+
 lint: ## rustfmt, clippy and rustdoc, warnings denied
 	@hack/test lint
 
@@ -29,6 +32,9 @@ fmt: ## Format
 
 verify: ## Rules of the house that a machine can check
 	@hack/verify/all
+
+fuzz: ## Coverage-guided fuzzing of what users send (SECONDS_EACH=60); takes a compiler for C++
+	@hack/fuzz/run $(or $(SECONDS_EACH),60)
 
 bench: ## Measure against the native StatefulSet and the raw API server (BENCH=P1,P4 SIZE=300 RUNS=3)
 	@hack/bench/run

@@ -118,6 +118,8 @@ remove_volumes() {
 
 # wipe: ends what runs and removes the state. The caller holds the lock.
 wipe() {
+  # Real nodes hold mounts below dir: they go first.
+  [ ! -d "$dir/nodes" ] || "$(dirname "${BASH_SOURCE[0]}")/../node/down" "$cluster" >&2 || true
   end_all
   remove_volumes
   rm -rf "$dir"

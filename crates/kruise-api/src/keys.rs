@@ -70,6 +70,8 @@ pub const INPLACE_UPDATE_STATE: &str = "apps.kruise.io/inplace-update-state";
 pub const INPLACE_UPDATE_STATE_LEGACY: &str = "inplace-update-state";
 /// Annotation: an in-place update that waits for its grace period.
 pub const INPLACE_UPDATE_GRACE: &str = "apps.kruise.io/inplace-update-grace";
+/// Annotation, ours: target revision and containers of the update that was last announced to an `inPlaceUpdate` hook.
+pub const INPLACE_UPDATE_ANNOUNCED: &str = "apps.kruise.io/inplace-update-announced";
 /// The grace record's key before OpenKruise 1.0, treated like the state's.
 pub const INPLACE_UPDATE_GRACE_LEGACY: &str = "inplace-update-grace";
 /// Annotation: what the node daemon reports of the containers; read only.
@@ -237,6 +239,8 @@ pub const SIDECARSET_EVICTS: &str = "kruise.io/sidecarset-evict-not-upgradable";
 /// Annotation of a set, not in OpenKruise: `true` lets pods that were not injected be evicted, so that they come back
 /// with their sidecars.
 pub const SIDECARSET_REPAIRS: &str = "kruise.io/sidecarset-evict-not-injected";
+/// Annotation of a set, not in OpenKruise: `true` lets pods that are not ready wait for the budget like all others.
+pub const SIDECARSET_CAUTIOUS: &str = "kruise.io/sidecarset-update-not-ready-within-budget";
 /// Condition of a set, not in OpenKruise: pods cannot be updated in place, with counts by reason.
 pub const CONDITION_NOT_UPGRADABLE: &str = "NotUpgradablePods";
 /// Condition of a set, not in OpenKruise: pods that match run without its sidecars.
@@ -301,3 +305,7 @@ pub const MANAGED_BY_HELM: &str = "Helm";
 pub const HELM_RELEASE: &str = "meta.helm.sh/release-name";
 /// Annotation: the namespace of that release.
 pub const HELM_RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
+/// Event reason, ours, on a controller's Lease: admission is not as it should be; the controller works without it.
+pub const EVENT_ADMISSION_DEGRADED: &str = "AdmissionDegraded";
+/// Event reason, ours, on a controller's Lease: admission is as it should be again.
+pub const EVENT_ADMISSION_RESTORED: &str = "AdmissionRestored";

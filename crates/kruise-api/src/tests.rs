@@ -5,6 +5,7 @@ mod broadcastjob_amount;
 mod broadcastjob_default;
 mod broadcastjob_validate;
 mod crd;
+mod rules;
 mod shared_inplace;
 mod shared_pod_template;
 mod shared_quantity;

@@ -24,6 +24,7 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
             let operations = Operations::default().add(&["spec", "activeDeadlineSeconds"], 1);
             Write::json(&POD, &pod.meta, operations)
         }),
+        Action::OpenGate { pod } => snapshot.pod(pod).map(|pod| pod::open_gate(pod, now)),
         Action::Finish(ending) => Some(status::finish(snapshot, census, *ending, now)),
         Action::DeleteJob => Some(Write::delete(&BROADCAST_JOB, &snapshot.job.meta)),
     };

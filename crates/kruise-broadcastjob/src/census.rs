@@ -110,13 +110,22 @@ pub struct Census {
     pub fatal: bool,
     /// When a node was last done.
     pub last_finish: Option<Timestamp>,
+    /// Nodes that succeeded and that failed, gone so long that they are only counted.
+    pub past: (usize, usize),
 }
 
 impl Census {
     /// Looks at everything once.
     pub fn take(snapshot: &Snapshot, settings: &Settings) -> Self {
         let results = snapshot.job.status.results.clone().unwrap_or_default();
-        let mut census = Self { succeeded: mark::read(&results.succeeded), ..Self::default() };
+        let count = |count: i64| usize::try_from(count).unwrap_or_default();
+        let past = (count(results.past_succeeded), count(results.past_failed));
+        let mut census =
+            Self { succeeded: mark::read(&results.succeeded), past, ..Self::default() };
+        for pod in &snapshot.departed {
+            census.succeeded.insert(departed(snapshot, pod));
+            census.last_finish = census.last_finish.max(pod.ended_at());
+        }
         let recorded = mark::read(&results.failed);
         let mut by_node: BTreeMap<&str, Vec<&Arc<JobPod>>> = BTreeMap::new();
         let mut nowhere = Vec::new();
@@ -265,6 +274,11 @@ impl Census {
         self.places.iter().filter(|place| place.desired()).count()
     }
 
+    /// How many nodes succeeded and how many failed, those included that are gone.
+    pub fn results(&self) -> (usize, usize) {
+        (self.succeeded.len() + self.past.0, self.failed.len() + self.past.1)
+    }
+
     /// All pods at work.
     pub fn active(&self) -> impl Iterator<Item = &Arc<JobPod>> {
         self.slots().chain(self.strays.iter().filter(|s| !s.duplicate).filter_map(Stray::active))
@@ -310,6 +324,18 @@ impl Stray {
     fn active(&self) -> Option<&Arc<JobPod>> {
         (self.class == Class::Active).then_some(&self.pod)
     }
+}
+
+/// The mark under which the success of a pod that is gone counts: that of its node, if it is still the same one.
+fn departed(snapshot: &Snapshot, pod: &JobPod) -> Mark {
+    let uid = &snapshot.job.meta.uid;
+    let of_node = || {
+        let node = snapshot.node(pod.node()?)?;
+        let mark = Mark::of(uid, &node.meta.uid);
+        belongs(snapshot, pod, node, mark).then_some(mark)
+    };
+    let known = pod::mark(&snapshot.job, pod).or_else(of_node);
+    known.unwrap_or_else(|| Mark::of(uid, &pod.meta.uid))
 }
 
 /// Whether the pod is that of this node, not of an earlier one with its name.

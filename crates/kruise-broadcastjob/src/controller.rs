@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{BROADCAST_JOB, Kind};
-use kruise_common::plan::{Applied, Note, Outcome, Plan};
+use kruise_common::plan::{Applied, Measure, Note, Outcome, Plan, Sample};
 use kruise_common::reconciler::Reconciler;
 use kruise_common::write::Write;
 
@@ -47,6 +47,14 @@ impl Reconciler for BroadcastJobController {
 
     fn event(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<Note> {
         crate::events::events(snapshot, action, outcome)
+    }
+
+    fn measures(snapshot: &Snapshot, _now: Timestamp) -> Vec<Measure> {
+        crate::gauges::measures(snapshot)
+    }
+
+    fn samples(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Sample> {
+        crate::gauges::samples(snapshot, action, now)
     }
 
     fn status(

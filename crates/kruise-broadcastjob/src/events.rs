@@ -37,11 +37,15 @@ pub fn events(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<No
             Note::warning(keys::EVENT_STOPPED_POD, text)
         }
         (Action::Finish(ending), None) => finished(snapshot, *ending),
-        // The object that an event would be about is gone.
-        (Action::DeleteJob, None) => return Vec::new(),
-        (Action::StopPod { .. } | Action::Finish(_) | Action::DeleteJob, Some(error)) => {
-            Note::warning(keys::EVENT_REFUSED_WRITE, format!("{action}: {}", error.message))
-        }
+        // A gate tells its pod; a deleted job has nothing left that an event could be about.
+        (Action::OpenGate { .. } | Action::DeleteJob, None) => return Vec::new(),
+        (
+            Action::StopPod { .. }
+            | Action::OpenGate { .. }
+            | Action::Finish(_)
+            | Action::DeleteJob,
+            Some(error),
+        ) => Note::warning(keys::EVENT_REFUSED_WRITE, format!("{action}: {}", error.message)),
     };
     vec![note]
 }

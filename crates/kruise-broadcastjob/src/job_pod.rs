@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod as TypedPod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kruise_api::keys;
 use kruise_common::intern::Interner;
-use kruise_common::kind::{Kind, POD};
+use kruise_common::kind::{BROADCAST_JOB, Kind, POD};
 use kruise_common::meta::{Meta, lean_meta};
 use kruise_common::moment::Moment;
 use kruise_common::pod::Phase;
@@ -44,6 +44,8 @@ pub struct JobPod {
     pub waiting: Arc<str>,
     /// Conditions.
     pub conditions: Box<[Condition]>,
+    /// Whether `KruisePodReady` is among its readiness gates.
+    pub gated: bool,
 }
 
 /// How a container ended.
@@ -73,6 +75,14 @@ pub struct Condition {
 impl Record for JobPod {
     fn meta(&self) -> &Meta {
         &self.meta
+    }
+
+    /// A success counts even if its pod is gone before the status says so (W16).
+    fn outlives_its_object(&self) -> bool {
+        let owner = self.meta.controller();
+        let ours =
+            owner.is_some_and(|o| *o.group == *keys::GROUP && *o.kind == *BROADCAST_JOB.kind);
+        ours && self.phase == Phase::Succeeded
     }
 }
 
@@ -120,6 +130,12 @@ impl JobPod {
         self.deadline.is_some_and(|seconds| seconds <= 1)
     }
 
+    /// Whether it waits for somebody to say that `KruisePodReady` is true for the first time (platform §18.7).
+    pub fn waits_for_gate(&self) -> bool {
+        let told = self.conditions.iter().any(|c| *c.kind == *keys::KRUISE_POD_READY);
+        self.gated && !told && !self.ended() && !self.meta.terminating()
+    }
+
     /// Whether it ended.
     pub fn ended(&self) -> bool {
         matches!(self.phase, Phase::Failed | Phase::Succeeded)
@@ -148,6 +164,13 @@ struct WireSpec {
     affinity: Option<Value>,
     containers: Option<Vec<WireContainer>>,
     init_containers: Option<Vec<WireContainer>>,
+    readiness_gates: Option<Vec<WireGate>>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireGate {
+    condition_type: String,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -244,6 +267,11 @@ impl Wire for WireJobPod {
             exits,
             waiting: text(waiting),
             reason: text(status.reason),
+            gated: spec
+                .readiness_gates
+                .iter()
+                .flatten()
+                .any(|gate| gate.condition_type == keys::KRUISE_POD_READY),
             conditions: status
                 .conditions
                 .into_iter()

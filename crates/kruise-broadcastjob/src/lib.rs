@@ -7,6 +7,7 @@ pub mod args;
 pub mod census;
 pub mod controller;
 pub mod events;
+pub mod gauges;
 pub mod job_pod;
 pub mod mark;
 pub mod nodes;

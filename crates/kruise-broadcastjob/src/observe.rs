@@ -7,7 +7,7 @@ use kruise_common::node::Node;
 use kruise_common::table::Table;
 
 use crate::job_pod::JobPod;
-use crate::mark::Mark;
+use crate::mark::{self, Mark};
 use crate::object::Job;
 use crate::pod;
 use crate::snapshot::{Invalid, Settings, Snapshot};
@@ -25,7 +25,9 @@ pub struct Caches {
 
 /// What the caches say of the job; `None` if it is gone.
 pub fn observe(caches: &Caches, by_scheduler: bool, key: &ObjectKey) -> Option<Snapshot> {
-    let job = caches.jobs.get(key)?;
+    let job = caches.jobs.get(key);
+    let departed = departed(caches, key, job.as_deref());
+    let job = job?;
     let settings = match &job.spec {
         Ok(spec) => Settings::new(spec),
         Err(problem) => Err(Invalid { field: "spec".to_owned(), problem: problem.clone() }),
@@ -36,13 +38,46 @@ pub fn observe(caches: &Caches, by_scheduler: bool, key: &ObjectKey) -> Option<S
     // What is over asks for no node.
     let nodes =
         if job.finished() { Vec::new() } else { caches.nodes.with_prefix(&Arc::from(""), "") };
-    let strangers = nodes.iter().filter_map(|node| {
-        let name = pod::name(&job, Mark::of(&job.meta.uid, &node.meta.uid));
-        let pod = caches.pods.get(&key.sibling(name))?;
-        let ours = pod.meta.controller().is_some_and(|owner| owner.uid == job.meta.uid);
-        (!ours).then_some(pod)
-    });
-    let strangers = strangers.collect();
+    // All that could stand in the way bears a name like ours: one walk, however many nodes there are.
+    let mut strangers = if nodes.is_empty() { Vec::new() } else { namesakes(caches, &job) };
+    strangers.retain(|pod| pod.meta.controller().is_none_or(|owner| owner.uid != job.meta.uid));
     let counted = OnceLock::new();
-    Some(Snapshot { job, settings, pods, nodes, strangers, by_scheduler, counted })
+    Some(Snapshot { job, settings, pods, departed, nodes, strangers, by_scheduler, counted })
+}
+
+/// Pods with a name as this controller gives it to pods of the job, whoever owns them.
+fn namesakes(caches: &Caches, job: &Job) -> Vec<Arc<JobPod>> {
+    let mut pods = caches.pods.with_prefix(&job.meta.key.namespace, &pod::prefix(job));
+    pods.retain(|known| pod::mark(job, known).is_some());
+    pods
+}
+
+/// Pods of the job that succeeded and are gone before its status says so (W16). What nobody asks for any more is
+/// forgotten: what is recorded, and pods of jobs that are over, gone or others by now.
+fn departed(caches: &Caches, key: &ObjectKey, job: Option<&Job>) -> Vec<Arc<JobPod>> {
+    let pods = &caches.pods;
+    let concerns = |pod: &JobPod| {
+        let owner = pod.meta.controller();
+        pod.meta.key.namespace == key.namespace && owner.is_some_and(|o| *o.name == *key.name)
+    };
+    let Some(job) = job.filter(|job| !job.finished()) else {
+        pods.bury(concerns);
+        return Vec::new();
+    };
+    let ours = |pod: &JobPod| pod.meta.controller().is_some_and(|o| o.uid == job.meta.uid);
+    if pods.departed(concerns).is_empty() {
+        return Vec::new();
+    }
+    let results = job.status.results.as_ref();
+    let recorded = results.map(|results| mark::read(&results.succeeded)).unwrap_or_default();
+    // A pod of another maker counts under the mark of its node, or under its own.
+    let node = |pod: &JobPod| caches.nodes.get(&ObjectKey::new("", pod.node()?));
+    let known = |pod: &JobPod| {
+        let of_node = || node(pod).map(|node| Mark::of(&job.meta.uid, &node.meta.uid));
+        let marks =
+            [pod::mark(job, pod).or_else(of_node), Some(Mark::of(&job.meta.uid, &pod.meta.uid))];
+        marks.into_iter().flatten().any(|mark| recorded.contains(&mark))
+    };
+    pods.bury(|pod| concerns(pod) && (!ours(pod) || known(pod)));
+    pods.departed(concerns)
 }

@@ -50,12 +50,14 @@ fn staged(mut turn: Turn<'_>) -> Plan<Action, Hold> {
     match finish::course(&turn) {
         Course::Pause(by) => {
             turn.paused(by);
+            turn.open_gates();
         }
         Course::End(ending) => finish::end(&mut turn, ending),
         Course::Go => {
             turn.resumed();
             delete::delete(&mut turn);
             create::create(&mut turn);
+            turn.open_gates();
             finish::watch_the_clock(&mut turn);
         }
     }
@@ -73,6 +75,14 @@ impl Turn<'_> {
             self.plan.notes.push(note);
         }
         self.plan.holds.push(Hold::Paused { by });
+    }
+
+    /// Pods of ours have no gate; OpenKruise's webhook adds one to every pod that it knows a workload of (§12.3 of in-place
+    /// update), and its controller may be gone or stand by.
+    fn open_gates(&mut self) {
+        let waiting = self.census.active().filter(|pod| pod.waits_for_gate());
+        let pods = waiting.map(|pod| pod.meta.key.name.clone());
+        self.plan.burst(pods.map(|pod| Action::OpenGate { pod }).collect());
     }
 
     fn resumed(&mut self) {

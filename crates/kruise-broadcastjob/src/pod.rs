@@ -1,6 +1,8 @@
 //! The pod of a node: its name, and what it is made of (§11).
 
+use jiff::Timestamp;
 use kruise_api::keys;
+use kruise_api::shared::inplace::rfc3339;
 use kruise_common::kind::{BROADCAST_JOB, POD};
 use kruise_common::node::Node;
 use kruise_common::write::Write;
@@ -16,7 +18,12 @@ const LONGEST: usize = 63;
 
 /// The name of the pod with this mark.
 pub fn name(job: &Job, mark: Mark) -> String {
-    format!("{}-{mark}", stem(job))
+    format!("{}{mark}", prefix(job))
+}
+
+/// What stands before the mark.
+pub fn prefix(job: &Job) -> String {
+    format!("{}-", stem(job))
 }
 
 /// What the names of a job's pods begin with. What is cut off does no harm: the mark tells jobs apart too.
@@ -58,6 +65,14 @@ pub fn create(snapshot: &Snapshot, settings: &Settings, node: &Node, mark: Mark)
     }
     let body = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec });
     Write::create(&POD, job.meta.key.sibling(name(job, mark)), body)
+}
+
+/// The write that says for the first time that nothing blocks the pod, as OpenKruise's controller of the gate does.
+pub fn open_gate(pod: &JobPod, now: Timestamp) -> Write {
+    let condition = json!({
+        "type": keys::KRUISE_POD_READY, "status": "True", "lastProbeTime": null, "lastTransitionTime": rfc3339(now),
+    });
+    Write::strategic_status(&POD, &pod.meta, json!({ "status": { "conditions": [condition] } }))
 }
 
 /// Replaces the required node affinity by the node's name; everything else of the affinity stays (§11.2).

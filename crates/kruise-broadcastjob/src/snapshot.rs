@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub settings: Result<Settings, Invalid>,
     /// Pods that the job controls, by name.
     pub pods: Vec<Arc<JobPod>>,
+    /// Pods of it that succeeded and went before the status said so (W16).
+    pub departed: Vec<Arc<JobPod>>,
     /// All nodes, by name.
     pub nodes: Vec<Arc<Node>>,
     /// Pods of somebody else that bear the name of one of ours.

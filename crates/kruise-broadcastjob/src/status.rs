@@ -1,6 +1,8 @@
 //! The status of a job, recomputed from what is (§4, §17): counts, results, conditions; and how it ends.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -103,15 +105,16 @@ fn number(count: usize) -> i32 {
 /// Counted anew from what is there and what was done, never added to what was said before (W7, W8).
 fn count(status: &mut BroadcastJobStatus, census: &Census, applied: &Applied<Action>) {
     let created = applied.done().filter(|action| matches!(action, Action::CreatePod { .. }));
-    let removed = census.active().filter(|pod| {
-        applied.done().any(|action| {
-            matches!(action, Action::DeletePod { pod: name, .. } if *name == pod.meta.key.name)
-        })
+    let deleted = applied.done().filter_map(|action| match action {
+        Action::DeletePod { pod, .. } => Some(pod),
+        _ => None,
     });
-    let active = census.active().count().saturating_sub(removed.count());
-    status.active = number(active.saturating_add(created.count()));
-    status.succeeded = number(census.succeeded.len());
-    status.failed = number(census.failed.len());
+    let deleted: BTreeSet<&Arc<str>> = deleted.collect();
+    let active = census.active().filter(|pod| !deleted.contains(&pod.meta.key.name));
+    status.active = number(active.count().saturating_add(created.count()));
+    let (succeeded, failed) = census.results();
+    status.succeeded = number(succeeded);
+    status.failed = number(failed);
     status.desired = number(census.desired());
 }
 
@@ -129,15 +132,37 @@ fn remember(
         OnFailure::Pause => &mark::read(&stored.acknowledged) & &census.failed,
         OnFailure::FailFast | OnFailure::Continue => Marks::new(),
     };
+    let (succeeded, past_succeeded) = listed(census, &census.succeeded);
+    let (failed, past_failed) = listed(census, &census.failed);
     let results = Results {
-        succeeded: mark::write(&census.succeeded),
-        failed: mark::write(&census.failed),
+        succeeded: mark::write(&succeeded),
+        failed: mark::write(&failed),
         acknowledged: mark::write(&acknowledged),
+        past_succeeded: stored.past_succeeded.saturating_add(past_succeeded),
+        past_failed: stored.past_failed.saturating_add(past_failed),
     };
     let done = results != Results::default();
     status.results = Some(results).filter(|_| done || snapshot.job.status.results.is_some());
     status.last_finish_time = census.last_finish.map(second).or_else(|| done.then(|| second(now)));
     status.failures = failures(snapshot, settings, census, now);
+}
+
+/// Most results that are listed, two hundred kilobytes; beyond, nodes that are gone are only counted. A job that never
+/// completes sees nodes come and go for years, and a status has to stay storable. The UID of a node never comes back, so
+/// nothing that is there runs again.
+const LISTED: usize = 20_000;
+
+/// The results to list, and how many more there are.
+fn listed<'a>(census: &Census, marks: &'a Marks) -> (Cow<'a, Marks>, i64) {
+    if marks.len() <= LISTED {
+        return (Cow::Borrowed(marks), 0);
+    }
+    let here = census.places.iter().map(|place| place.mark);
+    let strays = census.strays.iter().filter_map(|stray| stray.mark);
+    let here: Marks = here.chain(strays).collect();
+    let kept: Marks = marks & &here;
+    let past = marks.len().saturating_sub(kept.len());
+    (Cow::Owned(kept), i64::try_from(past).unwrap_or(i64::MAX))
 }
 
 /// The failures of nodes that are tried again or whose pod is being ended.
@@ -228,7 +253,7 @@ fn ended(
         let strays = census.strays.iter().filter(|stray| stray.class == Class::Active);
         let nameless = strays.clone().filter(|stray| stray.mark.is_none()).count();
         failed.extend(strays.filter_map(|stray| stray.mark));
-        status.failed = number(failed.len().saturating_add(nameless));
+        status.failed = number(failed.len() + census.past.1 + nameless);
         status.active = 0;
         let results = status.results.get_or_insert_default();
         results.failed = mark::write(&failed);

@@ -3,9 +3,11 @@
 mod census;
 mod events;
 mod facts;
+mod gauges;
 mod job_pod;
 mod mark;
 mod nodes;
+mod observe;
 mod plan_hold;
 mod pod;
 mod snapshot;

@@ -6,7 +6,6 @@
 use kruise_api::broadcastjob::default::{DefaultingGates, default_object};
 use kruise_api::broadcastjob::v1beta1::BroadcastJobSpec;
 use kruise_api::broadcastjob::validate::{validate, warnings};
-use kruise_api::keys;
 use kruise_api::raw::RawJson;
 use kruise_common::admission::registration::{Hook, Phase};
 use kruise_common::admission::{Admission, Answer, Operation, Request};
@@ -39,23 +38,10 @@ impl Admission for Webhook {
     }
 
     fn hooks(&self) -> Vec<Hook> {
-        let hook = |name: &str, path, phase| Hook {
-            name: name.to_owned(),
-            path,
-            phase,
-            group: keys::GROUP,
-            versions: &["v1alpha1", "v1beta1"],
-            resources: &["broadcastjobs"],
-            operations: &["CREATE", "UPDATE"],
-            namespace_selector: None,
-            object_selector: None,
-            conditions: Vec::new(),
-            failure_policy: None,
-            again: false,
-        };
+        let hook = |name, phase, path| Hook::of(name, phase, path, &["broadcastjobs"]);
         vec![
-            hook("mbroadcastjob.kb.io", MUTATE, Phase::Mutating),
-            hook("vbroadcastjob.kb.io", VALIDATE, Phase::Validating),
+            hook("mbroadcastjob.kb.io", Phase::Mutating, MUTATE),
+            hook("vbroadcastjob.kb.io", Phase::Validating, VALIDATE),
         ]
     }
 

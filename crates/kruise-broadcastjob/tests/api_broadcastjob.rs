@@ -4,6 +4,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "test code"
 )]
 //! The binary against a real API server with a real scheduler: `hack/test api` brings the cluster and CRDs.
@@ -16,7 +17,8 @@ mod harness;
 
 use std::collections::BTreeSet;
 
-use harness::{Space, controller as start, wait};
+use harness::{Space, controller as start, controller_behind, wait};
+use kruise_common::testing::relay::{Cut, Relay};
 use serde_json::{Value, json};
 
 fn nodes_of(pods: &[Value]) -> BTreeSet<String> {
@@ -114,8 +116,7 @@ async fn a_failed_pod_means_what_the_policy_says() {
             }
             space.shows(json!({ "phase": "completed", "succeeded": 2, "failed": 1 })).await;
         }
-        space.jobs("v1beta1").delete("clean", &kube::api::DeleteParams::default()).await.unwrap();
-        wait("the pods to go", || async { space.pods().await.is_empty().then_some(()) }).await;
+        space.remove_job().await;
     }
     controller.stop().await;
     space.end().await;
@@ -264,25 +265,82 @@ async fn deadline_and_time_to_live_survive_the_controller() {
     space.end().await;
 }
 
-/// Killed whenever one more pod has appeared: every node runs exactly once, and the status is right.
+/// A run for each of its writes: the controller is killed at that write, once with the write done and its answer lost, once
+/// with the write never sent. Every node runs exactly once, and the status is right.
+async fn killed_at_every_write(purpose: &str, cut: Cut) {
+    let space = Space::new(purpose, 10).await;
+    for write in 1.. {
+        let relay = Relay::silent_at(space.client(), write, cut).await;
+        space.create(space.job("exit-0", &json!({ "parallelism": 4 }))).await;
+        let end = json!({
+            "phase": "completed", "succeeded": 10, "failed": 0, "active": 0, "desired": 10,
+        });
+        let start = async || controller_behind(&space, &relay).await;
+        let killed = relay.killed(start, space.shows(end)).await;
+        let sent = relay.sent();
+        let created = sent.iter().filter(|sent| sent.created("pods")).count();
+        let deleted = sent.iter().filter(|sent| sent.deleted("pods")).count();
+        assert_eq!((created, deleted), (10, 0), "killed at write {write}: {sent:#?}");
+        let pods = space.pods().await;
+        assert_eq!((pods.len(), nodes_of(&pods).len()), (10, 10), "killed at write {write}");
+        let results = space.status().await["results"]["succeeded"].as_str().unwrap().len();
+        assert_eq!(results, 10 * 10, "killed at write {write}");
+        space.remove_job().await;
+        if !killed {
+            assert!(write > 11, "ten pods and the end at least are written: {write}");
+            println!("{cut:?}: killed at each of {} writes", write - 1);
+            break;
+        }
+    }
+    space.end().await;
+}
+
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
-async fn a_controller_that_is_killed_again_and_again_runs_every_node_once() {
-    let space = Space::new("killed", 10).await;
-    space.create(space.job("exit-0", &json!({ "parallelism": 3 }))).await;
-    let mut seen = BTreeSet::new();
-    for killed in 1..=10 {
-        let controller = start(&space).await;
-        wait("one more pod", || async { (space.pods().await.len() >= killed).then_some(()) }).await;
-        controller.kill().await;
-        seen.extend(space.pods().await.iter().map(|pod| pod["metadata"]["uid"].to_string()));
+async fn killed_after_any_write_every_node_runs_once() {
+    killed_at_every_write("after", Cut::After).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn killed_before_any_write_every_node_runs_once() {
+    killed_at_every_write("before", Cut::Before).await;
+}
+
+/// R17: ten nodes have their pods before any of them has ended, with one write each. R18: a job as a cron controller makes
+/// it is done within a minute.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn all_pods_are_created_at_once_and_a_child_of_a_cron_job_is_a_job() {
+    let space = Space::new("cron", 10).await;
+    let relay = Relay::start(space.client()).await;
+    let controller = controller_behind(&space, &relay).await;
+    let mut job = space.job("never-ready", &json!({ "parallelism": "100%" }));
+    json_patch::merge(
+        &mut job["metadata"],
+        &json!({
+            "annotations": { "apps.kruise.io/scheduled-at": "2026-01-22T00:00:00Z" },
+            "ownerReferences": [{
+                "apiVersion": "apps.kruise.io/v1beta1", "kind": "AdvancedCronJob", "name": "nightly",
+                "uid": "d3b0a7c5-0000-4000-8000-000000000000", "blockOwnerDeletion": true, "controller": true,
+            }],
+        }),
+    );
+    space.create(job).await;
+    let pods = space.running(10).await;
+    let created = relay.sent().iter().filter(|sent| sent.created("pods")).count();
+    assert_eq!((created, nodes_of(&pods).len()), (10, 10));
+    for pod in &pods {
+        assert!(pod["metadata"]["annotations"].is_null(), "its template's only");
+        space.end_pod(pod, "Succeeded").await;
     }
-    let controller = start(&space).await;
-    space.shows(json!({ "phase": "completed", "succeeded": 10, "failed": 0, "active": 0, "desired": 10 })).await;
-    let pods = space.pods().await;
-    assert_eq!((pods.len(), nodes_of(&pods).len()), (10, 10));
-    seen.extend(pods.iter().map(|pod| pod["metadata"]["uid"].to_string()));
-    assert_eq!(seen.len(), 10, "no other pod was ever there");
+    space.shows(json!({ "phase": "completed", "desired": 10, "succeeded": 10 })).await;
+    let seconds = |status: &Value, name: &str| -> i64 {
+        let time: jiff::Timestamp = status[name].as_str().unwrap().parse().unwrap();
+        time.as_second()
+    };
+    let status = space.status().await;
+    assert!(seconds(&status, "completionTime") - seconds(&status, "startTime") < 60);
     controller.stop().await;
     space.end().await;
 }

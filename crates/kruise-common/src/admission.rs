@@ -8,6 +8,8 @@ pub mod registration;
 pub mod review;
 pub mod rotation;
 
+use std::collections::BTreeMap;
+
 use kruise_api::raw::RawJson;
 use kruise_api::shared::field::FieldError;
 use serde::Deserialize;
@@ -22,6 +24,9 @@ pub trait Admission: Send + Sync + 'static {
 
     /// Where the API server has to ask, as of now. Asked again when a kind changes that the process was told of.
     fn hooks(&self) -> Vec<Hook>;
+
+    /// The hooks as they were handed out last are known to be registered.
+    fn registered(&self) {}
 
     /// The answer to a request that came to `path`; `None` if no hook has this path.
     fn answer(&self, path: &str, request: &Request) -> Option<Answer>;
@@ -85,6 +90,12 @@ pub struct Answer {
     pub verdict: Verdict,
     /// Shown to the user as `Warning:`, whatever the verdict.
     pub warnings: Vec<String>,
+    /// What became of the request in one word, where the verdict says too little ([`Answer::outcome`]).
+    pub outcome: Option<&'static str>,
+    /// Whether caches that lag a moment are the reason: the same question is asked again for a while before this counts.
+    pub transient: bool,
+    /// Written beside the request in the audit log of the API server.
+    pub audit: BTreeMap<&'static str, String>,
 }
 
 /// Whether a request may go on.
@@ -123,7 +134,7 @@ impl Answer {
             operations.0.iter().filter_map(|one| serde_json::to_value(one).ok()).collect();
         let verdict =
             if operations.is_empty() { Verdict::Allowed } else { Verdict::Patched(operations) };
-        Self { verdict, warnings: Vec::new() }
+        Self { verdict, ..Self::default() }
     }
 
     /// The object cannot be read as what it says it is (H-2: 400).
@@ -154,7 +165,28 @@ impl Answer {
 
     fn denied(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         let verdict = Verdict::Denied(Denial { code, reason, message: message.into() });
-        Self { verdict, warnings: Vec::new() }
+        Self { verdict, ..Self::default() }
+    }
+
+    /// The same answer with a word of its own for the metric.
+    pub fn with_outcome(mut self, outcome: &'static str) -> Self {
+        self.outcome = Some(outcome);
+        self
+    }
+
+    /// The same answer, for lack of what is about to arrive.
+    pub fn for_now(mut self) -> Self {
+        self.transient = true;
+        self
+    }
+
+    /// What became of the request in one word, as the metric counts it.
+    pub fn outcome(&self) -> &'static str {
+        self.outcome.unwrap_or(match &self.verdict {
+            Verdict::Allowed => "allowed",
+            Verdict::Patched(_) => "patched",
+            Verdict::Denied(_) => "denied",
+        })
     }
 
     /// The same answer with warnings.

@@ -66,6 +66,10 @@ pub static BROADCAST_JOB: Kind = Kind {
 /// A node; cluster-scoped.
 pub static NODE: Kind = Kind { group: "", version: "v1", kind: "Node", plural: "nodes" };
 
+/// The object by which replicas agree who leads.
+pub static LEASE: Kind =
+    Kind { group: "coordination.k8s.io", version: "v1", kind: "Lease", plural: "leases" };
+
 impl Kind {
     /// `group/version`, or just the version for core kinds.
     pub fn api_version(&self) -> String {

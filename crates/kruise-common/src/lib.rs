@@ -6,6 +6,8 @@
 pub mod admission;
 pub mod budget;
 pub mod claim;
+#[cfg(feature = "runtime")]
+pub mod doctor;
 pub mod gates;
 pub mod history;
 pub mod intern;

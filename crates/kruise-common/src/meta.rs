@@ -71,6 +71,11 @@ impl Pairs {
         self.keys.iter().zip(&self.values).map(|(key, value)| (&**key, &**value))
     }
 
+    /// All pairs in key order, as they are shared.
+    pub fn shared_pairs(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.keys.iter().zip(&self.values)
+    }
+
     /// Whether there is no pair.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

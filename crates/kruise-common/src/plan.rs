@@ -163,6 +163,21 @@ pub struct Measure {
     pub amount: f64,
 }
 
+/// How long something took that has just ended. Goes into a histogram over all objects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Name of the histogram.
+    pub name: &'static str,
+    /// What it says.
+    pub help: &'static str,
+    /// Its one label.
+    pub label: &'static str,
+    /// Value of the label.
+    pub value: &'static str,
+    /// How long it took.
+    pub seconds: f64,
+}
+
 /// What became of one action.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::key::ObjectKey;
 use crate::kind::Kind;
-use crate::plan::{Applied, Hold, Measure, Note, Outcome, Plan};
+use crate::plan::{Applied, Hold, Measure, Note, Outcome, Plan, Sample};
 use crate::write::Write;
 
 /// A controller of one kind.
@@ -52,6 +52,11 @@ pub trait Reconciler: Send + Sync + 'static {
 
     /// Numbers of the object that are worth a gauge.
     fn measures(_snapshot: &Self::Snapshot, _now: Timestamp) -> Vec<Measure> {
+        Vec::new()
+    }
+
+    /// What ended with an action that was done, and how long it took.
+    fn samples(_snapshot: &Self::Snapshot, _action: &Self::Action, _now: Timestamp) -> Vec<Sample> {
         Vec::new()
     }
 

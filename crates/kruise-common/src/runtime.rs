@@ -11,6 +11,7 @@ pub mod process;
 pub mod queue;
 pub mod recorder;
 pub mod registrar;
+pub mod requests;
 pub mod run;
 pub mod telemetry;
 pub mod watch;

@@ -1,4 +1,4 @@
-//! Our own store of watched objects: ordered rows, indexes by owner and by group, and no missed deletion.
+//! Our own store of watched objects: ordered rows, indexes by owner, group and label, and no missed deletion.
 //!
 //! A relist is mark and sweep ([`Table::begin_sync`], [`Table::end_sync`]): memory does not double,
 //! and what vanished during a gap comes out as a change, which no watch event ever says.
@@ -7,13 +7,18 @@
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::intern::Interner;
 use crate::key::ObjectKey;
 use crate::kind::Kind;
 use crate::meta::Meta;
+
+mod labels;
+
+use labels::ByLabel;
+pub use labels::Demands;
 
 /// One cached object: what a controller keeps of it.
 pub trait Record: Send + Sync + 'static {
@@ -22,6 +27,14 @@ pub trait Record: Send + Sync + 'static {
     /// Names of what it belongs to besides its controller, each once: rows are found by them ([`Table::in_group`]).
     fn groups(&self) -> &[Arc<str>] {
         &[]
+    }
+    /// If it is a selector of other objects: what these must bear. It is found by that ([`Table::selecting`]).
+    fn demands(&self) -> Option<&Demands> {
+        None
+    }
+    /// Whether it still tells something when its object is gone: such rows are kept aside ([`Table::departed`]).
+    fn outlives_its_object(&self) -> bool {
+        false
     }
 }
 
@@ -57,6 +70,9 @@ pub struct Change<R> {
 pub struct Table<R> {
     rows: RwLock<Rows<R>>,
 }
+
+/// Most departed rows; the oldest are forgotten first.
+const DEPARTED: usize = 1 << 14;
 
 /// A row in an index, sorted and found by the key that it carries itself.
 #[derive(Debug)]
@@ -96,8 +112,14 @@ struct Rows<R> {
     by_key: BTreeSet<Row<R>>,
     by_owner: Index<R>,
     by_group: Index<R>,
+    /// Selectors by what they demand.
+    selectors: ByLabel<R>,
+    /// Rows by the labels that they bear, once somebody looks for them.
+    by_label: Option<ByLabel<R>>,
     /// UIDs that we deleted: an event still on its way must not bring them back.
     gone: HashSet<Arc<str>, ahash::RandomState>,
+    /// Rows whose object is gone and that still tell something, until they are buried.
+    departed: VecDeque<Arc<R>>,
     /// Keys seen since [`Table::begin_sync`].
     seen: Option<HashSet<ObjectKey, ahash::RandomState>>,
 }
@@ -109,7 +131,10 @@ impl<R> Default for Table<R> {
                 by_key: BTreeSet::new(),
                 by_owner: HashMap::default(),
                 by_group: HashMap::default(),
+                selectors: ByLabel::default(),
+                by_label: None,
                 gone: HashSet::default(),
+                departed: VecDeque::new(),
                 seen: None,
             }),
         }
@@ -144,6 +169,25 @@ impl<R: Record> Table<R> {
         range.cloned().collect()
     }
 
+    /// Rows that may select an object with these labels, in key order: those whose demands ([`Record::demands`]) these
+    /// labels may satisfy, found without a look at the others.
+    pub fn selecting<'a>(&self, labels: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Arc<R>> {
+        self.read().selectors.selecting(labels).into_iter().cloned().collect()
+    }
+
+    /// Rows that may satisfy these demands and that `wanted` accepts, in key order. Looks only at rows that bear one of
+    /// the labels; the first call makes the index, which is kept from then on.
+    pub fn bearing(&self, demands: &Demands, wanted: impl Fn(&R) -> bool) -> Vec<Arc<R>> {
+        if self.read().by_label.is_none() {
+            self.write().index_labels();
+        }
+        let rows = self.read();
+        let found = rows.by_label.as_ref().and_then(|by_label| by_label.bearing(demands));
+        let all = || rows.by_key.iter().map(|Row(row)| row).collect();
+        let candidates = found.unwrap_or_else(all).into_iter();
+        candidates.filter(|row| wanted(row)).cloned().collect()
+    }
+
     /// Rows that `wanted` accepts, in key order. Looks at every row, under the lock: `wanted` must be quick.
     pub fn filter(&self, wanted: impl Fn(&R) -> bool) -> Vec<Arc<R>> {
         let rows = self.read();
@@ -170,6 +214,19 @@ impl<R: Record> Table<R> {
         self.len() == 0
     }
 
+    /// Rows whose object is gone and that still tell something ([`Record::outlives_its_object`]), the oldest first. A leader
+    /// buries them as soon as they are recorded; a standby has nobody who does, so there are never more than some.
+    pub fn departed(&self, wanted: impl Fn(&R) -> bool) -> Vec<Arc<R>> {
+        self.read().departed.iter().filter(|row| wanted(row)).cloned().collect()
+    }
+
+    /// Forgets the departed rows that `done` accepts.
+    pub fn bury(&self, done: impl Fn(&R) -> bool) {
+        if !self.read().departed.is_empty() {
+            self.write().departed.retain(|row| !done(row));
+        }
+    }
+
     /// Takes in a row from an event or from the reply to a write; `None` if nothing is new.
     pub fn apply(&self, row: R) -> Option<Change<R>> {
         let mut rows = self.write();
@@ -186,6 +243,9 @@ impl<R: Record> Table<R> {
         }
         let row = Arc::new(row);
         rows.unindex(old.as_deref());
+        if let Some(other) = old.as_ref().filter(|old| old.meta().uid != row.meta().uid) {
+            rows.depart(other);
+        }
         rows.index(&row);
         rows.by_key.replace(Row(row.clone()));
         Some(Change { old, new: Some(row) })
@@ -242,7 +302,17 @@ impl<R: Record> Rows<R> {
     fn take(&mut self, key: &ObjectKey) -> Option<Change<R>> {
         let Row(old) = self.by_key.take(key)?;
         self.unindex(Some(&old));
+        self.depart(&old);
         Some(Change { old: Some(old), new: None })
+    }
+
+    fn depart(&mut self, row: &Arc<R>) {
+        if row.outlives_its_object() {
+            if self.departed.len() >= DEPARTED {
+                self.departed.pop_front();
+            }
+            self.departed.push_back(row.clone());
+        }
     }
 
     fn row(&self, key: &ObjectKey) -> Option<&Arc<R>> {
@@ -258,6 +328,22 @@ impl<R: Record> Rows<R> {
             let rows = self.by_group.entry(group.clone()).or_default();
             rows.insert(Row(row.clone()));
         }
+        if let Some(demands) = row.demands() {
+            self.selectors.put_selector(row, demands);
+        }
+        if let Some(by_label) = &mut self.by_label {
+            by_label.put(row);
+        }
+    }
+
+    fn index_labels(&mut self) {
+        if self.by_label.is_none() {
+            let mut by_label = ByLabel::default();
+            for Row(row) in &self.by_key {
+                by_label.put(row);
+            }
+            self.by_label = Some(by_label);
+        }
     }
 
     fn unindex(&mut self, row: Option<&R>) {
@@ -267,6 +353,12 @@ impl<R: Record> Rows<R> {
         }
         for group in row.groups() {
             forget(&mut self.by_group, group, &row.meta().key);
+        }
+        if let Some(demands) = row.demands() {
+            self.selectors.take_selector(row, demands);
+        }
+        if let Some(by_label) = &mut self.by_label {
+            by_label.take(row);
         }
     }
 }

@@ -4,8 +4,13 @@
 //! Not here: anything a controller needs to work. `crates/*/tests/api*.rs` compare it with a real API server.
 
 #[cfg(feature = "runtime")]
+pub mod admission;
+#[cfg(feature = "runtime")]
 pub mod cluster;
 pub mod drive;
 mod merge;
 pub mod mirror;
+pub mod property;
+#[cfg(feature = "runtime")]
+pub mod relay;
 pub mod world;

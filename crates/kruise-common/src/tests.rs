@@ -3,6 +3,8 @@
 mod admission;
 mod admission_rotation;
 mod budget;
+#[cfg(feature = "runtime")]
+mod doctor;
 mod gates;
 mod history;
 mod intern;

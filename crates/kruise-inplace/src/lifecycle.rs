@@ -1,6 +1,6 @@
 //! The state machine of lifecycle hooks (§13): where a pod stands, and what may be done to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -12,11 +12,11 @@ use kruise_api::statefulset::v1beta1::{Lifecycle, LifecycleHook};
 use kruise_common::kind::POD;
 use kruise_common::pod::Pod;
 use kruise_common::write::{Operations, Write};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::conditions;
-use crate::diff::MetadataChange;
+use crate::diff::{Change, MetadataChange};
 use crate::metadata;
 use crate::progress::Missing;
 
@@ -153,19 +153,48 @@ fn holding(hook: Option<&LifecycleHook>, name: &'static str, pod: &Pod) -> Optio
     (!markers.is_empty()).then(|| HookPending { hook: name, markers: markers.join(", ") })
 }
 
-/// May the pod be updated in place now (13.3)?
-pub fn before_update(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -> UpdateGate {
+/// The update that is announced to a hook, for whoever has to let the pod go (W-23 of the set).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Announced<'a> {
+    /// Name of the target revision.
+    pub revision: &'a str,
+    /// Containers that will be restarted or resized.
+    pub containers: Vec<&'a str>,
+}
+
+impl<'a> Announced<'a> {
+    /// What `change` means for the containers of a pod.
+    pub fn new(revision: &'a str, change: &'a Change) -> Self {
+        let names = change.images.keys().chain(change.env.keys()).chain(change.resources.keys());
+        let containers: BTreeSet<&str> = names.map(String::as_str).collect();
+        Self { revision, containers: containers.into_iter().collect() }
+    }
+
+    fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// May the pod be updated in place now (13.3)? A hook that is told of it is told what is announced.
+pub fn before_update(
+    pod: &Pod,
+    lifecycle: Option<&Lifecycle>,
+    announced: &Announced<'_>,
+    now: Timestamp,
+) -> UpdateGate {
     let hook = lifecycle.and_then(|lifecycle| lifecycle.in_place_update.as_ref());
     let pending = holding(hook, "inPlaceUpdate", pod);
     match State::of(pod) {
         State::None | State::PreparingNormal | State::Normal => match (pending, hook) {
-            (Some(_), Some(hook)) => UpdateGate::Mark(prepare_update(pod, hook, false, now)),
+            (Some(_), Some(hook)) => {
+                UpdateGate::Mark(prepare_update(pod, (hook, false), announced, now))
+            }
             _ => UpdateGate::Proceed,
         },
         State::PreparingUpdate => pending.map_or(UpdateGate::Proceed, UpdateGate::Wait),
         State::Updating => UpdateGate::Proceed,
         State::Updated => match hook {
-            Some(hook) => UpdateGate::Mark(prepare_update(pod, hook, true, now)),
+            Some(hook) => UpdateGate::Mark(prepare_update(pod, (hook, true), announced, now)),
             None => UpdateGate::Proceed,
         },
         State::PreparingDelete | State::Unknown => {
@@ -189,9 +218,15 @@ pub fn before_delete(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -
 }
 
 /// `PreparingUpdate`; with `handler` the hook's markers are put back in the same write, so that it can hold again.
-fn prepare_update(pod: &Pod, hook: &LifecycleHook, handler: bool, now: Timestamp) -> Vec<Write> {
+fn prepare_update(
+    pod: &Pod,
+    (hook, handler): (&LifecycleHook, bool),
+    announced: &Announced<'_>,
+    now: Timestamp,
+) -> Vec<Write> {
     let falling = falling(pod, hook, PRE_UPDATE, now);
-    let markers = if handler { markers(hook) } else { MetadataChange::default() };
+    let mut markers = if handler { markers(hook) } else { MetadataChange::default() };
+    markers.annotations.insert(keys::INPLACE_UPDATE_ANNOUNCED.to_owned(), Some(announced.text()));
     vec![enter(pod, "PreparingUpdate", falling, &markers, now)]
 }
 

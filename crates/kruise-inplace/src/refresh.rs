@@ -41,6 +41,30 @@ pub struct Refresh {
     pub what: String,
     /// What the pod waits for.
     pub waiting: Option<Waiting>,
+    /// The update that ends with these writes: the pod is back in traffic.
+    pub finished: Option<Finished>,
+}
+
+/// An in-place update that has ended (W21).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// When it began, the grace period included.
+    pub since: Timestamp,
+    /// What changed: `image`, else `env`, else `resources`, else `metadata`.
+    pub changed: &'static str,
+}
+
+impl Finished {
+    /// What the state says of an update that ends now.
+    fn of(state: &UpdateState) -> Option<Self> {
+        let changed = match state {
+            UpdateState { update_images: true, .. } => "image",
+            UpdateState { update_env_from_metadata: true, .. } => "env",
+            UpdateState { update_resources: true, .. } => "resources",
+            _ => "metadata",
+        };
+        Some(Self { since: state.update_timestamp.parse().ok()?, changed })
+    }
 }
 
 /// What a pod waits for.
@@ -68,7 +92,7 @@ impl Refresh {
     }
 
     fn write_all(what: impl Into<String>, writes: Vec<Write>) -> Self {
-        Self { writes, what: what.into(), waiting: None }
+        Self { writes, what: what.into(), ..Self::default() }
     }
 
     fn wait(waiting: Waiting) -> Self {
@@ -242,7 +266,10 @@ fn settle(
     } else {
         verified(pod, state, list, next, now)
     };
-    Refresh::write(what, write)
+    // A gate that rises again, not the first one of a new pod.
+    let rises = pod.gated_by(gate) && pod.condition(gate).is_some_and(|known| !known.status);
+    let finished = state.filter(|_| rises).and_then(Finished::of);
+    Refresh { finished, ..Refresh::write(what, write) }
 }
 
 /// Conditions and state by strategic merge: conditions merge by type.

@@ -21,6 +21,11 @@ pub struct Args {
     /// with false every new pod is asked about, as in OpenKruise.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     pub narrow_pod_webhook: bool,
+
+    /// Refuse a pod if a container of its own has the name of a sidecar, instead of replacing that container with a warning
+    /// as OpenKruise does silently.
+    #[arg(long)]
+    pub refuse_replaced_containers: bool,
 }
 
 /// Flags of the roll-out.

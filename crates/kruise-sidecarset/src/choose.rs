@@ -16,6 +16,7 @@ use crate::hash::Hashes;
 use crate::matching::{Reach, replaced};
 use crate::object::{Content, SidecarSet};
 use crate::prepared::Prepared;
+use crate::recorded::Library;
 use crate::revision::{self, Unusable};
 
 /// A pod that is about to be created, as far as sets ask.
@@ -37,10 +38,12 @@ pub type Chance<'a> = &'a dyn Fn(&str, &str) -> f64;
 /// What the cluster holds, and the draw of lots.
 #[derive(Clone, Copy)]
 pub struct Offer<'a> {
-    /// All sets.
+    /// The sets that may be about the pod, by name; others among them do no harm.
     pub sets: &'a [Arc<SidecarSet>],
     /// The revisions of the named set; others among them do no harm.
     pub revisions: &'a dyn Fn(&str) -> Vec<Arc<Revision>>,
+    /// Revisions that were read before.
+    pub library: &'a Library,
     /// A number from 0 to 1 for the named set and revision (REV-7).
     pub chance: Chance<'a>,
 }
@@ -56,6 +59,8 @@ pub struct Chosen {
     pub hashes: Hashes,
     /// Name of that revision (REV-10).
     pub revision: String,
+    /// Whether it is a recorded one that the set names.
+    pub recorded: bool,
 }
 
 /// Why a pod cannot be created.
@@ -83,6 +88,15 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The word for the metric.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::UnknownNamespace { .. } => "refused-namespace",
+            Self::Revision { .. } => "refused-revision",
+            Self::Other(_) => "refused",
+        }
+    }
+
     fn revision(set: &str, why: &dyn fmt::Display) -> Self {
         Self::Revision { set: set.to_owned(), why: why.to_string() }
     }
@@ -128,6 +142,7 @@ fn revision_for(
         prepared: content.prepared.clone(),
         hashes: content.hashes.clone(),
         revision: latest_revision(set, &content.spec),
+        recorded: false,
     };
     let Some(wanted) = named(&content.spec) else { return Ok(latest()) };
     let revisions = (offer.revisions)(set.name());
@@ -141,14 +156,14 @@ fn revision_for(
     if !gets_recorded(set, content, wanted, pod, (&found.meta.key.name, offer.chance))? {
         return Ok(latest());
     }
-    let restored = revision::restore(found).map_err(|why| Refusal::revision(set.name(), &why))?;
-    let prepared = Prepared::new(Arc::new(restored.spec))
-        .map_err(|why| Refusal::revision(set.name(), &why))?;
+    let recorded = offer.library.recorded(found);
+    let recorded = recorded.map_err(|why| Refusal::revision(set.name(), &why))?;
     Ok(Chosen {
         set: name,
-        prepared: Arc::new(prepared),
-        hashes: restored.hashes,
-        revision: restored.name.to_string(),
+        prepared: recorded.prepared.clone(),
+        hashes: recorded.hashes.clone(),
+        revision: recorded.name.to_string(),
+        recorded: true,
     })
 }
 

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use kruise_api::keys;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{Kind, SIDECAR_SET};
-use kruise_common::plan::{Applied, Note, Outcome, Plan};
+use kruise_common::plan::{Applied, Measure, Note, Outcome, Plan};
 use kruise_common::reconciler::Reconciler;
 use kruise_common::write::Write;
 
@@ -114,6 +114,10 @@ impl Reconciler for SidecarSetController {
         if pods.is_empty() {
             refusals.remove(key);
         }
+    }
+
+    fn measures(snapshot: &Snapshot, _now: Timestamp) -> Vec<Measure> {
+        crate::gauges::measures(snapshot)
     }
 
     fn status(

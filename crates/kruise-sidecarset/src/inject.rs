@@ -26,6 +26,8 @@ pub struct Settings {
     pub now: Timestamp,
     /// Containers are sorted by name over all sets (gate `EnableSortSidecarContainerByName`).
     pub sorted: bool,
+    /// A pod is refused if a container of its own has the name of a sidecar (W-15).
+    pub strict: bool,
 }
 
 /// What an injection does to a pod.
@@ -35,6 +37,10 @@ pub struct Injection {
     pub operations: Vec<Value>,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// The sets and the revision of each, as the audit log tells them.
+    pub sets: Vec<String>,
+    /// Whether one of them was chosen in a recorded revision.
+    pub recorded: bool,
 }
 
 /// A pod before injection.
@@ -111,8 +117,13 @@ pub fn inject(raw: &Value, chosen: &[Chosen], settings: Settings) -> Result<Inje
             .collect(),
     };
     let built = containers::build(&pod, chosen, settings.sorted)?;
-    let mut injection = Injection::default();
-    containers::place(&pod, &built, &mut injection)?;
+    let told = |set: &Chosen| format!("{}@{}", set.set, set.revision);
+    let mut injection = Injection {
+        sets: chosen.iter().map(told).collect(),
+        recorded: chosen.iter().any(|set| set.recorded),
+        ..Injection::default()
+    };
+    containers::place(&pod, &built, settings.strict, &mut injection)?;
     volumes::place(&pod, chosen, &mut injection.operations);
     hot_upgrade::record(&mut pod.annotations, chosen)?;
     metadata::record(&mut pod, chosen, settings.now)?;

@@ -4,12 +4,14 @@
 
 pub mod apply;
 pub mod args;
+pub mod asked;
 pub mod auditor;
 pub mod choose;
 pub mod configuration;
 pub mod containers;
 pub mod controller;
 pub mod events;
+pub mod gauges;
 pub mod hash;
 pub mod history_home;
 pub mod inject;
@@ -22,6 +24,7 @@ pub mod observe;
 pub mod pair;
 pub mod plan;
 pub mod prepared;
+pub mod recorded;
 pub mod registered;
 pub mod registration;
 pub mod revision;

@@ -16,6 +16,7 @@ use kruise_sidecarset::controller::SidecarSetController;
 use kruise_sidecarset::namespace::WireNamespace;
 use kruise_sidecarset::object::WireSet;
 use kruise_sidecarset::observe::Caches;
+use kruise_sidecarset::recorded::Library;
 use kruise_sidecarset::webhook::{self, Webhook};
 use kruise_sidecarset::{history_home, watch};
 
@@ -44,6 +45,7 @@ async fn main() -> anyhow::Result<()> {
         revisions: process.watch_in::<WireRevision>(&revisions, watch::revision),
         pods,
         revision_namespace: revisions.into(),
+        asked: Arc::default(),
     };
     let configurations = process.watch_in::<WireConfiguration>(&own, |_: &_| Vec::new());
     process.answer_reviews(Arc::new(Webhook {
@@ -56,6 +58,10 @@ async fn main() -> anyhow::Result<()> {
         },
         own_namespace: own,
         narrow: args.narrow_pod_webhook,
+        native_updates: options.native_updates,
+        strict: args.refuse_replaced_containers,
+        library: Library::default(),
+        asked: caches.asked.clone(),
         now,
         lot: rand::random,
     }));

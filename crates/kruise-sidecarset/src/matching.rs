@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kruise_api::keys;
 use kruise_api::shared::selector::{InvalidSelector, Labels, Selector};
 use kruise_api::sidecarset::v1beta1::{Scope, SidecarSetSpec};
+use kruise_common::table::Demands;
 
 use crate::object::SidecarSet;
 
@@ -14,6 +15,8 @@ pub struct Matcher {
     namespaces: Namespaces,
     /// `None` matches nothing (SEL-3).
     pods: Option<Selector>,
+    /// What pods must bear; `None` if nothing matches.
+    demands: Option<Demands>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +53,13 @@ impl Matcher {
             }
         };
         let pods = spec.selector.as_ref().map(build).transpose()?.flatten();
-        Ok(Self { namespaces, pods })
+        let demands = pods.as_ref().map(Demands::of);
+        Ok(Self { namespaces, pods, demands })
+    }
+
+    /// By which labels pods are found, or the set is found for a pod.
+    pub fn demands(&self) -> Option<&Demands> {
+        self.demands.as_ref()
     }
 
     /// Whether the namespace `name` belongs to the set; its labels are `None` if they are not known.

@@ -13,7 +13,7 @@ use kruise_api::sidecarset::v1beta1::{SidecarSet as Typed, SidecarSetSpec, Sidec
 use kruise_common::intern::Interner;
 use kruise_common::kind::{Kind, SIDECAR_SET};
 use kruise_common::meta::{Meta, lean_meta};
-use kruise_common::table::{Record, Wire};
+use kruise_common::table::{Demands, Record, Wire};
 use serde::{Deserialize, Serialize};
 
 use crate::hash::{Hashes, hashes};
@@ -49,6 +49,10 @@ pub struct Content {
 impl Record for SidecarSet {
     fn meta(&self) -> &Meta {
         &self.meta
+    }
+
+    fn demands(&self) -> Option<&Demands> {
+        self.content.as_ref().ok()?.matcher.demands()
     }
 }
 

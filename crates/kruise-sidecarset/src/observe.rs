@@ -11,6 +11,7 @@ use kruise_common::pod::Pod;
 use kruise_common::revision::Revision;
 use kruise_common::table::Table;
 
+use crate::asked::Asked;
 use crate::auditor::{Audited, Why, audit};
 use crate::member::{Member, active};
 use crate::namespace::Namespace;
@@ -31,6 +32,8 @@ pub struct Caches {
     pub revisions: Arc<Table<Revision>>,
     /// Where revisions are.
     pub revision_namespace: Arc<str>,
+    /// For which sets the API server is known to ask.
+    pub asked: Arc<Asked>,
 }
 
 /// What the caches say of the set; `None` if it is gone.
@@ -49,6 +52,7 @@ pub fn observe(
     let missed = missed(caches, &set);
     let (revisions, taken) = revisions(caches, &set);
     Some(Snapshot {
+        asked: caches.asked.about(&set.meta.uid),
         set,
         settings,
         members,
@@ -100,7 +104,8 @@ fn missed(caches: &Caches, set: &Arc<SidecarSet>) -> Vec<Arc<Pod>> {
     if content.spec.injection_strategy.paused {
         return Vec::new();
     }
-    let mut missed = caches.pods.filter(|pod| misses(set, pod));
+    let Some(demands) = content.matcher.demands() else { return Vec::new() };
+    let mut missed = caches.pods.bearing(demands, |pod| misses(set, pod));
     if missed.is_empty() {
         return missed;
     }

@@ -12,6 +12,7 @@ mod history;
 pub mod hold;
 pub mod hot_upgrade;
 pub mod order;
+mod registration;
 mod repair;
 mod turn;
 mod update;
@@ -23,6 +24,7 @@ use turn::Turn;
 /// What to do about the set, and why not more.
 pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan<Action, Hold> {
     let mut turn = Turn::new(snapshot, now);
+    registration::await_registration(&mut turn);
     match snapshot.registered() {
         Ok((settings, registered)) => {
             history::register(&mut turn, registered);

@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub members: Vec<Member>,
     /// Pods that match, were made after the set, and were not injected by it, in key order.
     pub missed: Vec<Arc<Pod>>,
+    /// Whether the API server is known to ask about its pods.
+    pub asked: bool,
     /// What injected pods are that do not count as matched.
     pub strays: Strays,
     /// Revisions of the set in its namespace of revisions, the newest last (HIS-5).
@@ -134,6 +136,8 @@ pub struct Settings {
     pub injection_paused: bool,
     /// Whether pods that cannot be updated in place are evicted (ours, opt-in).
     pub evicts: bool,
+    /// Whether pods that are not ready wait for the budget too (ours, opt-in).
+    pub cautious: bool,
     /// Whether pods that were not injected are evicted (ours, opt-in).
     pub repairs: bool,
     /// What flags say.
@@ -187,6 +191,7 @@ impl Settings {
             budget::rounded_up(&amount, 100).map_err(|error| invalid(&field, &error))?;
             Ok(amount)
         };
+        let asked = |key: &str| set.annotations.get(key).is_some_and(|value| value == "true");
         let limit = spec.revision_history_limit.unwrap_or(10).max(1);
         Ok(Self {
             name: set.meta.key.name.clone(),
@@ -205,8 +210,9 @@ impl Settings {
             patches: spec.patch_pod_metadata.clone(),
             pinned: pinned(spec),
             injection_paused: spec.injection_strategy.paused,
-            repairs: set.annotations.get(keys::SIDECARSET_REPAIRS).is_some_and(|it| it == "true"),
-            evicts: set.annotations.get(keys::SIDECARSET_EVICTS).is_some_and(|it| it == "true"),
+            cautious: asked(keys::SIDECARSET_CAUTIOUS),
+            repairs: asked(keys::SIDECARSET_REPAIRS),
+            evicts: asked(keys::SIDECARSET_EVICTS),
             options,
         })
     }

@@ -21,6 +21,10 @@ pub fn status(
     applied: &Applied<Action>,
     now: Timestamp,
 ) -> Option<Write> {
+    // Who waits for the first status finds pods injected.
+    if plan.holds.iter().any(|hold| matches!(hold, Hold::NotRegistered { .. })) {
+        return None;
+    }
     let status = compute(snapshot, plan, applied, now);
     if status == snapshot.set.status {
         return None;

@@ -1,3 +1,4 @@
+mod asked;
 mod auditor;
 mod captured;
 mod choose;
@@ -11,6 +12,7 @@ mod member;
 mod plan_hold;
 mod plan_hot_upgrade;
 mod plan_order;
+mod recorded;
 mod registration;
 mod revision;
 mod stored;

@@ -1,10 +1,12 @@
-//! Which sets a change concerns (section 16). The names are on the pod; only to find out whom it lacks are sets asked.
+//! Which sets a change concerns (section 16). The names are on the pod; only to find out whom it
+//! lacks are those sets asked that its labels lead to.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kruise_api::keys;
 use kruise_common::key::ObjectKey;
+use kruise_common::meta::Pairs;
 use kruise_common::pod::Pod;
 use kruise_common::revision::Revision;
 use kruise_common::table::{Change, Table};
@@ -38,14 +40,20 @@ pub fn set(change: &Change<SidecarSet>) -> Vec<ObjectKey> {
 pub fn pod(sets: &Table<SidecarSet>, change: &Change<Pod>) -> Vec<ObjectKey> {
     let mut keys = injecting(change);
     let (old, new) = (change.old.as_deref(), change.new.as_deref());
-    let seen = |pod: &Pod| (pod.meta.labels.clone(), active(pod), pod.ready());
     if old.map(seen) != new.map(seen) {
-        let missed = |set: &SidecarSet| old.into_iter().chain(new).any(|pod| misses(set, pod));
-        keys.extend(sets.filter(missed).into_iter().map(|set| set.meta.key.clone()));
+        for pod in old.into_iter().chain(new) {
+            let sets = sets.selecting(pod.meta.labels.iter()).into_iter();
+            keys.extend(sets.filter(|set| misses(set, pod)).map(|set| set.meta.key.clone()));
+        }
         keys.sort();
         keys.dedup();
     }
     keys
+}
+
+/// What decides whether a pod is missed by somebody, and whether it can be evicted.
+fn seen(pod: &Pod) -> (&Pairs, bool, bool) {
+    (&pod.meta.labels, active(pod), pod.ready())
 }
 
 /// The sets that injected into the pod.

@@ -17,12 +17,14 @@ use kruise_common::table::Table;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::asked::Asked;
 use crate::choose::{Chance, Newcomer, Offer, Refusal, choose};
 use crate::configuration::Configuration;
 use crate::hash::{Hashes, raw_hashes};
 use crate::inject::{Injection, Settings, inject};
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
+use crate::recorded::Library;
 use crate::registration::{PODS, pod_hook};
 use crate::revision;
 use crate::stored::stored;
@@ -43,6 +45,14 @@ pub struct Webhook {
     pub own_namespace: String,
     /// Only pods that some set can match are asked about.
     pub narrow: bool,
+    /// A pod is refused if a container of its own has the name of a sidecar (W-15).
+    pub strict: bool,
+    /// Images of native sidecars are changed in running pods, so sets with such may roll out (30.9.4).
+    pub native_updates: bool,
+    /// Recorded revisions that were read before.
+    pub library: Library,
+    /// For which sets the API server is known to ask.
+    pub asked: Arc<Asked>,
     /// The clock.
     pub now: fn() -> Timestamp,
     /// A number from 0 to 1 (REV-7).
@@ -103,28 +113,21 @@ impl Admission for Webhook {
     }
 
     fn hooks(&self) -> Vec<Hook> {
-        let hook = |name: &str, path, phase| Hook {
-            name: name.to_owned(),
-            path,
-            phase,
-            group: keys::GROUP,
-            versions: &["v1alpha1", "v1beta1"],
-            resources: &["sidecarsets"],
-            operations: &["CREATE", "UPDATE"],
-            namespace_selector: None,
-            object_selector: None,
-            conditions: Vec::new(),
-            failure_policy: None,
-            again: false,
-        };
+        let hook = |name, phase, path| Hook::of(name, phase, path, &["sidecarsets"]);
         let mut hooks = vec![
-            hook("msidecarset.kb.io", MUTATE, Phase::Mutating),
-            hook("vsidecarset.kb.io", VALIDATE, Phase::Validating),
+            hook("msidecarset.kb.io", Phase::Mutating, MUTATE),
+            hook("vsidecarset.kb.io", Phase::Validating, VALIDATE),
         ];
+        let sets = self.caches.sets.rows();
+        self.asked.offer(&sets);
         if self.gates.pod_webhook {
-            hooks.extend(pod_hook(&self.caches.sets.rows(), &self.own_namespace, self.narrow));
+            hooks.extend(pod_hook(&sets, &self.own_namespace, self.narrow));
         }
         hooks
+    }
+
+    fn registered(&self) {
+        self.asked.registered();
     }
 
     fn answer(&self, path: &str, request: &Request) -> Option<Answer> {
@@ -156,7 +159,7 @@ impl Webhook {
         let ended = matches!(facts.status.phase.as_deref(), Some("Succeeded" | "Failed"));
         let inactive = ended || meta.deletion_timestamp.is_some();
         if inactive || annotations.contains_key(keys::MIRROR_POD) {
-            return Answer::allowed();
+            return Answer::allowed().with_outcome("skipped");
         }
         let given = [meta.namespace.unwrap_or_default(), request.namespace.clone()];
         let namespace = given.into_iter().find(|name| !name.is_empty());
@@ -176,13 +179,13 @@ impl Webhook {
             None => lot(),
         };
         match self.injection(object, &pod, &chance) {
-            Ok(injection) if injection.operations.is_empty() => {
-                Answer::allowed().with_warnings(injection.warnings)
+            Ok(injection) => told(injection),
+            Err(refusal) => {
+                let answer = Answer::forbidden(refusal.to_string());
+                let answer = answer.with_outcome(refusal.outcome());
+                let transient = matches!(refusal, Refusal::UnknownNamespace { .. });
+                if transient { answer.for_now() } else { answer }
             }
-            Ok(Injection { operations, warnings }) => {
-                Answer { verdict: Verdict::Patched(operations), warnings }
-            }
-            Err(refusal) => Answer::forbidden(refusal.to_string()),
         }
     }
 
@@ -193,13 +196,17 @@ impl Webhook {
         chance: Chance<'_>,
     ) -> Result<Injection, Refusal> {
         let revisions = |set: &str| self.revisions(set);
-        let offer = Offer { sets: &self.caches.sets.rows(), revisions: &revisions, chance };
+        let labels = pod.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let sets = self.caches.sets.selecting(labels);
+        let offer = Offer { sets: &sets, revisions: &revisions, library: &self.library, chance };
         let chosen = choose(pod, &offer)?;
         if chosen.is_empty() {
             return Ok(Injection::default());
         }
         let raw: Value = object.parse().map_err(|error| Refusal::Other(format!("pod: {error}")))?;
-        inject(&raw, &chosen, Settings { now: (self.now)(), sorted: self.gates.sorted_sidecars })
+        let settings =
+            Settings { now: (self.now)(), sorted: self.gates.sorted_sidecars, strict: self.strict };
+        inject(&raw, &chosen, settings)
     }
 
     /// Revisions that bear the set's name.
@@ -238,6 +245,7 @@ impl Webhook {
             others: others.collect(),
             unusable_revision: self.unusable_revision(&name, &new.spec),
             whitelist,
+            native_updates: self.native_updates,
         };
         let old = old.as_ref().map(|old| old.candidate(&name, &none));
         Answer::checked(&validate(&new.candidate(&name, &none), old.as_ref(), &around))
@@ -252,7 +260,8 @@ impl Webhook {
         }
         let revisions = self.revisions(set);
         let found = revision::find(set, name, version, &revisions);
-        found.and_then(|found| revision::restore(found)).err().map(|why| why.to_string())
+        let read = found.and_then(|found| self.library.recorded(found));
+        read.err().map(|why| why.to_string())
     }
 }
 
@@ -262,6 +271,22 @@ impl Object {
         let annotations = self.metadata.annotations.as_ref().unwrap_or(none);
         Candidate { name, labels, annotations, spec: &self.spec }
     }
+}
+
+/// The answer that an injection is; the words are those of the metric (W-50).
+fn told(injection: Injection) -> Answer {
+    let Injection { operations, warnings, sets, recorded } = injection;
+    let outcome = match (sets.is_empty(), operations.is_empty(), recorded) {
+        (true, _, _) => "not-matched",
+        (_, true, _) => "unchanged",
+        (_, _, false) => "injected",
+        (_, _, true) => "injected-recorded",
+    };
+    let verdict =
+        if operations.is_empty() { Verdict::Allowed } else { Verdict::Patched(operations) };
+    let audit = (!sets.is_empty()).then(|| ("sidecarsets", sets.join(",")));
+    let audit = audit.into_iter().collect();
+    Answer { verdict, warnings, outcome: Some(outcome), audit, ..Answer::default() }
 }
 
 /// Reads a set; 400 if it is none (DEF-22).

@@ -4,10 +4,18 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "test code"
 )]
 //! Admission on a real API server: the binary's webhook over TLS, registered by URL. One test at a time: a cluster has
 //! one set of webhook configurations (`hack/test api` sees to it).
+
+#[path = "api_admission/outages.rs"]
+mod outages;
+#[path = "api_admission/requirements.rs"]
+mod requirements;
+#[path = "api_admission/together.rs"]
+mod together;
 
 use kruise_common::testing::cluster::{Controller, Space, create, wait};
 use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
@@ -45,9 +53,16 @@ async fn clean(space: &Space) {
 /// A controller alone on a free port, once the API server asks it.
 async fn alone(space: &Space, gates: &str) -> Controller {
     clean(space).await;
+    start(space, &free_address(), &["--feature-gates", gates]).await
+}
+
+fn free_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    listener.local_addr().unwrap().to_string()
+}
+
+/// A controller whose webhook is at this address, once the API server asks it.
+async fn start(space: &Space, address: &str, more: &[&str]) -> Controller {
     let url = format!("https://{address}");
     // Pods of its own namespace are never asked about, so it is not that of the test.
     let flags = [
@@ -56,13 +71,11 @@ async fn alone(space: &Space, gates: &str) -> Controller {
         "--webhook-url",
         &url,
         "--webhook-addr",
-        &address,
+        address,
         "--webhook-drain",
         "1s",
-        "--feature-gates",
-        gates,
     ];
-    let controller = Controller::start_with(BINARY, &flags).await;
+    let controller = Controller::start_with(BINARY, &[&flags, more].concat()).await;
     controller.leads().await;
     controller.until("kruise_webhook_registered", "", |registered| registered > 0.0).await;
     let params = PostParams { dry_run: true, ..PostParams::default() };

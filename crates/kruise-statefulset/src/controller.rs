@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{Kind, STATEFUL_SET};
-use kruise_common::plan::{Applied, Measure, Note, Outcome, Plan};
+use kruise_common::plan::{Applied, Measure, Note, Outcome, Plan, Sample};
 use kruise_common::reconciler::Reconciler;
 use kruise_common::write::Write;
 
@@ -51,6 +51,10 @@ impl Reconciler for StatefulSetController {
 
     fn measures(snapshot: &Snapshot, now: Timestamp) -> Vec<Measure> {
         crate::gauges::measures(snapshot, now)
+    }
+
+    fn samples(_snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Sample> {
+        crate::gauges::samples(action, now)
     }
 
     fn status(

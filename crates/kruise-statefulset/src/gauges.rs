@@ -1,9 +1,11 @@
-//! Numbers of a set that are exported (K-13): how many replicas are unavailable, and how many may be.
+//! Numbers of a set that are exported: how many replicas are unavailable and how many may be (K-13), and how long in-place
+//! updates took (W21).
 
 use jiff::Timestamp;
-use kruise_common::plan::Measure;
+use kruise_common::plan::{Measure, Sample};
 use kruise_common::pod::Availability;
 
+use crate::plan::action::Action;
 use crate::plan::lifecycle_normal;
 use crate::snapshot::Snapshot;
 
@@ -35,4 +37,16 @@ pub fn measures(snapshot: &Snapshot, now: Timestamp) -> Vec<Measure> {
         ));
     }
     measures
+}
+
+/// How long the in-place update of a pod took that has just ended.
+pub fn samples(action: &Action, now: Timestamp) -> Vec<Sample> {
+    let Action::Refresh { finished: Some(finished), .. } = action else { return Vec::new() };
+    vec![Sample {
+        name: "kruise_statefulset_inplace_update_duration_seconds",
+        help: "From the beginning of the in-place update of a pod until it was back in traffic.",
+        label: "changed",
+        value: finished.changed,
+        seconds: now.duration_since(finished.since).as_secs_f64().max(0.0),
+    }]
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use kruise_api::keys;
 use kruise_api::raw::RawJson;
 use kruise_api::shared::field::{FieldError, Problem};
+use kruise_api::shared::pod_template::check_template;
 use kruise_api::statefulset::default::{DefaultingGates, default_object};
 use kruise_api::statefulset::v1beta1::StatefulSetSpec;
 use kruise_api::statefulset::validate::{
@@ -112,24 +113,10 @@ impl Admission for Webhook {
     }
 
     fn hooks(&self) -> Vec<Hook> {
-        let hook = |name: &str, path, phase, operations| Hook {
-            name: name.to_owned(),
-            path,
-            phase,
-            group: keys::GROUP,
-            versions: &["v1alpha1", "v1beta1"],
-            resources: &["statefulsets"],
-            operations,
-            namespace_selector: None,
-            object_selector: None,
-            conditions: Vec::new(),
-            failure_policy: None,
-            again: false,
-        };
-        let changes: &[&str] = &["CREATE", "UPDATE"];
+        let hook = |name, phase, path| Hook::of(name, phase, path, &["statefulsets"]);
         let mut hooks = vec![
-            hook("mstatefulset.kb.io", MUTATE, Phase::Mutating, changes),
-            hook("vstatefulset.kb.io", VALIDATE, Phase::Validating, changes),
+            hook("mstatefulset.kb.io", Phase::Mutating, MUTATE),
+            hook("vstatefulset.kb.io", Phase::Validating, VALIDATE),
         ];
         if self.gates.deletion_protection {
             // Only protected objects: nobody else's deletion depends on us (platform P1).
@@ -137,8 +124,9 @@ impl Admission for Webhook {
                 "matchExpressions": [{ "key": keys::DELETE_PROTECTION, "operator": "Exists" }],
             });
             hooks.push(Hook {
+                operations: &["DELETE"],
                 object_selector: Some(protected),
-                ..hook("vstatefulsetdeletion.kb.io", VALIDATE, Phase::Validating, &["DELETE"])
+                ..hook("vstatefulsetdeletion.kb.io", Phase::Validating, VALIDATE)
             });
         }
         hooks
@@ -191,7 +179,9 @@ impl Webhook {
         let old = request.old.as_ref().and_then(|old| decode(old, "oldObject").ok());
         let Some(old) = old else {
             let errors = [validate(&new.spec), stricter(&new.spec), new.options()].concat();
-            return Answer::checked(&errors).with_warnings(long_name(request));
+            let unusable = unusable(&new.spec, &errors);
+            let warnings = long_name(request).into_iter().chain(unusable);
+            return Answer::checked(&errors).with_warnings(warnings);
         };
         let mut errors = validate_update(&old.spec, &new.spec);
         errors.extend(stricter(&new.spec).into_iter().chain(new.options()));
@@ -202,8 +192,10 @@ impl Webhook {
             errors.extend(problems);
             errors.extend(changes.iter().filter_map(|change| self.cannot_grow(change)));
         }
-        let warning = self.losses(request, &new);
-        Answer::checked(&errors).with_warnings(warning)
+        let changed = new.spec.template != old.spec.template;
+        let unusable = changed.then(|| unusable(&new.spec, &errors)).into_iter().flatten();
+        let warnings = self.losses(request, &new).into_iter().chain(unusable);
+        Answer::checked(&errors).with_warnings(warnings)
     }
 
     /// U-11: whether the storage class lets volumes grow. Unset counts as no, as it does when claims are to grow (W-13).
@@ -268,6 +260,17 @@ impl Webhook {
             _ => Answer::allowed(),
         }
     }
+}
+
+/// K-15: what the API server will refuse in every pod of this template. OpenKruise admits such a set, so it is not refused;
+/// whoever applies it is told at once instead of by the first pod.
+fn unusable(spec: &StatefulSetSpec, errors: &[FieldError]) -> Vec<String> {
+    let template: Value = spec.template.parse().unwrap_or_default();
+    let mut problems = check_template("spec.template", &template);
+    // Labels and annotations have rules of their own (V-27).
+    problems.retain(|problem| problem.path.starts_with("spec.template.spec"));
+    problems.retain(|problem| !errors.iter().any(|error| error.path == problem.path));
+    problems.iter().map(|problem| format!("pods cannot be created: {problem}")).collect()
 }
 
 /// W-27: pods carry their name as label and host name, revisions theirs as label: 63 characters at most.

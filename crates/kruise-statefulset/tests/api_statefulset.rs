@@ -13,6 +13,8 @@
 
 #[path = "api/acceptance.rs"]
 mod acceptance;
+#[path = "api/crashes.rs"]
+mod crashes;
 #[path = "api/harness.rs"]
 mod harness;
 #[path = "api/objects.rs"]
@@ -27,6 +29,7 @@ mod writes;
 use std::time::{Duration, Instant};
 
 use harness::{Controller, Space, set};
+use kruise_common::testing::cluster;
 use serde_json::{Value, json};
 
 fn image(version: u8) -> Value {
@@ -141,6 +144,32 @@ async fn leaders_hand_over_and_no_pod_is_lost_or_doubled() {
     assert!(same, "the same 20 pods, each updated in place");
     assert!(after.iter().all(|pod| pod["status"]["containerStatuses"][0]["restartCount"] == 1));
     third.stop().await;
+}
+
+/// Platform §18.4: two managers of one kind would undo each other's work.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn it_stands_by_while_an_openkruise_manager_leads() {
+    let space = Space::new("standby").await;
+    let leases = space.api("coordination.k8s.io", "v1", "Lease");
+    let now = jiff::Timestamp::now();
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": "kruise-manager" },
+        "spec": { "holderIdentity": "manager_1", "leaseDurationSeconds": 3600, "renewTime": format!("{now:.6}") },
+    });
+    cluster::create(&leases, lease).await.unwrap();
+    let flag = format!("--openkruise-lease={}/kruise-manager", space.name());
+    let controller = Controller::start(&space, &[&flag]).await;
+    space.create(set("web", 2)).await;
+    controller.until("kruise_conflict", |conflict| conflict > 0.0).await;
+    controller.until("kruise_cache_objects{resource=\"statefulsets\"", |sets| sets > 0.0).await;
+    assert_eq!(controller.all_writes().await, 0, "it sees the set and leaves it alone");
+    assert!(space.pods().await.is_empty());
+    let released = json!([{ "op": "remove", "path": "/spec/holderIdentity" }]);
+    cluster::patch(&leases, "kruise-manager", released).await.unwrap();
+    space.rolled_out("web").await;
+    controller.until("kruise_conflict", |conflict| conflict == 0.0).await;
+    controller.stop().await;
 }
 
 #[tokio::test]

@@ -115,6 +115,7 @@ fn record(
         cpu_seconds: measured.cpu_seconds,
         peak_rss_mib: measured.peak_rss_mib,
         floor_seconds: rates.seconds(&all),
+        latencies: None,
     })
 }
 

@@ -19,6 +19,8 @@ pub enum Bench {
     P4,
     /// A broadcast job on every node.
     P7,
+    /// Pods at admission.
+    P8,
     /// Sidecars of running pods updated in place.
     P9,
     /// Start over many SidecarSets and their pods.
@@ -34,9 +36,10 @@ impl FromStr for Bench {
             "P3" => Ok(Self::P3),
             "P4" => Ok(Self::P4),
             "P7" => Ok(Self::P7),
+            "P8" => Ok(Self::P8),
             "P9" => Ok(Self::P9),
             "P11" => Ok(Self::P11),
-            other => bail!("{other:?} is no bench; there are P1, P3, P4, P7, P9 and P11"),
+            other => bail!("{other:?} is no bench; there are P1, P3, P4, P7, P8, P9 and P11"),
         }
     }
 }

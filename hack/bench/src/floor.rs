@@ -79,12 +79,11 @@ pub async fn measure() -> anyhow::Result<Rates> {
             "metadata": { "name": format!("raw-{index}") } });
         send(client, "POST", &format!("{}/binding", object(index)), Body::Json, &body).await
     };
-    let status = |index: usize| async move {
-        let body = json!({ "status": { "phase": "Running", "conditions": [
-            { "type": "Ready", "status": "True" }, { "type": "ContainersReady", "status": "True" },
-        ] } });
-        send(client, "PATCH", &format!("{}/status", object(index)), Body::Strategic, &body).await
+    let tell = |index: usize, who: &'static str, body: Value| async move {
+        let path = format!("{}/status?fieldManager={who}", object(index));
+        send(client, "PATCH", &path, Body::Strategic, &body).await
     };
+    let status = |index: usize| tell(index, "kubelet", kubelet_status(false));
     let patch = |index: usize| async move {
         let body = json!([{ "op": "replace", "path": "/spec/containers/0/image", "value": "b" }]);
         send(client, "PATCH", &object(index), Body::Patch, &body).await
@@ -98,7 +97,12 @@ pub async fn measure() -> anyhow::Result<Rates> {
     let rates = Rates {
         create: rate(many(COUNT, WRITERS, create)).await?,
         bind: rate(many(COUNT, WRITERS, bind)).await?,
-        status: rate(many(COUNT, WRITERS, status)).await?,
+        status: {
+            // Written to are pods that live: what a write costs grows with what is known of a pod, and by whom.
+            many(COUNT, WRITERS, |index| tell(index, "kubelet", kubelet_status(true))).await?;
+            many(COUNT, WRITERS, |index| tell(index, "controller", gate())).await?;
+            rate(many(COUNT, WRITERS, status)).await?
+        },
         patch: rate(many(COUNT, WRITERS, patch)).await?,
         delete: rate(many(COUNT, WRITERS, delete)).await?,
     };
@@ -114,6 +118,40 @@ async fn rate(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<
     #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
     let count = COUNT as f64;
     Ok(count / started.elapsed().as_secs_f64())
+}
+
+/// What a kubelet says of a pod.
+fn kubelet_status(ready: bool) -> Value {
+    let on = if ready { "True" } else { "False" };
+    let at = "2026-01-01T00:00:00Z";
+    let condition = |kind: &str| json!({ "type": kind, "status": on, "lastProbeTime": null, "lastTransitionTime": at });
+    let conditions = ["PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready"];
+    json!({ "status": {
+        "phase": "Running", "hostIP": "10.0.0.1", "podIP": "10.0.0.2", "podIPs": [{ "ip": "10.0.0.2" }], "startTime": at,
+        "conditions": conditions.map(condition),
+        "containerStatuses": [{
+            "name": "app", "image": "docker.io/bench/app:1", "ready": ready, "started": ready, "restartCount": 0,
+            "imageID": format!("docker.io/bench/app@sha256:{:064}", 1),
+            "containerID": format!("containerd://{:032}", 1),
+            "state": { "running": { "startedAt": at } }, "lastState": {},
+        }],
+    } })
+}
+
+/// What a controller says of a pod that it updates in place.
+fn gate() -> Value {
+    let state = json!({ "revision": "web-6d9f8b7c5d", "updateTimestamp": "2026-01-01T00:00:00Z",
+        "lastContainerStatuses": { "app": { "imageID": format!("docker.io/bench/app@sha256:{:064}", 1) } } });
+    json!({
+        "metadata": {
+            "annotations": { "apps.kruise.io/inplace-update-state": state.to_string() },
+            "labels": { "controller-revision-hash": "web-6d9f8b7c5d" },
+        },
+        "status": { "conditions": [{
+            "type": "InPlaceUpdateReady", "status": "False", "reason": "StartInPlaceUpdate",
+            "lastProbeTime": null, "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }] },
+    })
 }
 
 /// A pod of the size that the measured sets make.

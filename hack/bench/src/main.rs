@@ -1,5 +1,6 @@
 //! `make bench`: controllers against each other and against what the API server can take at all.
 
+mod admission;
 mod audit;
 mod broadcast;
 mod cluster;
@@ -29,7 +30,7 @@ use crate::sample::Sample;
 #[command(name = "kruise-bench")]
 struct Options {
     /// Which workloads, of P1 (parallel scale-up), P3 (rolling re-creation), P4 (in-place update), P7 (broadcast job),
-    /// P9 (sidecars of running pods) and P11 (start over many SidecarSets, ten pods each).
+    /// P8 (pods at admission), P9 (sidecars of running pods) and P11 (start over many SidecarSets, ten pods each).
     #[arg(long, env = "BENCH", value_delimiter = ',', default_value = "P1,P3,P4")]
     bench: Vec<Bench>,
     /// Pods of the set, nodes of the job; several sizes are measured one after another.
@@ -47,6 +48,9 @@ struct Options {
     /// How long a simulated container takes to start, in milliseconds.
     #[arg(long, default_value_t = 200)]
     start_delay_ms: u64,
+    /// For how long P8 keeps up each rate, in seconds.
+    #[arg(long, env = "SECONDS_PER_RATE", default_value_t = 10)]
+    seconds_per_rate: u32,
 }
 
 #[tokio::main]
@@ -76,6 +80,13 @@ async fn main() -> anyhow::Result<()> {
                 }
                 report::store(&options.results, &records)?;
             }
+        }
+    }
+    if options.bench.contains(&Bench::P8) {
+        let sample = admission::Sample { seconds: options.seconds_per_rate };
+        for _ in 1..=options.runs {
+            records.extend(sample.run().await.context("P8")?);
+            report::store(&options.results, &records)?;
         }
     }
     for &size in &options.size {

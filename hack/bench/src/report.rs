@@ -41,10 +41,55 @@ pub struct Record {
     pub peak_rss_mib: f64,
     /// What the API server needs at least for the writes of all.
     pub floor_seconds: f64,
+    /// What single requests took, where these are measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latencies: Option<Latencies>,
+}
+
+/// What single requests took.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Latencies {
+    /// How many there were.
+    pub calls: u32,
+    /// As the client of the API server sees them.
+    pub client: Quantiles,
+    /// In the webhook, by its histogram; none without a webhook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Quantiles>,
+    /// CPU time of the webhook for each.
+    pub cpu_ms: f64,
+}
+
+/// Milliseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Quantiles {
+    /// Half of them took at most so long.
+    pub p50: f64,
+    /// Of a hundred one took longer.
+    pub p99: f64,
+    /// Of a thousand one took longer.
+    pub p999: f64,
+}
+
+impl Quantiles {
+    /// Those of a distribution.
+    pub fn of(quantile: impl Fn(f64) -> f64) -> Self {
+        Self { p50: quantile(0.5), p99: quantile(0.99), p999: quantile(0.999) }
+    }
+}
+
+impl fmt::Display for Quantiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { p50, p99, p999 } = self;
+        write!(f, "{:>22}", format!("{p50:.2} / {p99:.2} / {p999:.2}"))
+    }
 }
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(latencies) = &self.latencies {
+            return f.write_str(&latency(self, latencies));
+        }
         write!(
             f,
             "{:?}: {} pods in {:.2} s, {:.0} pods/s, {:.2} writes/pod",
@@ -67,7 +112,15 @@ pub fn store(path: &Path, records: &[Record]) -> anyhow::Result<()> {
 
 /// The table, to standard output.
 pub fn print(records: &[Record], rates: &Rates, first: &str) -> anyhow::Result<()> {
-    let text = format!("{}\n{}", table(records, rates), ratios(records, first));
+    let (single, whole): (Vec<Record>, Vec<Record>) =
+        records.iter().cloned().partition(|record| record.latencies.is_some());
+    let mut text = String::new();
+    if !whole.is_empty() {
+        text = format!("{}\n{}", table(&whole, rates), ratios(&whole, first));
+    }
+    if !single.is_empty() {
+        text.push_str(&latencies(&single));
+    }
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())
 }
@@ -172,6 +225,30 @@ pub fn ratios(records: &[Record], first: &str) -> String {
         }
     }
     lines.concat()
+}
+
+/// What single requests took, one line for each sample.
+pub fn latencies(records: &[Record]) -> String {
+    let mut lines = vec![format!(
+        "\n{:<19} {:<25} {:>6} {:>22} {:>22} {:>11} {:>9}",
+        "admission",
+        "",
+        "calls",
+        "client p50/p99/p99.9",
+        "server p50/p99/p99.9",
+        "CPU ms/call",
+        "peak MiB"
+    )];
+    let known = records.iter().filter_map(|record| Some((record, record.latencies.as_ref()?)));
+    lines.extend(known.map(|(record, latencies)| latency(record, latencies)));
+    lines.join("\n") + "\n"
+}
+
+fn latency(record: &Record, Latencies { calls, client, server, cpu_ms }: &Latencies) -> String {
+    let (who, mode) = (&record.contestant, &record.mode);
+    let server = server.map_or_else(|| "-".to_owned(), |server| server.to_string());
+    let rss = record.peak_rss_mib;
+    format!("{who:<19} {mode:<25} {calls:>6} {client} {server:>22} {cpu_ms:>11.3} {rss:>9.1}")
 }
 
 /// The middle value; of an even number the mean of the two in the middle.

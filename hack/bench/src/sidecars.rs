@@ -20,7 +20,7 @@ use crate::watch::Pods;
 
 const NAMESPACE: &str = "bench";
 const AGENT: &str = "kruise-sidecarset";
-const SETS: &str = "/apis/apps.kruise.io/v1beta1/sidecarsets";
+pub const SETS: &str = "/apis/apps.kruise.io/v1beta1/sidecarsets";
 /// Pods of each set in P11.
 const PODS_PER_SET: usize = 10;
 
@@ -187,6 +187,7 @@ impl Sample {
             cpu_seconds,
             peak_rss_mib: peak_rss_mib(pid)?,
             floor_seconds: rates.seconds(&all),
+            latencies: None,
         })
     }
 
@@ -234,6 +235,7 @@ impl Sample {
             cpu_seconds,
             peak_rss_mib,
             floor_seconds: 0.0,
+            latencies: None,
         })
     }
 }
@@ -285,7 +287,7 @@ async fn turns(process: &Process, many: usize) -> anyhow::Result<Instant> {
 }
 
 /// What `/metrics` says.
-async fn metrics(address: &str) -> anyhow::Result<String> {
+pub async fn metrics(address: &str) -> anyhow::Result<String> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await?;
     let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

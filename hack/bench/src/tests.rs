@@ -1,5 +1,6 @@
 //! Unit tests: `src/tests/a.rs` tests `src/a.rs`.
 
+mod admission;
 mod audit;
 mod contestant;
 mod floor;

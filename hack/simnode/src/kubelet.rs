@@ -66,8 +66,25 @@ pub struct Running {
     pub ready_at: Option<Timestamp>,
     /// Exit code, begin and end, once it has ended for good.
     pub ended: Option<(i32, Timestamp, Timestamp)>,
+    /// The container before, or the one that ended, while it waits for the next.
+    pub last: Option<Last>,
     /// Limits and requests that it runs with.
     pub resources: BTreeMap<String, Value>,
+}
+
+/// A container that has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Last {
+    /// Image it ran.
+    pub image: String,
+    /// ID.
+    pub id: String,
+    /// How it ended.
+    pub code: i32,
+    /// When it started.
+    pub began: Timestamp,
+    /// When it ended.
+    pub end: Timestamp,
 }
 
 /// What is to be done for a pod.
@@ -112,6 +129,7 @@ impl Known {
                 start_at: started.is_none().then(|| later(now, delays.start)),
                 ready_at: started,
                 ended: None,
+                last: None,
                 resources: match status {
                     Some(status) if !status.resources.is_empty() => status.resources.clone(),
                     _ => container.resources.clone(),
@@ -191,8 +209,10 @@ impl Known {
                 known.resources.clone_from(&container.resources);
             }
             if reported(&known.image) != reported(&container.image) || killed || restarts {
+                if let Some(began) = known.started.take() {
+                    known.last = Some(known.ended_with(0, began, now));
+                }
                 known.image.clone_from(&container.image);
-                known.started = None;
                 known.ready_at = None;
                 known.start_at = Some(later(now, delays.start));
             }
@@ -220,6 +240,7 @@ impl Known {
             if tag.starts_with("crash")
                 || (exit > Some(0) && pod.spec.restart_policy == "OnFailure")
             {
+                known.last = Some(known.ended_with(exit.unwrap_or(1), now, now));
                 // Back-off doubles from a second to ten.
                 let wait = 1_i64 << known.restarts.min(4);
                 known.start_at = Some(later(now, SignedDuration::from_secs(wait.min(10))));
@@ -314,14 +335,10 @@ impl Known {
         let ended = self.in_order(pod).filter_map(|(name, known)| {
             let (code, began, end) = known.ended?;
             let mut status = container_status(name, known, false);
-            let terminated = json!({
-                "exitCode": code,
-                "reason": if code == 0 { "Completed" } else { "Error" },
-                "startedAt": second(began),
-                "finishedAt": second(end),
-            });
+            let ended = terminated(&known.id, code, (began, end));
             let members = status.as_object_mut()?;
-            members.insert("state".to_owned(), json!({ "terminated": terminated }));
+            members.insert("state".to_owned(), json!({ "terminated": ended }));
+            members.insert("started".to_owned(), json!(false));
             Some(status)
         });
         let statuses: Vec<Value> = ended.collect();
@@ -387,6 +404,24 @@ impl Known {
 }
 
 impl Running {
+    /// What is left of it when it ends.
+    fn ended_with(&self, code: i32, began: Timestamp, end: Timestamp) -> Last {
+        Last { image: self.image.clone(), id: self.id.clone(), code, began, end }
+    }
+
+    /// Why it waits for its next start, if that is more than a matter of time.
+    fn fails(&self) -> Option<&'static str> {
+        let crashed =
+            self.last.as_ref().is_some_and(|last| last.image == self.image && last.code != 0);
+        match tag(&self.image) {
+            _ if self.started.is_some() => None,
+            tag if tag.starts_with("fail-pull") && self.start_at.is_none() => {
+                Some("ImagePullBackOff")
+            }
+            _ => crashed.then_some("CrashLoopBackOff"),
+        }
+    }
+
     /// Whether changing to the resources of `container` restarts it.
     fn restarts_for(&self, container: &Container) -> bool {
         let amount = |resources: &BTreeMap<String, Value>, part: &str, name: &str| {
@@ -427,32 +462,42 @@ fn gates(pod: &SimPod) -> String {
     texts.collect::<Vec<_>>().join(", ")
 }
 
+/// While a container is down its status is still that of the one that ended, and its image too. `lastState` is the one
+/// before the state that is shown.
 fn container_status(name: &str, known: &Running, ready: bool) -> Value {
-    let waiting = || {
-        let reason = match tag(&known.image) {
-            tag if tag.starts_with("fail-pull") => "ImagePullBackOff",
-            tag if tag.starts_with("crash") || exit_code(tag) > Some(0) => "CrashLoopBackOff",
-            _ => "ContainerCreating",
-        };
-        json!({ "waiting": { "reason": reason } })
-    };
-    let state = match known.started {
-        Some(at) => json!({ "running": { "startedAt": second(at) } }),
-        None => waiting(),
-    };
-    let image = reported(&known.image);
     let running = known.started.is_some();
+    let last = known.last.as_ref();
+    let terminated = last.map(
+        |last| json!({ "terminated": terminated(&last.id, last.code, (last.began, last.end)) }),
+    );
+    let (state, last_state) = match (known.started, known.fails(), terminated) {
+        (Some(at), _, before) => (json!({ "running": { "startedAt": second(at) } }), before),
+        (None, Some(reason), before) => (json!({ "waiting": { "reason": reason } }), before),
+        (None, None, Some(ended)) => (ended, None),
+        (None, None, None) => (json!({ "waiting": { "reason": "ContainerCreating" } }), None),
+    };
+    let image = reported(last.filter(|_| !running).map_or(&known.image, |last| &last.image));
+    let was = running || last.is_some();
     json!({
         "name": name,
         "image": image,
-        // While a container is down the runtime has no image of it yet.
-        "imageID": if running { digest(&image) } else { String::new() },
+        "imageID": if was { digest(&image) } else { String::new() },
         "containerID": known.id,
         "ready": ready,
         "started": running,
         "restartCount": known.restarts,
         "state": state,
-        "lastState": {},
+        "lastState": last_state.unwrap_or_else(|| json!({})),
+    })
+}
+
+fn terminated(id: &str, code: i32, (began, end): (Timestamp, Timestamp)) -> Value {
+    json!({
+        "containerID": id,
+        "exitCode": code,
+        "reason": if code == 0 { "Completed" } else { "Error" },
+        "startedAt": second(began),
+        "finishedAt": second(end),
     })
 }
 

@@ -8,6 +8,7 @@ pub mod node;
 pub mod options;
 pub mod scheduler;
 pub mod simulation;
+pub mod turns;
 pub mod wire;
 
 #[cfg(test)]

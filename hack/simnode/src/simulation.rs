@@ -1,6 +1,6 @@
 //! The loop: watch events and timers in, status patches and final deletions out.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -18,6 +18,7 @@ use crate::kubelet::{Delays, Known, Work};
 use crate::node;
 use crate::options::Options;
 use crate::scheduler;
+use crate::turns::Turns;
 use crate::wire::SimPod;
 
 /// How long an answer may take.
@@ -25,8 +26,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// When a write that failed is repeated.
 const RETRY: SignedDuration = SignedDuration::from_secs(1);
 
-/// UID of a pod, and whether its write is settled.
-type Written = (String, bool);
+/// A write that has ended.
+struct Written {
+    node: String,
+    uid: String,
+    /// Whether nothing is left to be written.
+    settled: bool,
+}
 
 /// Running simulated nodes.
 #[derive(Debug)]
@@ -74,11 +80,7 @@ struct Kubelets {
     delays: Delays,
     pods: HashMap<String, (SimPod, Known)>,
     timers: BTreeSet<(Timestamp, String)>,
-    /// UIDs that wait for their turn to be written.
-    dirty: VecDeque<String>,
-    /// UIDs of which a write is under way, and whether there is news since. Two writes at once about one pod could
-    /// arrive in the wrong order, and the older status would stay.
-    writing: HashMap<String, bool>,
+    turns: Turns,
     next_ip: u32,
     /// IPs that were ever given to a pod.
     ips: HashSet<String>,
@@ -95,8 +97,7 @@ impl Kubelets {
             delays,
             pods: HashMap::new(),
             timers: BTreeSet::new(),
-            dirty: VecDeque::new(),
-            writing: HashMap::new(),
+            turns: Turns::default(),
             next_ip: 0,
             ips: HashSet::new(),
         }
@@ -109,16 +110,19 @@ impl Kubelets {
         let mut writing = FuturesUnordered::new();
         loop {
             while writing.len() < self.options.writers
-                && let Some(uid) = self.dirty.pop_front()
+                && let Some((node, uid)) = self.turns.pop()
             {
-                if let Some(write) = self.advance(&uid) {
-                    writing.push(write);
+                match self.advance(&uid) {
+                    Some(write) => {
+                        writing.push(write.map(|settled| Written { node, uid, settled }));
+                    }
+                    None => self.turns.done(&node),
                 }
             }
             let timer = self.timers.first().map(|(at, _)| *at);
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some((uid, written)) = writing.next(), if !writing.is_empty() => self.wrote(uid, written),
+                Some(written) = writing.next(), if !writing.is_empty() => self.wrote(written),
                 () = until(timer) => self.fire(Timestamp::now()),
                 event = events.next() => match event {
                     Some(Ok(event)) => self.take(event),
@@ -149,14 +153,14 @@ impl Kubelets {
             return;
         }
         let uid = pod.uid().to_owned();
+        self.turns.push(node, &uid);
         if let Some(entry) = self.pods.get_mut(&uid) {
             entry.0 = pod;
         } else {
             let ip = self.ip(&pod.status.pod_ip);
             let known = Known::new(&pod, ip, Timestamp::now(), &self.delays);
-            self.pods.insert(uid.clone(), (pod, known));
+            self.pods.insert(uid, (pod, known));
         }
-        self.dirty.push_back(uid);
     }
 
     /// The IP of a pod: after a restart the one that it has, else the next that no pod has.
@@ -177,18 +181,15 @@ impl Kubelets {
 
     fn fire(&mut self, now: Timestamp) {
         while self.timers.first().is_some_and(|(at, _)| *at <= now) {
-            if let Some((_, uid)) = self.timers.pop_first() {
-                self.dirty.push_back(uid);
+            let Some((_, uid)) = self.timers.pop_first() else { return };
+            if let Some((pod, _)) = self.pods.get(&uid) {
+                self.turns.push(&pod.spec.node_name, &uid);
             }
         }
     }
 
     /// One step of a pod; what it has to say is written in the background.
-    fn advance(&mut self, uid: &str) -> Option<BoxFuture<'static, Written>> {
-        if let Some(news) = self.writing.get_mut(uid) {
-            *news = true;
-            return None;
-        }
+    fn advance(&mut self, uid: &str) -> Option<BoxFuture<'static, bool>> {
         let (pod, known) = self.pods.get_mut(uid)?;
         let mut id = || uuid::Uuid::new_v4().simple().to_string();
         let Work { status, gone, wake } = known.step(pod, Timestamp::now(), &self.delays, &mut id);
@@ -198,25 +199,20 @@ impl Kubelets {
         let path = format!("/api/v1/namespaces/{}/pods/{}", pod.namespace(), pod.name());
         tracing::debug!(path, gone, news = status.is_some(), wake = ?wake, "step");
         let client = self.client.clone();
-        let uid = uid.to_owned();
-        let write = if gone {
-            delete(client, path, uid.clone()).boxed()
+        if gone {
+            Some(delete(client, path, uid.to_owned()).boxed())
         } else {
             let body = json!({ "metadata": { "uid": uid }, "status": status? });
-            patch(client, format!("{path}/status"), body).boxed()
-        };
-        self.writing.insert(uid.clone(), false);
-        Some(write.map(|written| (uid, written)).boxed())
+            Some(patch(client, format!("{path}/status"), body).boxed())
+        }
     }
 
     /// A write has ended; one that failed is repeated, as a kubelet does.
-    fn wrote(&mut self, uid: String, written: bool) {
-        let news = self.writing.remove(&uid).unwrap_or_default();
-        if !written && let Some((_, known)) = self.pods.get_mut(&uid) {
+    fn wrote(&mut self, Written { node, uid, settled }: Written) {
+        self.turns.done(&node);
+        if !settled && let Some((_, known)) = self.pods.get_mut(&uid) {
             known.forget_told();
             self.timers.insert((Timestamp::now() + RETRY, uid));
-        } else if news {
-            self.dirty.push_back(uid);
         }
     }
 }

@@ -3,4 +3,5 @@
 mod kubelet;
 mod options;
 mod sandbox;
+mod turns;
 mod wire;

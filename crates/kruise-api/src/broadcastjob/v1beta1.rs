@@ -335,6 +335,20 @@ pub struct Results {
     /// Of these, nodes whose failure does not pause the job any more.
     #[serde(skip_serializing_if = "go::is_zero", deserialize_with = "go::or_zero")]
     pub acknowledged: String,
+    /// Nodes that succeeded and are gone so long that they are only counted.
+    #[serde(
+        rename = "pastSucceeded",
+        skip_serializing_if = "go::is_zero",
+        deserialize_with = "go::or_zero"
+    )]
+    pub past_succeeded: i64,
+    /// Nodes that failed, likewise.
+    #[serde(
+        rename = "pastFailed",
+        skip_serializing_if = "go::is_zero",
+        deserialize_with = "go::or_zero"
+    )]
+    pub past_failed: i64,
 }
 
 /// The failures of a node so far.

@@ -94,6 +94,17 @@ impl Selector {
         self.requirements.iter().map(|requirement| requirement.key.as_str())
     }
 
+    /// Labels without which nothing matches, sorted by key: each with the values of which it must have one, or without if
+    /// any value will do.
+    pub fn required(&self) -> impl Iterator<Item = (&str, Option<&[String]>)> {
+        self.requirements.iter().filter_map(|Requirement { key, rule }| match rule {
+            Rule::Equals(value) => Some((key.as_str(), Some(std::slice::from_ref(value)))),
+            Rule::In(values) => Some((key.as_str(), Some(values.as_slice()))),
+            Rule::Exists => Some((key.as_str(), None)),
+            Rule::NotIn(_) | Rule::Missing => None,
+        })
+    }
+
     /// Whether labels satisfy every requirement.
     pub fn matches(&self, labels: &impl Labels) -> bool {
         self.requirements.iter().all(|requirement| {

@@ -44,6 +44,8 @@ pub struct Surroundings<'a> {
     pub unusable_revision: Option<String>,
     /// Which annotations may be patched.
     pub whitelist: Whitelist<'a>,
+    /// Images of native sidecars are changed in running pods (30.9.4).
+    pub native_updates: bool,
 }
 
 impl<'a> Candidate<'a> {
@@ -109,7 +111,7 @@ fn spec(set: &Candidate<'_>, around: &Surroundings<'_>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let native = spec.init_containers.iter().any(SidecarContainer::is_native);
     let rolling = spec.update_strategy.type_.as_deref() == Some(ROLLING_UPDATE);
-    if native && rolling {
+    if native && rolling && !around.native_updates {
         let rule = "The initContainer in-place upgrade is not currently supported.";
         errors.push(FieldError::invalid("spec.updateStrategy", ROLLING_UPDATE, rule));
     }

@@ -86,3 +86,23 @@ fn malformed_expressions_are_errors_with_their_place() {
         assert_eq!(error.to_string(), format!("matchExpressions[0]: {problem}"));
     }
 }
+
+#[test]
+fn it_says_without_what_nothing_matches() {
+    let selector = selector(json!({
+        "matchLabels": {"app": "web"},
+        "matchExpressions": [
+            {"key": "tier", "operator": "In", "values": ["b", "a"]}, {"key": "on", "operator": "Exists"},
+            {"key": "off", "operator": "DoesNotExist"}, {"key": "zone", "operator": "NotIn", "values": ["x"]},
+        ],
+    }))
+    .unwrap();
+    let required: Vec<(&str, Option<Vec<&str>>)> = selector
+        .required()
+        .map(|(key, any)| (key, any.map(|any| any.iter().map(String::as_str).collect())))
+        .collect();
+    assert_eq!(
+        required,
+        [("app", Some(vec!["web"])), ("on", None), ("tier", Some(vec!["a", "b"]))]
+    );
+}

@@ -27,6 +27,11 @@ pub enum Action {
         /// Name of the pod.
         pod: Arc<str>,
     },
+    /// Say that nothing blocks a pod whose readiness gate nobody else answers for.
+    OpenGate {
+        /// Name of the pod.
+        pod: Arc<str>,
+    },
     /// Record that the job is over. Comes before what follows from it, so that a crash in between loses nothing.
     Finish(Ending),
     /// Delete the job, whose time is over.
@@ -93,6 +98,7 @@ impl fmt::Display for Action {
             Self::CreatePod { node, .. } => write!(f, "create on {node}"),
             Self::DeletePod { pod, why } => write!(f, "delete {pod} ({why})"),
             Self::StopPod { pod } => write!(f, "stop {pod}"),
+            Self::OpenGate { pod } => write!(f, "open the gate of {pod}"),
             Self::Finish(ending) => write!(f, "finish ({ending})"),
             Self::DeleteJob => f.write_str("delete the job"),
         }

@@ -1,6 +1,6 @@
 //! Which nodes get their pod now: in order, within parallelism, waves and domains (§13, W27).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kruise_api::broadcastjob::amount;
@@ -51,6 +51,7 @@ pub fn create(turn: &mut Turn<'_>) {
 /// Nodes that are to get a pod: those that come first, then by name.
 fn waiting<'a>(turn: &mut Turn<'a>) -> Vec<&'a Place> {
     let census = turn.census;
+    let taken: BTreeSet<&str> = turn.snapshot.strangers.iter().map(|pod| pod.name()).collect();
     let mut places = Vec::new();
     for place in &census.places {
         match &place.standing {
@@ -63,10 +64,12 @@ fn waiting<'a>(turn: &mut Turn<'a>) -> Vec<&'a Place> {
             Standing::Retrying(Some(_)) if place.pod.is_none() => {}
             _ => continue,
         }
-        let name = pod::name(&turn.snapshot.job, place.mark);
-        if turn.snapshot.strangers.iter().any(|pod| pod.name() == name) {
-            turn.plan.holds.push(Hold::NameTaken { pod: name });
-            continue;
+        if !taken.is_empty() {
+            let name = pod::name(&turn.snapshot.job, place.mark);
+            if taken.contains(&*name) {
+                turn.plan.holds.push(Hold::NameTaken { pod: name });
+                continue;
+            }
         }
         places.push(place);
     }

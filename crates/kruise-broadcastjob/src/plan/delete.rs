@@ -15,6 +15,7 @@ use super::finish::patience_ends;
 use super::hold::Hold;
 use crate::census::{Class, Place, Standing, Stray};
 use crate::job_pod::JobPod;
+use crate::mark::Marks;
 
 /// Seconds that a kubelet has to end a pod that was told to.
 pub const STOP_WITHIN: i64 = 60;
@@ -29,13 +30,12 @@ pub fn delete(turn: &mut Turn<'_>) {
     for stray in &census.strays {
         actions.extend(of_stray(turn, stray));
     }
+    // One that may not stay goes anyway.
+    let leaves = census.places.iter().filter(|place| place.unfit.is_some());
+    let leaves: Marks = leaves.map(|place| place.mark).collect();
     let over: Vec<_> = census
         .over_limit(turn.settings)
-        .filter(|(mark, pod)| {
-            // One that may not stay goes anyway.
-            let leaves = |place: &Place| place.mark == *mark && place.unfit.is_some();
-            !pod.meta.terminating() && !census.places.iter().any(leaves)
-        })
+        .filter(|(mark, pod)| !pod.meta.terminating() && !leaves.contains(mark))
         .map(|(mark, pod)| {
             let failure = turn.snapshot.job.status.failures.get(mark.as_str());
             let seen = failure.filter(|failure| failure.pod == *pod.meta.uid);

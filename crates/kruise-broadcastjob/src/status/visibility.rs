@@ -6,6 +6,7 @@ use kruise_common::plan::Applied;
 use super::number;
 use crate::census::{Census, Place, Standing};
 use crate::job_pod::JobPod;
+use crate::nodes::Unfit;
 use crate::plan::action::Action;
 
 /// Most nodes in `status.unfinished`.
@@ -56,6 +57,10 @@ fn trouble(place: &Place) -> Option<(u8, UnfinishedNode)> {
         Standing::Ending => entry(1, "Terminating", None),
         Standing::Disrupted => entry(1, "Disrupted", None),
         Standing::Retrying(_) => entry(2, "Retrying", None),
+        // A node that the template does not ask for is no news, and there may be thousands of them.
+        Standing::Ineligible(why @ (Unfit::Name | Unfit::Affinity)) => {
+            entry(4, why.reason(), Some(why.to_string()))
+        }
         Standing::Ineligible(why) => entry(3, why.reason(), Some(why.to_string())),
         Standing::Waiting | Standing::Succeeded | Standing::Failed => None,
     }

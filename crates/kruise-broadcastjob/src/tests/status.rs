@@ -4,6 +4,7 @@ use kruise_common::write::{Category, WriteError};
 use serde_json::{Value, json};
 
 use super::facts::{job, mark, node, now, pod, snapshot};
+use crate::mark::Mark;
 use crate::plan::action::{Action, Why};
 use crate::plan::plan;
 use crate::snapshot::Snapshot;
@@ -113,4 +114,26 @@ fn lists_are_bounded() {
     let status = after(&seen, Vec::new());
     assert_eq!((status.failed, status.failed_nodes.len()), (200, 50));
     assert_eq!(status.results.unwrap().failed.len(), 200 * 10, "ten characters for each node");
+}
+
+/// W16: a job that never completes sees nodes come and go for years; its status stays storable, and its counts right.
+#[test]
+fn results_of_nodes_that_are_gone_are_only_counted_once_there_are_very_many() {
+    let past: String =
+        (0..20_000).map(|at| Mark::of("job", &format!("gone-{at}")).to_string()).collect();
+    let run = |past: &str, succeeded: i64| {
+        let mut open = job(&json!({ "completionPolicy": { "type": "Never" } }));
+        let results = json!({ "succeeded": past, "pastSucceeded": succeeded });
+        open["status"] = json!({ "phase": "running", "results": results });
+        let ended = pod("a", &json!({ "status": { "phase": "Succeeded" } }));
+        after(&snapshot(&open, nodes(["a", "b"]), [ended]), Vec::new())
+    };
+    let status = run(&past, 0);
+    assert_eq!(status.succeeded, 20_001);
+    let results = status.results.unwrap();
+    assert_eq!((results.succeeded, results.past_succeeded), (mark("a").to_string(), 20_000));
+    let again = run(mark("a").as_str(), 20_000);
+    assert_eq!((again.succeeded, again.results.unwrap().past_succeeded), (20_001, 20_000));
+    let few = run(past.get(..10).unwrap(), 0);
+    assert_eq!((few.succeeded, few.results.unwrap().past_succeeded), (2, 0), "few are listed");
 }

@@ -1,10 +1,11 @@
 //! A namespace and nodes for one test, and a controller process for it. Waiting is on conditions, with deadlines.
 
-use std::time::{Duration, Instant};
+use std::cell::RefCell;
 
 use clap::Parser;
-use kruise_common::testing::cluster::{self, DEADLINE};
-pub use kruise_common::testing::cluster::{Controller, wait};
+use kruise_common::testing::cluster;
+pub use kruise_common::testing::cluster::{Controller, wait, wait_or};
+use kruise_common::testing::relay::Relay;
 use kube::api::{
     Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams,
 };
@@ -68,6 +69,11 @@ impl Space {
             let _ = nodes.delete(&self.node(index), &DeleteParams::default()).await;
         }
         self.simulation.stop().await;
+    }
+
+    /// The cluster.
+    pub fn client(&self) -> Client {
+        self.client.clone()
     }
 
     fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
@@ -150,6 +156,12 @@ impl Space {
         self.jobs("v1beta1").patch("clean", &PatchParams::default(), &patch).await.unwrap();
     }
 
+    /// Deletes the job `clean` and waits until its pods are gone too.
+    pub async fn remove_job(&self) {
+        self.jobs("v1beta1").delete("clean", &DeleteParams::default()).await.unwrap();
+        wait("the pods to go", || async { self.pods().await.is_empty().then_some(()) }).await;
+    }
+
     /// The status of the job `clean`; nothing if it is gone.
     pub async fn status(&self) -> Value {
         let job = self.jobs("v1beta1").get_opt("clean").await.unwrap();
@@ -158,16 +170,18 @@ impl Space {
 
     /// Waits until the status has these members.
     pub async fn shows(&self, expected: Value) {
-        let began = Instant::now();
-        loop {
+        let last = RefCell::new(Value::Null);
+        let same = |status: &Value| {
+            expected.as_object().unwrap().iter().all(|(name, value)| status[name] == *value)
+        };
+        let tell = || format!("it is {}", last.borrow());
+        wait_or(&format!("the status {expected}"), tell, || async {
             let status = self.status().await;
-            let same = expected.as_object().unwrap().iter().all(|(name, v)| status[name] == *v);
-            if same {
-                return;
-            }
-            assert!(began.elapsed() < DEADLINE, "expected {expected}, it stays {status}");
-            tokio::time::sleep(Duration::from_millis(30)).await;
-        }
+            let shown = same(&status).then_some(());
+            last.replace(status);
+            shown
+        })
+        .await;
     }
 
     /// All pods, by name.
@@ -224,5 +238,12 @@ impl Space {
 /// Starts a controller for the namespace.
 pub async fn controller(space: &Space) -> Controller {
     let flags = ["--namespace", &space.name, "--enable-leader-election=false"];
+    Controller::start_with(env!("CARGO_BIN_EXE_kruise-broadcastjob"), &flags).await
+}
+
+/// The same, behind a relay.
+pub async fn controller_behind(space: &Space, relay: &Relay) -> Controller {
+    let flag = relay.flag();
+    let flags = ["--namespace", &space.name, "--enable-leader-election=false", &flag];
     Controller::start_with(env!("CARGO_BIN_EXE_kruise-broadcastjob"), &flags).await
 }

@@ -198,6 +198,42 @@ fn results_survive_the_loss_of_pods_and_nodes() {
     assert_eq!(counts(&sim, &key), ("completed".to_owned(), [0, 3, 0, 2]));
 }
 
+/// W16: somebody cleans up so fast that no status could say yet that the pod succeeded; it was seen, and that is enough.
+#[test]
+fn a_success_counts_although_its_pod_is_gone_before_the_status_says_so() {
+    let (mut sim, key) = at_work(&json!({}));
+    let before = uid(&sim, "n0");
+    succeed(&mut sim, &["n0"]);
+    sim.relist();
+    let pod = pod_on(&sim, "n0");
+    sim.world.delete(&POD, &pod);
+    sim.relist();
+    assert!(pods_on(&sim, "n0").is_empty(), "{before} is gone");
+    sim.turn(&key).unwrap();
+    succeed(&mut sim, &["n1"]);
+    sim.settle(&key, TURNS).unwrap();
+    assert_eq!(counts(&sim, &key), ("completed".to_owned(), [0, 2, 0, 2]));
+    assert!(pods_on(&sim, "n0").is_empty(), "it did not run again");
+}
+
+/// Platform §18.7: a gate that OpenKruise's webhook added, and that nobody else answers for.
+#[test]
+fn a_gate_that_somebody_added_is_opened_once() {
+    let gate = json!([{ "conditionType": "KruisePodReady" }]);
+    let (sim, _) = at_work(&json!({ "template": { "spec": { "readinessGates": gate } } }));
+    for node in ["n0", "n1"] {
+        let pod = &pods_on(&sim, node)[0];
+        let conditions = pod["status"]["conditions"].as_array().unwrap();
+        let opened: Vec<&Value> =
+            conditions.iter().filter(|c| c["type"] == "KruisePodReady").collect();
+        assert_eq!((opened.len(), &opened[0]["status"]), (1, &json!("True")));
+    }
+    let told = |write: &&kruise_common::write::Write| write.to_string().contains("pods/status");
+    assert_eq!(sim.writes.iter().filter(told).count(), 2, "once for each pod");
+    let (without, _) = at_work(&json!({}));
+    assert_eq!(without.writes.iter().filter(told).count(), 0, "pods of ours have no gate");
+}
+
 /// A kubelet that never answers: the pod is told to stop, then deleted, and its node counts as failed.
 #[test]
 fn a_pod_that_does_not_stop_is_deleted() {

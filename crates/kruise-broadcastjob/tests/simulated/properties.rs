@@ -7,6 +7,7 @@ use std::rc::Rc;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{BROADCAST_JOB, NODE, POD};
 use kruise_common::testing::drive::Fate;
+use kruise_common::testing::property::check;
 use kruise_common::testing::world::World;
 use kruise_common::write::{Request, Write};
 use proptest::prelude::*;
@@ -17,6 +18,8 @@ use crate::builders::{
 };
 
 const TURNS: usize = 600;
+/// Stories of each property.
+const CASES: u32 = 80;
 
 /// One generated story: a job, and what happens to its nodes and pods meanwhile.
 #[derive(Clone, Debug)]
@@ -303,18 +306,14 @@ fn the_end(sim: &mut Sim, key: &ObjectKey, story: &Story) {
     assert!(over || !plan.holds.is_empty(), "it does not say what it waits for\n{told}");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() })]
+#[test]
+fn every_story_ends_well_and_no_write_breaks_a_rule() {
+    check("jobs", CASES, &story(), |story| play(&story, false));
+}
 
-    #[test]
-    fn every_story_ends_well_and_no_write_breaks_a_rule(story in story()) {
-        play(&story, false);
-    }
-
-    #[test]
-    fn faults_and_crashes_change_nothing_of_that(story in story()) {
-        play(&story, true);
-    }
+#[test]
+fn faults_and_crashes_change_nothing_of_that() {
+    check("jobs with faults", CASES, &story(), |story| play(&story, true));
 }
 
 /// A crash after any write: every node ran exactly once, and the status says so.

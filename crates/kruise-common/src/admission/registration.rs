@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kruise_api::keys;
 use serde_json::{Value, json};
 
 /// Whether a hook may change objects.
@@ -113,6 +114,31 @@ pub struct Hook {
     pub failure_policy: Option<FailurePolicy>,
     /// Whether it is asked again after a later hook changed the object.
     pub again: bool,
+}
+
+impl Hook {
+    /// A question about every creation and change of the kind of ours with this plural, in both of its versions.
+    pub fn of(
+        name: &str,
+        phase: Phase,
+        path: &'static str,
+        plural: &'static [&'static str; 1],
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            path,
+            phase,
+            group: keys::GROUP,
+            versions: &["v1alpha1", "v1beta1"],
+            resources: plural,
+            operations: &["CREATE", "UPDATE"],
+            namespace_selector: None,
+            object_selector: None,
+            conditions: Vec::new(),
+            failure_policy: None,
+            again: false,
+        }
+    }
 }
 
 /// How the API server reaches the hooks.

@@ -119,5 +119,8 @@ pub fn encode(review: &Review, answer: &Answer) -> Value {
     if !answer.warnings.is_empty() {
         set("warnings", json!(answer.warnings));
     }
+    if !answer.audit.is_empty() {
+        set("auditAnnotations", json!(answer.audit));
+    }
     json!({ "apiVersion": review.api_version, "kind": "AdmissionReview", "response": response })
 }

@@ -144,6 +144,12 @@ fn validity(cert: &CertificateDer<'_>) -> Option<Pair> {
     Some(Pair { from, to: time(validity.not_after.timestamp())? })
 }
 
+/// When the last certificate of a bundle ends; `None` if it holds none that can be read.
+pub fn ends(bundle: &[u8]) -> Option<Timestamp> {
+    let certificates = CertificateDer::pem_slice_iter(bundle).flatten();
+    certificates.filter_map(|certificate| Some(validity(&certificate)?.to)).max()
+}
+
 /// How many certificates a bundle holds.
 pub fn count(bundle: &str) -> usize {
     CertificateDer::pem_slice_iter(bundle.as_bytes()).flatten().count()

@@ -5,6 +5,7 @@
 //! SIGTERM: stop taking turns, let writes end, release the Lease, exit 0. A lost Lease ends the process at once.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use kube::{Api, Client, Config};
+use prometheus::IntCounterVec;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -25,6 +27,7 @@ use super::leader::{self, ForeignLease, LeaderConfig, Leadership};
 use super::metrics::Metrics;
 use super::queue::Queue;
 use super::recorder::recorder;
+use super::requests::Requests;
 use super::run::Crank;
 use super::telemetry;
 use super::watch::Cache;
@@ -109,14 +112,16 @@ impl Process {
         telemetry::init(&args.log, args.logging_format)?;
         // Somebody else may have installed one in this process; either is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = connect(&args, name).await?;
+        let metrics = Metrics::new(controller)?;
+        let (file, timeout) = (args.kubeconfig.as_deref(), args.request_timeout);
+        let client = client(file, name, timeout, metrics.requests()).await?;
         Ok(Self {
             args,
             name,
             client,
             interner: Arc::default(),
             queue: Arc::default(),
-            metrics: Metrics::new(controller)?,
+            metrics,
             stop: CancellationToken::new(),
             sinks: HashMap::new(),
             watches: Vec::new(),
@@ -239,15 +244,16 @@ impl Process {
         let lost = CancellationToken::new();
         let campaign = CancellationToken::new();
         let leadership = self.campaign(&lost, &campaign, &mut tasks)?;
-        let webhooks = self.webhooks(&leadership, &mut tasks).await?;
         let (recorder, poster) =
             recorder(self.client.clone(), R::NAME, leadership.clone(), self.metrics.clone());
+        let webhooks = self.webhooks(&leadership, recorder.clone(), &mut tasks).await?;
         tasks.spawn(poster.run(self.stop.clone()));
         let crank = Arc::new(self.crank(reconciler, leadership.clone(), recorder));
 
         let synced = std::mem::take(&mut self.synced);
         let ready = health.clone();
         let workers = self.args.workers.max(1);
+        self.metrics.workers(workers);
         let start = async move {
             futures::future::join_all(synced).await;
             if let Some(webhooks) = webhooks {
@@ -443,6 +449,7 @@ async fn watch_progress(
             _ = every.tick() => {}
         }
         metrics.conflicts(leadership.standby_reason().is_some());
+        metrics.queue(&queue.load());
         let now = metrics.turns();
         if now != turns || !health.is_ready() || (queue.depth() == 0 && queue.running() == 0) {
             health.progressed();
@@ -451,8 +458,15 @@ async fn watch_progress(
     }
 }
 
-async fn connect(args: &RuntimeArgs, name: &'static str) -> Result<Client, ProcessError> {
-    let mut config = match &args.kubeconfig {
+/// A client of the cluster of a kubeconfig, which calls itself `name`; without a file, of the cluster that the
+/// environment names. Its requests are counted.
+pub async fn client(
+    kubeconfig: Option<&Path>,
+    name: &'static str,
+    timeout: Duration,
+    counter: IntCounterVec,
+) -> Result<Client, ProcessError> {
+    let mut config = match kubeconfig {
         Some(path) => {
             let options = KubeConfigOptions::default();
             Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?
@@ -463,9 +477,11 @@ async fn connect(args: &RuntimeArgs, name: &'static str) -> Result<Client, Proce
     config.default_retry = false;
     let agent = http::HeaderValue::from_static(name);
     config.headers.push((http::header::USER_AGENT, agent));
+    let host = config.cluster_url.authority().map(ToString::to_string).unwrap_or_default();
     let client = ClientBuilder::try_from(config)?
         // Bounds the time to the head of a response, so a dead connection cannot hold a watch for ever.
-        .with_layer(&tower::timeout::TimeoutLayer::new(args.request_timeout))
+        .with_layer(&tower::timeout::TimeoutLayer::new(timeout))
+        .with_layer(&Requests::new(counter, host))
         .build();
     Ok(client)
 }

@@ -21,12 +21,30 @@ pub struct Queue {
 struct State {
     ready: VecDeque<(ObjectKey, Instant)>,
     waiting: HashSet<ObjectKey>,
-    running: HashSet<ObjectKey>,
+    /// Since when.
+    running: HashMap<ObjectKey, Instant>,
     /// Asked for again while running.
     again: HashSet<ObjectKey>,
     timers: BTreeSet<(Instant, ObjectKey)>,
     timer_of: HashMap<ObjectKey, Instant>,
     closed: bool,
+    /// Turns that were ever asked for.
+    added: u64,
+}
+
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Objects that wait for a turn.
+    pub waiting: usize,
+    /// Turns under way.
+    pub running: usize,
+    /// Turns that were ever asked for.
+    pub added: u64,
+    /// Sum of the ages of the turns under way.
+    pub unfinished: Duration,
+    /// Age of the oldest of them.
+    pub longest: Duration,
 }
 
 /// A turn that was taken from the queue.
@@ -97,10 +115,25 @@ impl Queue {
         let mut state = self.lock();
         state.running.remove(key);
         if state.again.remove(key) {
-            state.push(key.clone(), now);
+            // It was counted when it was asked for.
+            state.enqueue(key.clone(), now);
         }
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// How much there is to do.
+    pub fn load(&self) -> Load {
+        let now = now();
+        let state = self.lock();
+        let ages = state.running.values().map(|since| now.saturating_duration_since(*since));
+        Load {
+            waiting: state.ready.len(),
+            running: state.running.len(),
+            added: state.added,
+            unfinished: ages.clone().sum(),
+            longest: ages.max().unwrap_or_default(),
+        }
     }
 
     /// How many objects wait for a turn.
@@ -132,11 +165,21 @@ impl Queue {
 
 impl State {
     fn push(&mut self, key: ObjectKey, now: Instant) {
-        if self.running.contains(&key) {
-            self.again.insert(key);
-        } else if self.waiting.insert(key.clone()) {
+        let fresh = if self.running.contains_key(&key) {
+            self.again.insert(key)
+        } else {
+            self.enqueue(key, now)
+        };
+        self.added += u64::from(fresh);
+    }
+
+    /// Whether it did not wait already.
+    fn enqueue(&mut self, key: ObjectKey, now: Instant) -> bool {
+        let fresh = self.waiting.insert(key.clone());
+        if fresh {
             self.ready.push_back((key, now));
         }
+        fresh
     }
 
     fn fire_timers(&mut self, now: Instant) {
@@ -150,9 +193,10 @@ impl State {
 
     fn pop(&mut self) -> Option<Turn> {
         let (key, since) = self.ready.pop_front()?;
+        let now = now();
         self.waiting.remove(&key);
-        self.running.insert(key.clone());
-        Some(Turn { key, waited: now().saturating_duration_since(since) })
+        self.running.insert(key.clone(), now);
+        Some(Turn { key, waited: now.saturating_duration_since(since) })
     }
 }
 

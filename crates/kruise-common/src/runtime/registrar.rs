@@ -34,15 +34,22 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::Backoff;
 use super::certs::{self, BadPair, Stored, Usable, member};
 use super::leader::Leadership;
+use super::recorder::Recorder;
 use super::webhook::{Certificate, Desk};
 use crate::admission::registration::{Phase, Terms, configuration, says};
 use crate::admission::rotation::{Facts, Schedule, Step, next_step};
+use crate::key::ObjectKey;
+use crate::kind::LEASE;
+use crate::plan::Note;
 use kruise_api::keys;
 
 /// How often mounted files are read again.
 const FILES_EVERY: Duration = Duration::from_secs(10);
 /// Least and longest wait after a failed write.
 const RETRY: Backoff = Backoff { base: Duration::from_millis(200), max: Duration::from_secs(30) };
+
+/// After how many failed rounds trouble is no passing one: two seconds or so.
+const LASTING: u32 = 4;
 
 /// Where certificates come from.
 #[derive(Clone, Debug)]
@@ -78,8 +85,10 @@ pub struct Registrar {
     pub source: Source,
     /// What is served.
     pub certificate: Arc<Certificate>,
-    /// Namespace and name of our Lease: who wrote a configuration.
-    pub installation: String,
+    /// Namespace and name of our Lease: who wrote a configuration, and what events are about.
+    pub lease: ObjectKey,
+    /// Where events leave.
+    pub recorder: Recorder,
 }
 
 /// What an object watch knows.
@@ -111,6 +120,39 @@ enum Problem {
     Foreign { kind: &'static str, name: String, by: String },
 }
 
+/// Rounds that failed one after another, and what was said of them.
+#[derive(Debug, Default)]
+struct Trouble {
+    rounds: u32,
+    logged: String,
+    told: String,
+}
+
+impl Trouble {
+    /// Takes in how a round ended. What lasts longer than a moment is worth an event on the Lease: admission concerns the
+    /// controller, not each of the thousands of objects that it looks after. So is the end of that.
+    fn after(&mut self, problem: Option<&Problem>) -> Option<Note> {
+        let Some(problem) = problem else {
+            let before = std::mem::take(self);
+            let text = "webhooks are registered and answered";
+            return (!before.told.is_empty())
+                .then(|| Note::normal(keys::EVENT_ADMISSION_RESTORED, text));
+        };
+        self.rounds += 1;
+        let text = problem.to_string();
+        if self.logged != text {
+            tracing::warn!(problem = text, "webhooks are not as they should be");
+            self.logged.clone_from(&text);
+        }
+        if self.rounds < LASTING || self.told == text {
+            return None;
+        }
+        self.told.clone_from(&text);
+        let told = format!("the controller works without admission: {text}");
+        Some(Note::warning(keys::EVENT_ADMISSION_DEGRADED, told))
+    }
+}
+
 struct Views {
     secret: watch::Receiver<Seen<Secret>>,
     configurations: [watch::Receiver<Seen<DynamicObject>>; 2],
@@ -122,25 +164,15 @@ impl Registrar {
         let mut watches = JoinSet::new();
         let mut views = self.watch(&mut watches);
         let mut leads = self.leadership.changed();
-        let mut failures = 0;
-        let mut said = String::new();
+        let mut trouble = Trouble::default();
         loop {
             let round = self.round(&mut views).await;
-            let wait = match &round {
-                Ok(wait) => {
-                    failures = 0;
-                    said.clear();
-                    *wait
-                }
-                Err(problem) => {
-                    failures += 1;
-                    let text = problem.to_string();
-                    if said != text {
-                        tracing::warn!(problem = text, "webhooks are not as they should be");
-                        said = text;
-                    }
-                    Some(RETRY.delay(failures, rand::random()))
-                }
+            if let Some(note) = trouble.after(round.as_ref().err()) {
+                self.recorder.record(&LEASE, &self.lease, "", note);
+            }
+            let wait = match round {
+                Ok(wait) => wait,
+                Err(_) => Some(RETRY.delay(trouble.rounds, rand::random())),
             };
             let [mutating, validating] = &mut views.configurations;
             tokio::select! {
@@ -317,6 +349,7 @@ impl Registrar {
             let mut wanted = configuration(&self.terms, phase, &hooks, bundle);
             self.sign(wanted.as_mut());
             let value = stored.and_then(|stored| serde_json::to_value(stored).ok());
+            let value = value.map(|value| typed(value, phase));
             let is_right = match (&wanted, &value) {
                 (None, None) => true,
                 (Some(wanted), Some(stored)) => says(stored, wanted),
@@ -331,6 +364,9 @@ impl Registrar {
             self.write_configuration(phase, wanted, stored.map(|stored| &stored.metadata)).await?;
         }
         self.desk.metrics.registered(right);
+        if right {
+            self.desk.admission.registered();
+        }
         Ok(right)
     }
 
@@ -338,7 +374,7 @@ impl Registrar {
     fn sign(&self, configuration: Option<&mut Value>) {
         let meta = configuration.and_then(|value| value.get_mut("metadata"));
         if let Some(meta) = meta.and_then(Value::as_object_mut) {
-            let annotations = serde_json::json!({ keys::INSTALLED_BY: self.installation });
+            let annotations = serde_json::json!({ keys::INSTALLED_BY: self.lease.to_string() });
             meta.insert("annotations".to_owned(), annotations);
         }
     }
@@ -350,7 +386,7 @@ impl Registrar {
             Some(annotations.get(keys::INSTALLED_BY)?.as_str()?.to_owned())
         };
         match stored.and_then(annotation) {
-            Some(by) if by != self.installation => Err(Problem::Foreign {
+            Some(by) if by != self.lease.to_string() => Err(Problem::Foreign {
                 kind: phase.kind(),
                 name: phase.name(self.terms.binary),
                 by,
@@ -447,6 +483,16 @@ where
         }
     });
     receiver
+}
+
+/// An item of a list does not say of what kind it is; without that the first look would find it wrong, and the write that
+/// changes nothing would cause no second one.
+fn typed(mut stored: Value, phase: Phase) -> Value {
+    if let Some(members) = stored.as_object_mut() {
+        members.entry("apiVersion").or_insert_with(|| "admissionregistration.k8s.io/v1".into());
+        members.entry("kind").or_insert_with(|| phase.kind().into());
+    }
+    stored
 }
 
 async fn wait_for(wait: Option<Duration>) {

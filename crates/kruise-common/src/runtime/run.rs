@@ -33,6 +33,8 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// another turn at once, decided anew: pods that became ready meanwhile are not kept waiting by those that are yet to be
 /// touched, a spec that changes in the middle of ten thousand creations is obeyed, and the status goes on.
 const TURN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// How long an object that does nothing keeps its width: what was taken then may be refused now.
+const WIDTH_KEPT: Duration = Duration::from_mins(1);
 /// Least time between two log lines that name the same reasons for waiting with other examples.
 const WAITING_EVERY: Duration = Duration::from_secs(10);
 
@@ -61,8 +63,9 @@ pub struct Crank<R: Reconciler> {
 pub struct Memory {
     failures: u32,
     status_written: Option<Instant>,
-    /// How many actions a turn that was cut had under way without a failure; the next one goes on from there.
-    width: usize,
+    /// How many actions the last turn that did something had under way without a failure, and when: the next one goes on
+    /// from there. In a rollout every turn has few actions, and would never get beyond its first steps.
+    width: Option<(usize, Instant)>,
     holds: Vec<&'static str>,
     measures: Vec<Measure>,
     /// What the log last said of the holds, and when.
@@ -80,7 +83,7 @@ impl<R: Reconciler> Crank<R> {
     /// Works until the queue is closed.
     pub async fn work(&self) {
         while let Some(turn) = self.queue.next().await {
-            self.metrics.queue(self.queue.depth());
+            self.metrics.queue(&self.queue.load());
             self.turn(&turn).await;
             self.queue.done(&turn.key);
         }
@@ -133,6 +136,11 @@ impl<R: Reconciler> Crank<R> {
         let length = ((instant() - began) * 10).clamp(TURN.0, TURN.1);
         let applied = self.execute(key, &snapshot, &plan, (now, instant() + length)).await;
         self.tell(key, &snapshot, &applied);
+        for action in applied.done() {
+            for sample in R::samples(&snapshot, action, now) {
+                self.metrics.sample(&sample);
+            }
+        }
         self.reconciler.attempted(key, &applied, now);
         let failure = applied.failed().next().map(|(_, error)| error.clone());
         let status = self.status(key, &snapshot, &plan, &applied).await;
@@ -210,7 +218,9 @@ impl<R: Reconciler> Crank<R> {
     ) -> Applied<R::Action> {
         let mut applied = Applied::default();
         let mut ended = false;
-        let mut width = self.remember(key, |memory| std::mem::take(&mut memory.width)).max(1);
+        let known = self.remember(key, |memory| memory.width.take());
+        let known = known.filter(|(_, at)| instant().saturating_duration_since(*at) < WIDTH_KEPT);
+        let mut width = known.map_or(1, |(width, _)| width);
         for step in &plan.steps {
             let (actions, most) = match step {
                 Step::InOrder(actions) => (actions, 1),
@@ -229,14 +239,16 @@ impl<R: Reconciler> Crank<R> {
             ended |= outcomes.iter().any(|(_, outcome)| ends(step, outcome));
             applied.outcomes.extend(outcomes);
         }
-        if applied.not_attempted() && applied.failed().next().is_none() {
-            self.remember(key, |memory| memory.width = width);
+        if applied.failed().next().is_none() {
+            let at =
+                if applied.outcomes.is_empty() { known.map(|(_, at)| at) } else { Some(instant()) };
+            self.remember(key, |memory| memory.width = at.map(|at| (width, at)));
         }
         applied
     }
 
-    /// Slow start: `width` actions first, then twice as many with each round of successes, `most` at most.
-    /// After a failure, or after `end`, nothing new is started.
+    /// Slow start: `width` actions first, then twice as many with each round of successes, `most` at most (reliability
+    /// C.3). After a failure, or after `end`, nothing new is started.
     async fn burst(
         &self,
         key: &ObjectKey,

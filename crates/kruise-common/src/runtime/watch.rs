@@ -38,7 +38,7 @@ pub struct Cache<W: Wire> {
     queue: Arc<Queue>,
     metrics: Metrics,
     synced: watch::Sender<bool>,
-    /// Told of every change, if somebody wants to know.
+    /// Told of every change but those of a status alone, if somebody wants to know.
     changed: Option<Arc<Notify>>,
 }
 
@@ -136,10 +136,19 @@ impl<W: Wire> Cache<W> {
         for key in (self.mapper)(change) {
             self.queue.add(key);
         }
-        if let Some(changed) = &self.changed {
+        if let Some(changed) = &self.changed
+            && respecified(change)
+        {
             changed.notify_one();
         }
     }
+}
+
+/// Whether more than a status may have changed; kinds without a generation do not say.
+fn respecified<R: Record>(change: &Change<R>) -> bool {
+    let (Some(old), Some(new)) = (&change.old, &change.new) else { return true };
+    let (old, new) = (old.meta(), new.meta());
+    new.generation == 0 || old.uid != new.uid || old.generation != new.generation
 }
 
 impl<W: Wire> Sink for Cache<W> {

@@ -31,12 +31,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
-use crate::admission::{Admission, review};
+use crate::admission::{Admission, Answer, Request, review};
 
 /// Largest body: the API server takes objects of up to 3 MiB, and sends old and new.
 const BODY: usize = 8 << 20;
 /// How long a client may take for its handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How far a cache may lag, so long is an answer thought over that fails for it.
+const LAG: Duration = Duration::from_millis(500);
 /// How long to leave the listener alone after it failed.
 const MOMENT: Duration = Duration::from_millis(100);
 /// How long open connections are drained after the listener is closed.
@@ -192,15 +194,28 @@ async fn reply(desk: &Desk, path: &str, request: HttpRequest<Body>) -> Response 
         Ok(review) => review,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("{error}\n")),
     };
-    let Some(answer) = desk.admission.answer(path, &review.request) else {
+    let Some(answer) = settled(desk, path, &review.request).await else {
         return refuse(StatusCode::NOT_FOUND, format!("no webhook is served at {path}\n"));
     };
+    desk.metrics.outcome(path, answer.outcome());
     let asked = &review.request;
     if !answer.is_allowed() {
         tracing::info!(path, namespace = asked.namespace, name = asked.name, verdict = ?answer.verdict, "denied");
     }
     let body = review::encode(&review, &answer).to_string();
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// The answer; one for lack of what is about to arrive is thought over for a while.
+async fn settled(desk: &Desk, path: &str, request: &Request) -> Option<Answer> {
+    let began = now();
+    loop {
+        let answer = desk.admission.answer(path, request)?;
+        if !answer.transient || now() - began >= LAG {
+            return Some(answer);
+        }
+        let _ = timeout(LAG / 50, std::future::pending::<()>()).await;
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures reviews and the end of the process")]

@@ -76,7 +76,9 @@ fn an_answer_repeats_the_review_and_carries_its_patch_as_base64() {
     let read = decode(&review(&creation())).unwrap();
     let before = json!({ "spec": { "replicas": 1 } });
     let after = json!({ "spec": { "replicas": 1, "paused": false } });
-    let answer = Answer::changed(&before, &after).with_warnings(["mind the gap".to_owned()]);
+    let mut answer = Answer::changed(&before, &after).with_warnings(["mind the gap".to_owned()]);
+    assert_eq!(answer.outcome(), "patched");
+    answer.audit.insert("who", "me".to_owned());
     let body = encode(&read, &answer);
     assert_eq!(body["apiVersion"], "admission.k8s.io/v1");
     let response = &body["response"];
@@ -84,6 +86,7 @@ fn an_answer_repeats_the_review_and_carries_its_patch_as_base64() {
     assert_eq!(response["allowed"], true);
     assert_eq!(response["patchType"], "JSONPatch");
     assert_eq!(response["warnings"], json!(["mind the gap"]));
+    assert_eq!(response["auditAnnotations"], json!({ "who": "me" }));
     let patch = STANDARD.decode(response["patch"].as_str().unwrap()).unwrap();
     let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
     let mut patched = before;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::plan::Measure;
+use crate::plan::{Measure, Sample};
 use crate::runtime::metrics::{Metrics, TurnResult};
+use crate::runtime::queue::Load;
 
 fn touched() -> Metrics {
     let metrics = Metrics::new("statefulset-controller").unwrap();
@@ -11,7 +12,16 @@ fn touched() -> Metrics {
     for result in [TurnResult::Success, TurnResult::Error, TurnResult::RequeueAfter] {
         metrics.turn(result, wait, wait);
     }
-    metrics.queue(3);
+    let second = Duration::from_secs(1);
+    metrics.queue(&Load {
+        waiting: 3,
+        running: 2,
+        added: 7,
+        unfinished: 3 * second,
+        longest: 2 * second,
+    });
+    metrics.workers(16);
+    metrics.requests().with_label_values(&["200", "GET", "127.0.0.1:6443"]).inc();
     metrics.write("patch", "pods/status", "ok", wait, 64.0);
     metrics.hold("Budget", 1.0);
     metrics.cache("pods", 10_000);
@@ -38,6 +48,8 @@ fn lines(metrics: &Metrics) -> Vec<String> {
 
 /// platform §7.2 for those of controller-runtime; ours start with `kruise_`.
 const GOLDEN: &str = r#"
+controller_runtime_active_workers gauge
+controller_runtime_max_concurrent_reconciles gauge
 controller_runtime_reconcile_errors_total counter
 controller_runtime_reconcile_time_seconds histogram
 controller_runtime_reconcile_total counter
@@ -62,9 +74,17 @@ process_resident_memory_bytes gauge
 process_start_time_seconds gauge
 process_threads gauge
 process_virtual_memory_bytes gauge
+rest_client_requests_total counter
 webhook_cert_expiry_timestamp_seconds gauge
+workqueue_adds_total counter
 workqueue_depth gauge
+workqueue_longest_running_processor_seconds gauge
 workqueue_queue_duration_seconds histogram
+workqueue_retries_total counter
+workqueue_unfinished_work_seconds gauge
+workqueue_work_duration_seconds histogram
+controller_runtime_active_workers{controller="statefulset-controller"} 2
+controller_runtime_max_concurrent_reconciles{controller="statefulset-controller"} 16
 controller_runtime_reconcile_errors_total{controller="statefulset-controller"} 1
 controller_runtime_reconcile_time_seconds_count{controller="statefulset-controller"} 3
 controller_runtime_reconcile_total{controller="statefulset-controller",result="error"} 1
@@ -84,9 +104,15 @@ kruise_write_duration_seconds_count{resource="pods/status",verb="patch"} 1
 kruise_write_window 64
 kruise_writes_total{outcome="ok",resource="pods/status",verb="patch"} 1
 leader_election_master_status{name="kruise-statefulset"} 1
+rest_client_requests_total{code="200",host="127.0.0.1:6443",method="GET"} 1
 webhook_cert_expiry_timestamp_seconds 1800000000
+workqueue_adds_total{controller="statefulset-controller",name="statefulset-controller"} 7
 workqueue_depth{controller="statefulset-controller",name="statefulset-controller"} 3
+workqueue_longest_running_processor_seconds{controller="statefulset-controller",name="statefulset-controller"} 2
 workqueue_queue_duration_seconds_count{controller="statefulset-controller",name="statefulset-controller"} 3
+workqueue_retries_total{controller="statefulset-controller",name="statefulset-controller"} 1
+workqueue_unfinished_work_seconds{controller="statefulset-controller",name="statefulset-controller"} 3
+workqueue_work_duration_seconds_count{controller="statefulset-controller",name="statefulset-controller"} 3
 "#;
 
 #[test]
@@ -106,7 +132,7 @@ fn gauges_go_down_again() {
     metrics.hold("Budget", -1.0);
     metrics.leads("kruise-statefulset", false);
     metrics.conflicts(false);
-    metrics.queue(0);
+    metrics.queue(&Load::default());
     let lines = lines(&metrics);
     for zero in [
         r#"kruise_statefulset_holds{reason="Budget"} 0"#,
@@ -141,6 +167,28 @@ fn numbers_of_objects_are_summed_by_label() {
     metrics.measure(&of("a", 2.0), -1.0);
     let lines = lines(&metrics);
     for line in [r#"kruise_x_down{policy="a"} 3"#, r#"kruise_x_down{policy="b"} 1"#] {
+        assert!(lines.iter().any(|known| known == line), "{line}");
+    }
+}
+
+/// W21: durations go into a histogram per kind of end.
+#[test]
+fn durations_are_counted_by_label() {
+    let metrics = Metrics::new("x").unwrap();
+    let of = |value, seconds| Sample {
+        name: "kruise_x_seconds",
+        help: "How long.",
+        label: "result",
+        value,
+        seconds,
+    };
+    metrics.sample(&of("a", 1.5));
+    metrics.sample(&of("a", 100.0));
+    metrics.sample(&of("b", 1e9));
+    let lines = lines(&metrics);
+    for line in
+        [r#"kruise_x_seconds_count{result="a"} 2"#, r#"kruise_x_seconds_count{result="b"} 1"#]
+    {
         assert!(lines.iter().any(|known| known == line), "{line}");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 
 use super::support::{key, ms, now, pass, s};
-use crate::runtime::queue::Queue;
+use crate::runtime::queue::{Load, Queue};
 
 mod properties;
 
@@ -45,6 +45,30 @@ async fn an_object_has_one_turn_at_a_time_and_one_more_if_it_was_asked_for_meanw
     assert_eq!(take(&queue).as_deref(), Some("a"));
     queue.done(&key("a"));
     assert_eq!(take(&queue), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_load_counts_turns_asked_for_once_and_tells_how_old_those_under_way_are() {
+    let queue = Queue::default();
+    for name in ["a", "a", "b", "c"] {
+        queue.add(key(name));
+    }
+    take(&queue);
+    pass(s(2)).await;
+    take(&queue);
+    for _ in 0..2 {
+        queue.add(key("a"));
+    }
+    pass(s(1)).await;
+    let load = Load { waiting: 1, running: 2, added: 4, unfinished: s(4), longest: s(3) };
+    assert_eq!(queue.load(), load);
+    queue.done(&key("a"));
+    let load = Load { waiting: 2, running: 1, added: 4, unfinished: s(1), longest: s(1) };
+    assert_eq!(
+        queue.load(),
+        load,
+        "what was asked for meanwhile waits now, and is not counted again"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! The webhook server over a real TLS connection: what it refuses, and what it answers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,12 +20,13 @@ use crate::runtime::certs;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::webhook::{Certificate, Desk, Ending, serve};
 
-/// Refuses everything.
-struct Stern;
+/// Refuses everything; what it does not know yet it knows when it is asked the third time.
+#[derive(Default)]
+struct Stern(AtomicUsize);
 
 impl Admission for Stern {
     fn paths(&self) -> &'static [&'static str] {
-        &["/judge"]
+        &["/judge", "/late", "/never"]
     }
 
     fn hooks(&self) -> Vec<Hook> {
@@ -33,7 +34,13 @@ impl Admission for Stern {
     }
 
     fn answer(&self, path: &str, _: &Request) -> Option<Answer> {
-        (path == "/judge").then(|| Answer::forbidden("not today"))
+        let unknown = || Answer::forbidden("not yet").for_now();
+        match path {
+            "/judge" => Some(Answer::forbidden("not today")),
+            "/late" if self.0.fetch_add(1, Ordering::SeqCst) >= 2 => Some(Answer::allowed()),
+            "/late" | "/never" => Some(unknown()),
+            _ => None,
+        }
     }
 }
 
@@ -53,7 +60,11 @@ async fn server() -> Server {
     let certificate: Arc<Certificate> = Arc::default();
     certificate.set(usable.key);
     let metrics = Metrics::new("t").unwrap();
-    let desk = Arc::new(Desk { admission: Arc::new(Stern), ready: AtomicBool::new(true), metrics });
+    let desk = Arc::new(Desk {
+        admission: Arc::<Stern>::default(),
+        ready: AtomicBool::new(true),
+        metrics,
+    });
     let stop = CancellationToken::new();
     let ending = Ending { stop: stop.clone(), lame_duck: Duration::ZERO };
     let address = "127.0.0.1:0".parse().unwrap();
@@ -110,6 +121,17 @@ async fn reviews_are_answered_and_everything_else_is_refused_with_a_reason() {
     let text = server.desk.metrics.render().unwrap();
     let counted = r#"controller_runtime_webhook_requests_total{code="404",webhook="unknown"} 1"#;
     assert!(text.contains(counted), "a path that anybody makes up is no label: {text}");
+}
+
+#[tokio::test]
+async fn what_is_about_to_arrive_is_waited_for_but_not_for_ever() {
+    let server = server().await;
+    let allowed = async |path: &str| {
+        let (code, body) = server.ask(&format!("POST {path}"), &review()).await;
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        (code, body["response"]["allowed"] == true)
+    };
+    assert_eq!((allowed("/late").await, allowed("/never").await), ((200, true), (200, false)));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use super::support::{key, meta};
 use crate::meta::Meta;
 use crate::table::{Record, Table};
 
+mod labels;
 mod properties;
 
 #[derive(Debug, PartialEq)]
@@ -234,4 +235,46 @@ fn a_prefix_stays_in_its_namespace() {
     assert_eq!(names("").len(), 7);
     assert!(names("x").is_empty());
     assert!(table.with_prefix(&"none".into(), "").is_empty());
+}
+
+/// A row that tells something beyond its object if its name says so.
+#[derive(Debug, PartialEq)]
+struct Kept(Meta);
+
+impl Record for Kept {
+    fn meta(&self) -> &Meta {
+        &self.0
+    }
+
+    fn outlives_its_object(&self) -> bool {
+        self.0.key.name.starts_with("kept")
+    }
+}
+
+#[test]
+fn what_still_tells_something_stays_aside_until_it_is_buried() {
+    let table = Table::default();
+    let row = |name: &str, uid: &str, version| Kept(meta(name, uid, version, "owner"));
+    let names = || -> Vec<String> {
+        table.departed(|_| true).iter().map(|row: &Arc<Kept>| row.0.uid.to_string()).collect()
+    };
+    table.apply(row("kept-1", "a", 1));
+    table.apply(row("other", "b", 2));
+    table.apply(row("kept-2", "c", 3));
+    table.apply(row("kept-2", "c", 4));
+    assert_eq!(names(), [""; 0], "a change is no end");
+    table.apply(row("kept-2", "d", 5));
+    assert_eq!(names(), ["c"], "another object has the name");
+    table.remove(&meta("kept-1", "a", 6, "owner"));
+    table.begin_sync();
+    table.end_sync();
+    assert_eq!(names(), ["c", "a", "d"], "a relist that no longer has it is an end too");
+    assert_eq!(table.departed(|row| *row.0.uid == *"a").len(), 1);
+    table.bury(|row| *row.0.uid != *"d");
+    assert_eq!(names(), ["d"]);
+    for version in 10..20_000 {
+        table.apply(row("kept-3", &version.to_string(), version));
+    }
+    assert_eq!(names().len(), 16_384, "nobody buries them on a standby: the oldest are forgotten");
+    assert_eq!(names().last().unwrap(), "19998");
 }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::cluster::Cluster;
 use super::pod::{Builder, NOW, now, put, sent, web_main};
 use crate::lifecycle::{
-    DeleteGate, HookPending, UpdateGate, before_delete, before_update, cancel, initial_state, next,
-    waits,
+    Announced, DeleteGate, HookPending, UpdateGate, before_delete, before_update, cancel,
+    initial_state, next, waits,
 };
 use crate::progress::Missing;
 
@@ -35,6 +35,11 @@ fn gated() -> Builder {
     web_main()
         .gate("KruisePodReady")
         .condition("KruisePodReady", &json!({ "status": "True", "message": "[]" }))
+}
+
+/// What is announced.
+fn announced() -> Announced<'static> {
+    Announced { revision: "web-2", containers: vec!["main"] }
 }
 
 fn marks(gate: UpdateGate) -> Value {
@@ -109,7 +114,7 @@ fn every_state_with_every_set_of_markers() {
             let hooks = (markers != "no hook").then_some(&hooks);
             let next = |revision, complete| next(&pod, hooks, revision, complete).unwrap_or("-");
             let shown = if state.is_empty() { "-" } else { state };
-            let before = before_update(&pod, hooks, now());
+            let before = before_update(&pod, hooks, &announced(), now());
             let [idle, complete, own] =
                 [next("web-b", false), next("web-b", true), next("web-a", false)];
             let delete = match before_delete(&pod, hooks, now()) {
@@ -134,18 +139,25 @@ fn every_state_with_every_set_of_markers() {
 fn entering(from: &str, to: &str) -> Vec<Value> {
     let state = "/metadata/labels/lifecycle.apps.kruise.io~1state";
     let time = "/metadata/annotations/lifecycle.apps.kruise.io~1timestamp";
-    vec![
+    let told = "/metadata/annotations/apps.kruise.io~1inplace-update-announced";
+    let update = r#"{"revision":"web-2","containers":["main"]}"#;
+    let mut all = vec![
         json!({ "op": "test", "path": "/metadata/uid", "value": "uid-web-0" }),
         json!({ "op": "test", "path": state, "value": from }),
-        json!({ "op": "add", "path": state, "value": to }),
-        json!({ "op": "add", "path": time, "value": NOW }),
-    ]
+    ];
+    if to == "PreparingUpdate" {
+        all.push(json!({ "op": "add", "path": told, "value": update }));
+    }
+    all.push(json!({ "op": "add", "path": state, "value": to }));
+    all.push(json!({ "op": "add", "path": time, "value": NOW }));
+    all
 }
 
+/// With W-23 of the set: the owner of the hook reads which containers will go to which revision.
 #[test]
 fn a_hook_is_told_with_one_write() {
     assert_eq!(
-        marks(before_update(&marked(gated()).build(), Some(&hooks(false)), now())),
+        marks(before_update(&marked(gated()).build(), Some(&hooks(false)), &announced(), now())),
         json!([{ "on": "pods", "json": entering("Normal", "PreparingUpdate") }])
     );
 }
@@ -177,7 +189,7 @@ fn a_hook_that_marks_pods_takes_them_out_of_traffic_in_the_same_write() {
         json!([{ "on": "pods/status", "json": all }])
     };
     let pod = marked(gated()).build();
-    let update = marks(before_update(&pod, Some(&hooks(true)), now()));
+    let update = marks(before_update(&pod, Some(&hooks(true)), &announced(), now()));
     assert_eq!(update, want("PreparingUpdate", "preUpdateHook"));
     let DeleteGate::Mark(writes) = before_delete(&pod, Some(&hooks(true)), now()) else {
         panic!("not marked");
@@ -189,7 +201,9 @@ fn a_hook_that_marks_pods_takes_them_out_of_traffic_in_the_same_write() {
 #[test]
 fn a_blocker_that_came_meanwhile_is_not_lost() {
     let pod = marked(gated());
-    let UpdateGate::Mark(late) = before_update(&pod.build(), Some(&hooks(true)), now()) else {
+    let UpdateGate::Mark(late) =
+        before_update(&pod.build(), Some(&hooks(true)), &announced(), now())
+    else {
         panic!("not marked");
     };
     let mut cluster = Cluster::new(&pod);
@@ -198,7 +212,9 @@ fn a_blocker_that_came_meanwhile_is_not_lost() {
         pod["status"]["conditions"][3]["status"] = json!("False");
     });
     assert!(cluster.world.perform(&late[0]).is_err());
-    let UpdateGate::Mark(again) = before_update(&cluster.pod(), Some(&hooks(true)), now()) else {
+    let UpdateGate::Mark(again) =
+        before_update(&cluster.pod(), Some(&hooks(true)), &announced(), now())
+    else {
         panic!("not marked");
     };
     cluster.perform(&again);
@@ -222,7 +238,8 @@ fn a_state_that_was_left_meanwhile_is_not_overwritten() {
 /// L-13: nothing reads the condition of a pod without the gate.
 #[test]
 fn without_the_gate_a_pod_is_not_marked() {
-    let writes = marks(before_update(&marked(web_main()).build(), Some(&hooks(true)), now()));
+    let writes =
+        marks(before_update(&marked(web_main()).build(), Some(&hooks(true)), &announced(), now()));
     assert_eq!(writes[0]["on"], "pods");
 }
 
@@ -231,7 +248,7 @@ fn without_the_gate_a_pod_is_not_marked() {
 fn a_newer_update_puts_the_markers_back() {
     let hooks = hooks(false);
     let pod = gated().state("Updated").build();
-    let UpdateGate::Mark(writes) = before_update(&pod, Some(&hooks), now()) else {
+    let UpdateGate::Mark(writes) = before_update(&pod, Some(&hooks), &announced(), now()) else {
         panic!("not marked");
     };
     assert_eq!(writes.len(), 1);
@@ -241,7 +258,7 @@ fn a_newer_update_puts_the_markers_back() {
     assert_eq!(put(&writes, "/metadata/finalizers"), Some(json!(["a.io/hold"])));
     let mut labels_only = hooks;
     labels_only.in_place_update.as_mut().unwrap().finalizers_handler.clear();
-    let writes = marks(before_update(&pod, Some(&labels_only), now()));
+    let writes = marks(before_update(&pod, Some(&labels_only), &announced(), now()));
     assert!(!writes.to_string().contains("finalizers"), "W13: not even []: {writes}");
 }
 
@@ -252,7 +269,7 @@ fn who_waits_is_told_for_what() {
     let markers = "label a.io/hold=yes, finalizer a.io/hold".to_owned();
     let pending = HookPending { hook: "inPlaceUpdate", markers };
     assert_eq!(pending.to_string(), "inPlaceUpdate (label a.io/hold=yes, finalizer a.io/hold)");
-    assert_eq!(before_update(&pod, Some(&hooks), now()), UpdateGate::Wait(pending));
+    assert_eq!(before_update(&pod, Some(&hooks), &announced(), now()), UpdateGate::Wait(pending));
     for (state, hook) in [("PreparingNormal", "preNormal"), ("Updated", "inPlaceUpdate")] {
         let pod = web_main().state(state).label("a.io/hold", "yes");
         let markers = "waits for finalizer a.io/hold".to_owned();
@@ -269,7 +286,7 @@ fn who_waits_is_told_for_what() {
 fn a_pod_that_is_to_be_deleted_is_not_updated() {
     let pod = web_main().state("PreparingDelete").build();
     let why = Missing::Lifecycle { state: "PreparingDelete".to_owned() };
-    assert_eq!(before_update(&pod, None, now()), UpdateGate::NotAllowed(why));
+    assert_eq!(before_update(&pod, None, &announced(), now()), UpdateGate::NotAllowed(why));
 }
 
 /// M-30.

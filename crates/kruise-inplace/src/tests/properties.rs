@@ -12,7 +12,7 @@ use super::cluster::Cluster;
 use super::pod::{Builder, web};
 use crate::begin::{Target, begin, check};
 use crate::diff::{Change, MetadataChange};
-use crate::lifecycle::{UpdateGate, before_update};
+use crate::lifecycle::{Announced, UpdateGate, before_update};
 use crate::progress::{Progress, progress};
 use crate::refresh::{Context, Refresh, refresh};
 use crate::resize::Resize;
@@ -168,7 +168,8 @@ impl Sim {
         let old: usize = at.strip_prefix("web-").unwrap().parse().unwrap();
         let change = change(&self.revisions[old], self.revisions.last().unwrap());
         assert_eq!(check(pod, &change), Ok(()));
-        match before_update(pod, self.lifecycle.as_ref(), now) {
+        let announced = Announced::new(&wanted, &change);
+        match before_update(pod, self.lifecycle.as_ref(), &announced, now) {
             UpdateGate::Proceed => {
                 let target = Target { revision: &wanted, grace_seconds: self.grace_seconds };
                 begin(pod, &change, &target, now)

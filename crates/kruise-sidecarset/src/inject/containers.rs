@@ -104,9 +104,13 @@ fn set_list(container: &mut Map<String, Value>, list: &str, items: Vec<Value>) {
 pub(super) fn place(
     pod: &Pod<'_>,
     lists: &Lists<'_>,
+    strict: bool,
     injection: &mut Injection,
 ) -> Result<(), Refusal> {
     refuse_clashes(pod, lists)?;
+    if strict {
+        refuse_replacements(pod, lists)?;
+    }
     place_list(pod, "initContainers", &lists.init, injection);
     place_list(pod, "containers", &lists.plain, injection);
     Ok(())
@@ -128,6 +132,22 @@ fn refuse_clashes(pod: &Pod<'_>, lists: &Lists<'_>) -> Result<(), Refusal> {
                 let text = format!(
                     "container {name} of sidecarset {set} has the name of another container of the pod"
                 );
+                return Err(Refusal::Other(text));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// W-15: a container of the pod itself that would be replaced.
+fn refuse_replacements(pod: &Pod<'_>, lists: &Lists<'_>) -> Result<(), Refusal> {
+    for (list, built) in [("initContainers", &lists.init), ("containers", &lists.plain)] {
+        for Built { set, container, .. } in built {
+            let name = name_of(container);
+            let own = |other: &Value| name_of(other) == name && !is_injected(other);
+            if pod.list(list).iter().any(own) {
+                let text =
+                    format!("container {name} of the pod has the name of a sidecar of {set}");
                 return Err(Refusal::Other(text));
             }
         }

@@ -78,6 +78,11 @@ pub enum Hold {
         /// When one is tried.
         until: Timestamp,
     },
+    /// The set is new, and the API server does not ask about its pods yet.
+    NotRegistered {
+        /// When it is looked again.
+        until: Timestamp,
+    },
 }
 
 /// Pods that wait for the same.
@@ -107,12 +112,15 @@ impl plan::Hold for Hold {
             Self::NobodyRecreates(_) => "NobodyRecreates",
             Self::NotInjected(_) => "NotInjected",
             Self::RepairUnproven { .. } => "RepairUnproven",
+            Self::NotRegistered { .. } => "NotRegistered",
         }
     }
 
     fn until(&self) -> Option<Timestamp> {
         match self {
-            Self::Refused { until, .. } | Self::RepairUnproven { until } => Some(*until),
+            Self::Refused { until, .. }
+            | Self::RepairUnproven { until }
+            | Self::NotRegistered { until } => Some(*until),
             Self::InvalidSpec { .. }
             | Self::NotUpdate { .. }
             | Self::Paused { .. }
@@ -148,7 +156,8 @@ impl Hold {
             | Self::BelowPartition { .. }
             | Self::BudgetSpent { .. }
             | Self::EvictionUseless { .. }
-            | Self::RepairUnproven { .. } => None,
+            | Self::RepairUnproven { .. }
+            | Self::NotRegistered { .. } => None,
         }
     }
 }
@@ -183,7 +192,9 @@ impl fmt::Display for Hold {
             Self::NotUpgradable { pods, why } => write!(f, "{reason}{{{pods}, why: {why}}}"),
             Self::Refused { pods, until } => write!(f, "{reason}{{{pods}, until: {until}}}"),
             Self::EvictionUseless { why } => write!(f, "{reason}{{why: {why}}}"),
-            Self::RepairUnproven { until } => write!(f, "{reason}{{until: {until}}}"),
+            Self::RepairUnproven { until } | Self::NotRegistered { until } => {
+                write!(f, "{reason}{{until: {until}}}")
+            }
         }
     }
 }

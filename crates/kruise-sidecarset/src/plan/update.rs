@@ -23,9 +23,10 @@ pub fn update(turn: &mut Turn<'_>, settings: &Settings) {
     }
     let mut actions = Vec::new();
     for member in candidates.iter().take(candidates.len() - kept) {
-        // Who does not serve goes at once; giving up a new side that fails takes nothing down either. Both count from then
+        // Who does not serve goes at once, unless the set asks for caution (W-42); giving up a new side that fails takes nothing down either. Both count from then
         // on, as they will in the next turn: together with others that go now they could exceed the budget.
-        let free = !member.ready || hot_upgrade::turns_back(member);
+        let broken = !member.ready && !settings.cautious;
+        let free = broken || hot_upgrade::turns_back(member);
         // Nobody goes before the first one for whom there is no room (UPD-23).
         if !free && unavailable >= allowed {
             turn.hold(Hold::BudgetSpent { unavailable, allowed });

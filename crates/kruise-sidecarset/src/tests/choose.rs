@@ -12,6 +12,7 @@ use super::captured;
 use super::inject::set;
 use crate::choose::{Chosen, Newcomer, Offer, choose};
 use crate::object::SidecarSet;
+use crate::recorded::Library;
 
 const V1: &str = "log-v1";
 
@@ -57,7 +58,12 @@ fn asked(
         namespace: "shop",
         namespace_labels: known.as_ref(),
     };
-    let offer = Offer { sets, revisions: &|_| recorded(), chance: &|_, _| chance };
+    let offer = Offer {
+        sets,
+        revisions: &|_| recorded(),
+        library: &Library::default(),
+        chance: &|_, _| chance,
+    };
     choose(&pod, &offer).map_err(|error| error.to_string())
 }
 

@@ -18,13 +18,14 @@ use super::captured;
 use crate::choose::{Chosen, Newcomer, Offer, Refusal, choose};
 use crate::inject::{Settings, inject, pairs};
 use crate::object::SidecarSet;
+use crate::recorded::Library;
 
 pub fn now() -> Timestamp {
     "2026-11-23T00:04:32Z".parse().unwrap()
 }
 
 pub fn settings(sorted: bool) -> Settings {
-    Settings { now: now(), sorted }
+    Settings { now: now(), sorted, strict: false }
 }
 
 /// A set with a spec, as the webhook of sets leaves it.
@@ -46,14 +47,23 @@ pub fn chosen(pod: &Value, sets: &[Arc<SidecarSet>]) -> Vec<Chosen> {
         namespace: "cap",
         namespace_labels: None,
     };
-    choose(&pod, &Offer { sets, revisions: &|_| Vec::new(), chance: &|_, _| 0.5 }).unwrap()
+    choose(
+        &pod,
+        &Offer {
+            sets,
+            revisions: &|_| Vec::new(),
+            library: &Library::default(),
+            chance: &|_, _| 0.5,
+        },
+    )
+    .unwrap()
 }
 
 /// The pod after its injection and what is said about it; injecting again changes nothing.
 pub fn outcome(pod: &Value, sets: &[Arc<SidecarSet>]) -> Result<(Value, Vec<String>), Refusal> {
     let injection = inject(pod, &chosen(pod, sets), settings(false))?;
     let after = patched(pod, &injection.operations);
-    let later = Settings { now: "2030-01-01T00:00:00Z".parse().unwrap(), sorted: false };
+    let later = Settings { now: "2030-01-01T00:00:00Z".parse().unwrap(), ..settings(false) };
     let again = inject(&after, &chosen(&after, sets), later)?;
     assert_eq!(again.operations, [] as [Value; 0], "injected twice: {after}");
     Ok((after, injection.warnings))
@@ -178,7 +188,8 @@ fn captured_pods_are_injected_as_openkruise_did() {
                 let entry = entries.as_object().unwrap().values().next().unwrap();
                 entry["updateTimestamp"].as_str().unwrap().parse().unwrap()
             });
-            let settings = Settings { now: time.unwrap_or_else(now), sorted: gates == "all-gates" };
+            let settings =
+                Settings { now: time.unwrap_or_else(now), ..settings(gates == "all-gates") };
             let injection = inject(&origin, &chosen(&origin, &sets), settings).unwrap();
             assert_eq!(injection.warnings, [] as [&str; 0]);
             expected.as_object_mut().unwrap().remove("status");

@@ -25,6 +25,7 @@ fn all() -> Vec<Hold> {
         Hold::NobodyRecreates(pods()),
         Hold::NotInjected(pods()),
         Hold::RepairUnproven { until },
+        Hold::NotRegistered { until },
     ];
     for (index, hold) in all.iter().enumerate() {
         assert_eq!(place(hold), index);
@@ -49,6 +50,7 @@ fn place(hold: &Hold) -> usize {
         Hold::NobodyRecreates(_) => 12,
         Hold::NotInjected(_) => 13,
         Hold::RepairUnproven { .. } => 14,
+        Hold::NotRegistered { .. } => 15,
     }
 }
 
@@ -67,5 +69,5 @@ fn every_reason_is_in_the_runbook() {
 fn only_what_ends_by_itself_has_a_timer() {
     let timed: Vec<&str> =
         all().iter().filter(|hold| hold.until().is_some()).map(plan::Hold::reason).collect();
-    assert_eq!(timed, ["Refused", "RepairUnproven"]);
+    assert_eq!(timed, ["Refused", "RepairUnproven", "NotRegistered"]);
 }

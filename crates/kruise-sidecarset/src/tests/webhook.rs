@@ -12,6 +12,7 @@ use super::captured;
 use super::inject::{now, patched, pod};
 use crate::configuration::WireConfiguration;
 use crate::namespace::WireNamespace;
+use crate::recorded::Library;
 use crate::webhook::{Caches, MUTATE, VALIDATE, Webhook, filled};
 
 const PODS: &str = "/mutate-pod";
@@ -36,6 +37,10 @@ fn webhook(sets: &[Value], gates: &str) -> Webhook {
         caches,
         own_namespace: "kruise-system".to_owned(),
         narrow: true,
+        strict: false,
+        native_updates: false,
+        library: Library::default(),
+        asked: Arc::default(),
         now,
         lot: || 0.5,
     }
@@ -83,19 +88,27 @@ fn pods_are_injected_when_they_are_created() {
     let webhook = webhook(&[set("log", &json!({}))], "");
     let create = |pod: &Value| asked(&webhook, PODS, &request(Operation::Create, Some(pod), None));
     let plain = pod(&json!({}));
-    let Verdict::Patched(operations) = create(&plain).verdict else { panic!() };
+    let answer = create(&plain);
+    assert_eq!(answer.outcome(), "injected");
+    // W-50: the name of the revision follows from the spec, for nobody has registered it yet.
+    assert!(answer.audit["sidecarsets"].starts_with("log@log-"), "{:?}", answer.audit);
+    let Verdict::Patched(operations) = answer.verdict else { panic!() };
     let after = patched(&plain, &operations);
     assert_eq!(after["spec"]["containers"][0]["name"], "log");
-    assert_eq!(create(&after), Answer::allowed(), "a second look changes nothing");
-    for untouched in [
-        json!({ "metadata": { "labels": { "app": "db" } } }),
-        json!({ "metadata": { "labels": null } }),
-        json!({ "metadata": { "annotations": { "kubernetes.io/config.mirror": "x" } } }),
-        json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } }),
-        json!({ "status": { "phase": "Succeeded" } }),
-        json!({ "status": { "phase": "Failed" } }),
+    let again = create(&after);
+    assert_eq!((again.verdict, again.outcome), (Verdict::Allowed, Some("unchanged")));
+    for (untouched, why) in [
+        (json!({ "metadata": { "labels": { "app": "db" } } }), "not-matched"),
+        (json!({ "metadata": { "labels": null } }), "not-matched"),
+        (
+            json!({ "metadata": { "annotations": { "kubernetes.io/config.mirror": "x" } } }),
+            "skipped",
+        ),
+        (json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } }), "skipped"),
+        (json!({ "status": { "phase": "Succeeded" } }), "skipped"),
+        (json!({ "status": { "phase": "Failed" } }), "skipped"),
     ] {
-        assert_eq!(create(&pod(&untouched)), Answer::allowed(), "{untouched}");
+        assert_eq!(create(&pod(&untouched)), Answer::allowed().with_outcome(why), "{untouched}");
     }
     for other in [Operation::Update, Operation::Delete, Operation::Connect] {
         assert_eq!(
@@ -125,8 +138,9 @@ fn a_pod_s_namespace_may_be_that_of_the_request() {
     assert!(matches!(of(Value::Null).verdict, Verdict::Patched(_)));
     assert!(matches!(of(json!("cap")).verdict, Verdict::Patched(_)));
     // W-5: not silently without sidecar.
-    let (code, text) = denied(&of(json!("unknown")));
-    assert_eq!(code, 403);
+    let answer = of(json!("unknown"));
+    let (code, text) = denied(&answer);
+    assert_eq!((code, answer.outcome(), answer.transient), (403, "refused-namespace", true));
     assert_eq!(
         text,
         "sidecarset log: the labels of namespace unknown are not known yet; try again"
@@ -149,6 +163,31 @@ fn a_replaced_container_is_a_warning() {
     let webhook = webhook(&[set("app", &json!({}))], "");
     let answer = asked(&webhook, PODS, &request(Operation::Create, Some(&pod(&json!({}))), None));
     assert_eq!(answer.warnings, ["container app of the pod is replaced by that of SidecarSet app"]);
+    assert!(matches!(&answer.verdict, Verdict::Patched(_)));
+    // On request a refusal; what was injected is still not in the way of itself.
+    let strict = Webhook { strict: true, ..webhook };
+    let create = |pod: &Value| asked(&strict, PODS, &request(Operation::Create, Some(pod), None));
+    let refused = denied(&create(&pod(&json!({}))));
+    assert_eq!(
+        refused,
+        (403, "container app of the pod has the name of a sidecar of app".to_owned())
+    );
+    let Verdict::Patched(operations) = answer.verdict else { panic!() };
+    let after = patched(&pod(&json!({})), &operations);
+    assert_eq!(create(&after).outcome(), "unchanged");
+}
+
+/// VAL-20, 30.9.4: a set with a native sidecar may roll out where those are updated.
+#[test]
+fn native_sidecars_may_roll_out_on_request() {
+    let native = json!({ "spec": { "initContainers": [{ "name": "n", "image": "i:1", "restartPolicy": "Always" }] } });
+    let set = set("log", &native);
+    let ask =
+        |webhook: &Webhook| asked(webhook, VALIDATE, &request(Operation::Create, Some(&set), None));
+    let webhook = webhook(&[], "");
+    let (code, text) = denied(&ask(&webhook));
+    assert!(code == 422 && text.contains("in-place upgrade is not currently supported"), "{text}");
+    assert_eq!(ask(&Webhook { native_updates: true, ..webhook }), Answer::allowed());
 }
 
 /// W-9: a pod that bears its name gets the same revision whenever it comes back; others draw lots.

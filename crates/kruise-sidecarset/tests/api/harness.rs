@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
-use kruise_common::testing::cluster::DEADLINE;
+use kruise_common::testing::cluster::wait_or;
 pub use kruise_common::testing::cluster::{Controller, client, wait};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -141,19 +140,17 @@ impl Space {
     /// Waits until the status of the present spec has these counts.
     pub async fn counts(&self, set: &str, wanted: [i64; 4]) {
         let last = Mutex::new(Value::Null);
-        let began = Instant::now();
-        loop {
+        let tell = || format!("it is {}", last.lock().unwrap());
+        wait_or(&format!("{wanted:?} in {set}"), tell, || async {
             let now = self.set(set).await;
             let status = &now["status"];
             let counts = ["matchedPods", "updatedPods", "readyPods", "updatedReadyPods"]
                 .map(|count| status[count].as_i64().unwrap_or(0));
-            if status["observedGeneration"] == now["metadata"]["generation"] && counts == wanted {
-                return;
-            }
+            let seen = status["observedGeneration"] == now["metadata"]["generation"];
             *last.lock().unwrap() = status.clone();
-            assert!(began.elapsed() < DEADLINE, "{set}: {wanted:?} is wanted, and it is {status}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            (seen && counts == wanted).then_some(())
+        })
+        .await;
     }
 
     /// Waits for counts, and that they are the same after two more turns: nothing more happens.

@@ -136,6 +136,7 @@ pub fn process(options: Options) -> Process<SidecarSetController> {
         namespaces: Arc::default(),
         revisions: Arc::default(),
         revision_namespace: "kruise-system".into(),
+        asked: Arc::default(),
     };
     let mirrors = vec![
         MirrorOf::<WireSet>::boxed(&caches.sets),

@@ -355,3 +355,45 @@ fn a_workload_may_change_its_own_containers_at_the_same_time() {
     );
     assert_eq!(annotation(&pod, "apps.kruise.io/inplace-update-state"), "{}");
 }
+
+/// UPD-24, W-42: pods that are not ready go all at once, unless the set asks for caution.
+#[test]
+fn pods_that_are_not_ready_wait_for_the_budget_on_request() {
+    let broken = with(
+        log(),
+        &json!({ "spec": { "containers": [{ "name": "agent", "image": "example.com/agent:fail-pull" }] } }),
+    );
+    for (asked, wanted) in [("false", 4), ("true", 1)] {
+        let (mut sim, key) = drive(&broken, 4);
+        settle(&mut sim, &key);
+        assert_eq!(counts(&sim, &key), [4, 4, 0, 0]);
+        let caution = json!({ "kruise.io/sidecarset-update-not-ready-within-budget": asked });
+        change(&mut sim, &key, &json!({ "metadata": { "annotations": caution } }));
+        set_image(&mut sim, &key, "example.com/agent:2");
+        sim.relist();
+        let plan = sim.plan(&key).unwrap();
+        let updates = plan.actions().filter(|it| it.to_string().starts_with("update ")).count();
+        assert_eq!(updates, wanted, "{asked}");
+        settle(&mut sim, &key);
+        assert_eq!(counts(&sim, &key), [4, 4, 4, 4]);
+    }
+}
+
+/// OPS-6.
+#[test]
+fn pods_are_counted_by_state() {
+    let (mut sim, key) = drive(&log(), 3);
+    settle(&mut sim, &key);
+    let states = |sim: &Sim| -> Vec<String> {
+        let measures = C::measures(&sim.observe(&key).unwrap(), sim.world.now);
+        measures.iter().map(|it| format!("{} {}", it.value, it.amount)).collect()
+    };
+    assert_eq!(states(&sim), ["matched 3", "updated 3", "ready 3"]);
+    change(
+        &mut sim,
+        &key,
+        &json!({ "spec": { "containers": [{ "name": "agent", "image": "example.com/agent:1", "args": ["-v"] }] } }),
+    );
+    sim.relist();
+    assert_eq!(states(&sim), ["matched 3", "ready 3", "not-upgradable 3"]);
+}

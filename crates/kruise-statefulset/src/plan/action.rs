@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kruise_common::write::Write;
 use kruise_inplace::diff::Change;
+use kruise_inplace::refresh::Finished;
 
 use crate::revision::NewRevision;
 
@@ -46,6 +47,8 @@ pub enum Action {
         ordinal: i32,
         /// What is done.
         what: String,
+        /// The update that ends with it.
+        finished: Option<Finished>,
     },
     /// Create the missing claims of an ordinal, then its pod.
     CreatePod {
@@ -162,7 +165,7 @@ impl fmt::Display for Action {
             Self::DeleteRevision { name } => write!(f, "delete-revision {name}"),
             Self::AdoptPod { name } => write!(f, "adopt {name}"),
             Self::ReleasePod { name } => write!(f, "release {name}"),
-            Self::Refresh { ordinal, what } => write!(f, "refresh {ordinal}: {what}"),
+            Self::Refresh { ordinal, what, .. } => write!(f, "refresh {ordinal}: {what}"),
             Self::CreatePod { ordinal, revision } => write!(f, "create {ordinal} @ {revision}"),
             Self::CreateClaims { ordinal } => write!(f, "create-claims {ordinal}"),
             Self::RepairIdentity { ordinal } => write!(f, "repair-identity {ordinal}"),

@@ -32,9 +32,9 @@ pub fn upkeep(snapshot: &Snapshot, now: Timestamp) -> Upkeep {
         if pod.terminating() || pod.ended() {
             continue;
         }
-        let Refresh { writes, what, waiting } = refresh_pod(pod, &context, now);
+        let Refresh { writes, what, waiting, finished } = refresh_pod(pod, &context, now);
         if !writes.is_empty() {
-            actions.push((*ordinal, Action::Refresh { ordinal: *ordinal, what }));
+            actions.push((*ordinal, Action::Refresh { ordinal: *ordinal, what, finished }));
         }
         if let Some(waiting) = waiting {
             holds.push((*ordinal, hold(pod, waiting)));

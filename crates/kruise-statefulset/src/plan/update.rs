@@ -10,7 +10,7 @@ use kruise_common::plan::Note;
 use kruise_common::pod::Pod;
 use kruise_inplace::begin::check;
 use kruise_inplace::diff::{Change, DiffOptions, diff};
-use kruise_inplace::lifecycle::{UpdateGate, before_update, cancel};
+use kruise_inplace::lifecycle::{Announced, UpdateGate, before_update, cancel};
 use kruise_inplace::progress::{Missing, Progress, progress};
 
 use super::action::{Action, Why};
@@ -235,7 +235,8 @@ fn in_place(
     (ordinal, pod): (i32, &Arc<Pod>),
 ) -> Result<Option<Action>, String> {
     check(pod, &change).map_err(|error| error.to_string())?;
-    match before_update(pod, turn.settings.lifecycle.as_ref(), turn.now) {
+    let announced = Announced::new(&turn.revisions.update.name, &change);
+    match before_update(pod, turn.settings.lifecycle.as_ref(), &announced, turn.now) {
         UpdateGate::Proceed => {}
         UpdateGate::Wait(pending) => {
             let hook = pending.to_string();

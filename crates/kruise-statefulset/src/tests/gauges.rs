@@ -1,7 +1,11 @@
+use kruise_common::reconciler::Reconciler;
+use kruise_inplace::refresh::Finished;
 use serde_json::{Value, json};
 
 use super::facts::{Facts, alone, now, pod, set};
+use crate::controller::StatefulSetController;
 use crate::gauges::measures;
+use crate::plan::action::Action;
 use crate::snapshot::Snapshot;
 
 fn told(snapshot: &Snapshot) -> Vec<String> {
@@ -35,4 +39,16 @@ fn unavailable_replicas_are_measured() {
         [format!("kruise_statefulset_unavailable_replicas{{{label}}} 2")]
     );
     assert!(told(&alone(&json!({ "replicas": -1 }))).is_empty());
+}
+
+/// W21.
+#[test]
+fn an_update_that_ends_says_how_long_it_took() {
+    let since = now().checked_sub(jiff::SignedDuration::from_secs(75)).unwrap();
+    let refresh = |finished| Action::Refresh { ordinal: 1, what: String::new(), finished };
+    let finished = Some(Finished { since, changed: "image" });
+    let samples = StatefulSetController::samples(&alone(&json!({})), &refresh(finished), now());
+    let [sample] = &samples[..] else { panic!("one sample: {samples:?}") };
+    assert_eq!((sample.value, sample.seconds.to_string()), ("image", "75".to_owned()));
+    assert!(StatefulSetController::samples(&alone(&json!({})), &refresh(None), now()).is_empty());
 }

@@ -294,3 +294,28 @@ proptest! {
         }
     }
 }
+
+/// K-15: OpenKruise admits such a template, and the API server refuses every pod of it.
+#[test]
+fn a_template_that_no_pod_can_be_made_of_is_warned_about() {
+    let webhook = webhook("");
+    let mut bad = set();
+    bad["spec"]["podManagementPolicy"] = json!("Parallel");
+    bad["spec"]["updateStrategy"] = json!({ "type": "OnDelete" });
+    bad["spec"]["template"]["spec"]["containers"] = json!([{ "name": "App", "image": "web:1" }]);
+    let ask = |operation, new: &Value, old: Option<&Value>| {
+        let answer = webhook.answer(VALIDATE, &request(operation, Some(new), old)).unwrap();
+        assert!(answer.is_allowed(), "{answer:?}");
+        answer.warnings
+    };
+    let warnings = ask(Operation::Create, &bad, None);
+    let [warning] = &warnings[..] else { panic!("one warning: {warnings:?}") };
+    let said =
+        "pods cannot be created: spec.template.spec.containers[0].name: Invalid value: \"App\"";
+    assert!(warning.starts_with(said), "{warning}");
+    let mut good = bad.clone();
+    good["spec"]["template"]["spec"]["containers"] = json!([{ "name": "app", "image": "web:1" }]);
+    assert_eq!(ask(Operation::Update, &bad, Some(&good)).len(), 1);
+    assert_eq!(ask(Operation::Update, &bad, Some(&bad)), [""; 0], "not for an edit elsewhere");
+    assert_eq!(ask(Operation::Create, &good, None), [""; 0]);
+}

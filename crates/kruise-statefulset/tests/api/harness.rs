@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use kruise_common::testing::cluster;
 pub use kruise_common::testing::cluster::wait_or as wait;
+use kruise_common::testing::relay::Relay;
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -40,6 +41,11 @@ impl Space {
     /// A fresh one.
     pub async fn new(purpose: &str) -> Self {
         Self(cluster::Space::new(purpose).await)
+    }
+
+    /// The cluster.
+    pub fn client(&self) -> kube::Client {
+        self.0.client.clone()
     }
 
     /// Its name.
@@ -190,6 +196,13 @@ impl Controller {
         Self(cluster::Controller::start(binary, &space.0, more).await)
     }
 
+    /// Starts one behind a relay, without an election: nobody waits for the Lease of one that was killed.
+    pub async fn behind(space: &Space, relay: &Relay) -> cluster::Controller {
+        let binary = env!("CARGO_BIN_EXE_kruise-statefulset");
+        let flags = ["--enable-leader-election=false", &relay.flag()];
+        cluster::Controller::start(binary, &space.0, &flags).await
+    }
+
     async fn count(&self, family: &str, having: &str) -> i64 {
         self.0.count(family, having).await
     }
@@ -225,6 +238,11 @@ impl Controller {
     pub async fn holds(&self, reason: &str) -> i64 {
         let label = format!("reason=\"{reason}\"");
         self.count("kruise_statefulset_holds", &label).await
+    }
+
+    /// Waits until the sum of a metric family satisfies `is`.
+    pub async fn until(&self, family: &str, is: impl Fn(f64) -> bool) {
+        self.0.until(family, "", is).await;
     }
 
     /// Waits until it has had a turn.

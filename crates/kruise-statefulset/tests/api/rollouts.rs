@@ -91,6 +91,41 @@ async fn ac11_a_partition_goes_down_step_by_step() {
     controller.stop().await;
 }
 
+/// Whatever users delete meanwhile, as many pods stay at the old revision as the partition says, and no ordinal appears
+/// that is reserved or beyond the range.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn ac1_ac4_a_missing_pod_makes_no_room_for_another_update() {
+    let space = Space::new("ac4").await;
+    let controller = Controller::start(&space, ALL_GATES).await;
+    let rolling = json!({ "partition": 2, "maxUnavailable": 4, "unorderedUpdate": {} });
+    let change = json!({ "spec": {
+        "podManagementPolicy": "Parallel", "reserveOrdinals": [1], "updateStrategy": { "rollingUpdate": rolling },
+    } });
+    space.create(set_with(4, &change)).await;
+    space.ordinals_are(&[0, 2, 3, 4]).await;
+    space.patch("web", use_image("3.2")).await;
+    let settled = |pods: &[Value]| {
+        assert!(pods.iter().all(|pod| [0, 2, 3, 4].contains(&ordinal(pod))), "AC-1: {pods:#?}");
+        let new = pods.iter().filter(|pod| image(pod) == "registry.k8s.io/pause:3.2").count();
+        assert!(new <= 2, "AC-4: {pods:#?}");
+        pods.len() == 4 && pods.iter().all(is_up) && new == 2
+    };
+    space.delete("Pod", "web-0").await;
+    space.pods_are("two pods at each image", settled).await;
+    for name in ["web-2", "web-4"] {
+        let uid = space.pod(name).await.unwrap()["metadata"]["uid"].clone();
+        space.delete("Pod", name).await;
+        let back = |pods: &[Value]| {
+            let new =
+                |pod: &Value| pod["metadata"]["name"] == name && pod["metadata"]["uid"] != uid;
+            settled(pods) && pods.iter().any(new)
+        };
+        space.pods_are(&format!("a new {name}"), back).await;
+    }
+    controller.stop().await;
+}
+
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
 async fn ac12_on_delete_waits_for_somebody_and_can_be_switched() {

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use kruise_common::admission::registration::Phase;
 use kruise_common::runtime::certs;
-use kruise_common::testing::cluster::{Controller, Space, wait};
+use kruise_common::testing::admission::free_port;
+use kruise_common::testing::cluster::{Controller, Space, wait, warning};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::balancer::Balancer;
-use super::{admitted, alone, asked, configurations, free_port, set, unregister};
+use super::{admitted, set};
 
 /// Creates sets (dry run) without a pause, until it is told to stop.
 struct Load {
@@ -68,15 +70,15 @@ async fn certificates_change_twice_under_load_and_no_admission_fails() {
     let space = Space::new("rotation").await;
     let balancer = Balancer::new().await;
     let life = ["--webhook-cert-validity", "30s", "--webhook-addr", "127.0.0.1:0"];
-    let mut one = admitted(&space, &balancer.url, &life).await;
-    let mut two = admitted(&space, &balancer.url, &life).await;
+    let mut one = admitted().behind(&space, &balancer.url, &life).await;
+    let mut two = admitted().behind(&space, &balancer.url, &life).await;
     for controller in [&mut one, &mut two] {
         balancer.add(&controller.said("serving webhooks", "address=").await);
     }
     for controller in [&one, &two] {
         controller.until("webhook_cert_expiry_timestamp_seconds", "", |at| at > 0.0).await;
     }
-    asked(&space).await;
+    admitted().asked(&space).await;
     let load = Load::start(&space);
     let first = expiry(&one).await;
     let renewed = |than: f64| move |at: f64| at > than;
@@ -89,7 +91,7 @@ async fn certificates_change_twice_under_load_and_no_admission_fails() {
     assert!(balancer.connections.load(Ordering::SeqCst) > 0);
     one.stop().await;
     two.stop().await;
-    unregister(&space).await;
+    admitted().unregister(&space).await;
 }
 
 #[tokio::test]
@@ -100,7 +102,8 @@ async fn replicas_end_one_by_one_under_load_and_no_write_fails() {
     let start = |_: usize| {
         let (space, url) = (space.clone(), balancer.url.clone());
         async move {
-            let mut controller = admitted(&space, &url, &["--webhook-addr", "127.0.0.1:0"]).await;
+            let mut controller =
+                admitted().behind(&space, &url, &["--webhook-addr", "127.0.0.1:0"]).await;
             let address = controller.said("serving webhooks", "address=").await;
             controller.until("webhook_cert_expiry_timestamp_seconds", "", |at| at > 0.0).await;
             (controller, address)
@@ -110,7 +113,7 @@ async fn replicas_end_one_by_one_under_load_and_no_write_fails() {
     for (_, address) in &replicas {
         balancer.add(address);
     }
-    asked(&space).await;
+    admitted().asked(&space).await;
     let load = Load::start(&space);
     for turn in 0..2 {
         // As a rollout does it: a new replica first, then the old one leaves the endpoints while it is told to stop.
@@ -128,15 +131,15 @@ async fn replicas_end_one_by_one_under_load_and_no_write_fails() {
     for (controller, _) in replicas {
         controller.stop().await;
     }
-    unregister(&space).await;
+    admitted().unregister(&space).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
 async fn a_wrong_ca_and_a_lost_secret_heal_by_themselves() {
     let space = Space::new("heal").await;
-    let controller = alone(&space, &[]).await;
-    let mutating = configurations(&space, "Mutating");
+    let controller = admitted().alone(&space, &[]).await;
+    let mutating = admitted().configurations(&space, Phase::Mutating);
     let name = "kruise-statefulset-mutating";
     let right = mutating.get(name).await.unwrap().data["webhooks"][0]["clientConfig"].clone();
     let wrong =
@@ -161,27 +164,29 @@ async fn a_wrong_ca_and_a_lost_secret_heal_by_themselves() {
         (stored.data["webhooks"][0]["clientConfig"]["caBundle"] == bundle).then_some(())
     })
     .await;
-    asked(&space).await;
+    admitted().asked(&space).await;
     controller.stop().await;
-    unregister(&space).await;
+    admitted().unregister(&space).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
 async fn a_second_installation_is_refused() {
     let (space, other) = (Space::new("first").await, Space::new("second").await);
-    let first = alone(&space, &[]).await;
+    let first = admitted().alone(&space, &[]).await;
     let port = free_port();
     let address = format!("127.0.0.1:{port}");
     let url = format!("https://{address}");
-    let mut second = admitted(&other, &url, &["--webhook-addr", &address]).await;
+    let mut second = admitted().behind(&other, &url, &["--webhook-addr", &address]).await;
     second.said("was written by another installation", "installation").await;
     let registered = second.metric("kruise_webhook_registered", "").await;
     assert_eq!(registered, Some(0.0));
-    asked(&space).await;
+    let told = warning(&other, "kruise-statefulset").await;
+    assert!(told.starts_with("the controller works without admission: "), "{told}");
+    admitted().asked(&space).await;
     first.stop().await;
     second.stop().await;
-    unregister(&space).await;
+    admitted().unregister(&space).await;
 }
 
 #[tokio::test]
@@ -199,7 +204,8 @@ async fn mounted_certificates_are_used_and_read_again() {
         }
     };
     write();
-    let controller = alone(&space, &["--webhook-cert-dir", directory.to_str().unwrap()]).await;
+    let controller =
+        admitted().alone(&space, &["--webhook-cert-dir", directory.to_str().unwrap()]).await;
     let secrets = space.api("", "v1", "Secret");
     let own = secrets.get_opt("kruise-statefulset-webhook-certs").await.unwrap();
     assert!(own.is_none(), "none of our own is made");
@@ -212,11 +218,11 @@ async fn mounted_certificates_are_used_and_read_again() {
     .await;
     write();
     controller.until("webhook_cert_expiry", "", |at| at > first).await;
-    asked(&space).await;
+    admitted().asked(&space).await;
     let spent = controller.metric("process_cpu_seconds_total", "").await.unwrap() - spent;
     assert!(spent < 4.0, "{spent} s of CPU in some ten seconds: it waits for nothing");
     controller.stop().await;
-    unregister(&space).await;
+    admitted().unregister(&space).await;
     std::fs::remove_dir_all(&directory).unwrap();
 }
 

@@ -1,44 +1,12 @@
 //! What is stored, and what is refused.
 
-use kruise_api::shared::quantity::Quantity;
-use kruise_common::testing::cluster::{Space, condition, create, patch, wait};
+use kruise_common::testing::admission::{as_go_writes, golden};
+use kruise_common::testing::cluster::{Controller, Space, condition, create, patch, wait};
 use kube::api::DeleteParams;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-use super::{alone, set, unregister};
-
-fn golden(path: &str) -> String {
-    let path = format!("{}/../kruise-api/tests/golden/{path}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// As Go's types write it, whatever was given: without nulls and empty members that are no pointers in Go, quantities in
-/// their canonical spelling. None of that is defaulting (the unit tests of `kruise-api` say the same).
-fn as_go_writes(name: &str, value: Value) -> Option<Value> {
-    let quantity = |value: &Value| {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        json!(Quantity::parse(&text).unwrap().to_string())
-    };
-    match (name, value) {
-        (_, Value::Null) | ("paused", Value::Bool(false)) => None,
-        ("serviceName" | "value", Value::String(text)) if text.is_empty() => None,
-        ("limits" | "requests", Value::Object(list)) => {
-            Some(list.iter().map(|(name, amount)| (name.clone(), quantity(amount))).collect())
-        }
-        ("resources" | "volumeClaimUpdateStrategy", value) if value == json!({}) => None,
-        (_, Value::Object(members)) => Some(
-            members
-                .into_iter()
-                .filter_map(|(name, value)| Some((name.clone(), as_go_writes(&name, value)?)))
-                .collect(),
-        ),
-        (_, Value::Array(items)) => {
-            Some(items.into_iter().filter_map(|item| as_go_writes("", item)).collect())
-        }
-        (_, other) => Some(other),
-    }
-}
+use super::{admitted, set};
 
 fn spec(object: &Value) -> Value {
     as_go_writes("spec", object["spec"].clone()).unwrap()
@@ -50,7 +18,7 @@ async fn what_is_stored_of_a_manifest_is_what_openkruise_stored() {
     let all = "AllAlpha=true,AllBeta=true,EnableExternalCerts=false,TemplateNoDefaults=false";
     for (folder, gates) in [("captured", all), ("captured-default-gates", "")] {
         let space = Space::new(folder).await;
-        let controller = alone(&space, &["--feature-gates", gates]).await;
+        let controller = admitted().alone(&space, &["--feature-gates", gates]).await;
         for file in ["sts-min", "sts-inplace", "sts-lifecycle", "sts-plain-v1alpha1"] {
             let text = golden(&format!("manifests/{file}.yaml"));
             let mut manifest: Value = serde_saphyr::from_str(&text).unwrap();
@@ -69,8 +37,20 @@ async fn what_is_stored_of_a_manifest_is_what_openkruise_stored() {
             }
         }
         controller.stop().await;
-        unregister(&space).await;
+        admitted().unregister(&space).await;
     }
+}
+
+/// V-n and U-n: each rule with examples that are accepted and refused.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn every_rule_is_kept() {
+    let space = Space::new("set-rules").await;
+    let controller = admitted().alone(&space, &[]).await;
+    let (accepted, refused) = admitted().keeps(&space, "statefulset").await;
+    println!("StatefulSet: {accepted} examples accepted, {refused} refused");
+    controller.stop().await;
+    admitted().unregister(&space).await;
 }
 
 #[tokio::test]
@@ -84,7 +64,7 @@ async fn rules_are_kept_on_creation_and_change_but_an_old_object_can_be_edited_a
     old["spec"]["revisionHistoryLimit"] = json!(-1);
     old["spec"]["updateStrategy"] = json!({ "type": "Sometimes" });
     create(&sets, old).await.unwrap();
-    let controller = alone(&space, &[]).await;
+    let controller = admitted().alone(&space, &[]).await;
 
     let mut wrong = set("wrong");
     // (The server refuses negative replicas by itself, for the sake of the scale subresource.)
@@ -108,14 +88,15 @@ async fn rules_are_kept_on_creation_and_change_but_an_old_object_can_be_edited_a
     assert!(refused.contains("spec.revisionHistoryLimit: Invalid value: -2"), "{refused}");
     sets.delete("old", &DeleteParams::default()).await.unwrap();
     controller.stop().await;
-    unregister(&space).await;
+    admitted().unregister(&space).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
 async fn protected_sets_are_not_deleted_and_others_are_not_asked_about() {
     let space = Space::new("protected").await;
-    let controller = alone(&space, &["--feature-gates", "ResourcesDeletionProtection=true"]).await;
+    let controller =
+        admitted().alone(&space, &["--feature-gates", "ResourcesDeletionProtection=true"]).await;
     let sets = space.workloads("v1beta1", "StatefulSet");
     for (name, level) in [("always", "Always"), ("cascading", "Cascading")] {
         let mut set = set(name);
@@ -138,14 +119,14 @@ async fn protected_sets_are_not_deleted_and_others_are_not_asked_about() {
     let after = controller.metric("controller_runtime_webhook_requests_total", asked).await;
     assert_eq!(before, after, "a set without the label is deleted without a question");
     controller.stop().await;
-    unregister(&space).await;
+    admitted().unregister(&space).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
 async fn what_an_older_version_would_clear_is_warned_about() {
     let space = Space::new("older").await;
-    let controller = alone(&space, &[]).await;
+    let controller = admitted().alone(&space, &[]).await;
     let sets = space.workloads("v1beta1", "StatefulSet");
     let mut new = set("web");
     new["spec"]["reserveOrdinals"] = json!([1]);
@@ -169,7 +150,7 @@ async fn what_an_older_version_would_clear_is_warned_about() {
     let cleared = sets.get("web").await.unwrap();
     assert_eq!(cleared.data["spec"].get("reserveOrdinals"), None, "so the warning is due");
     controller.stop().await;
-    unregister(&space).await;
+    admitted().unregister(&space).await;
 }
 
 #[tokio::test]
@@ -177,9 +158,7 @@ async fn what_an_older_version_would_clear_is_warned_about() {
 async fn a_set_works_without_any_webhook() {
     let space = Space::new("without").await;
     let flags = ["--feature-gates", ""];
-    let controller =
-        kruise_common::testing::cluster::Controller::start(super::BINARY, &space, &flags);
-    let controller = controller.await;
+    let controller = Controller::start(admitted().binary, &space, &flags).await;
     let sets = space.workloads("v1beta1", "StatefulSet");
     let mut bare = set("bare");
     bare["spec"].as_object_mut().unwrap().remove("replicas");

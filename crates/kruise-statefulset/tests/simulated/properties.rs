@@ -7,16 +7,16 @@ use std::rc::Rc;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{POD, STATEFUL_SET};
 use kruise_common::testing::drive::Fate;
+use kruise_common::testing::property;
 use kruise_common::testing::world::World;
 use kruise_common::write::{Request, Write};
 use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
 use crate::builders::{Sim, change, drive, drive_with, is_true, merge, text, web, with_claims};
 
 const TURNS: usize = 900;
-/// Cases of each property; `CASES` asks for more, `SEED` repeats a run.
+/// Stories of each property.
 const CASES: u32 = 100;
 
 /// One generated story: a set, then its spec again and again.
@@ -308,24 +308,8 @@ fn user(sim: &mut Sim, step: &Step, trouble: Trouble) {
     }
 }
 
-/// Runs a property over generated stories; a failure says how to repeat it.
 fn check(name: &str, trouble: Trouble) {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = number("SEED").unwrap_or_else(rand::random);
-    let cases = number("CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(CASES);
-    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(config, rng);
-    println!("{name}: {cases} cases, SEED={seed}");
-    let result = runner.run(&story(), |story| {
-        play(&story, trouble);
-        Ok(())
-    });
-    if let Err(failure) = result {
-        panic!("{name}: repeat with SEED={seed} CASES={cases}\n{failure}");
-    }
+    property::check(name, CASES, &story(), |story| play(&story, trouble));
 }
 
 #[test]

@@ -17,6 +17,7 @@ fn record(mode: &str, seconds: f64) -> Record {
         cpu_seconds: 0.5,
         peak_rss_mib: 12.25,
         floor_seconds: 1.0,
+        latencies: None,
     }
 }
 

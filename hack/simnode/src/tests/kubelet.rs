@@ -141,13 +141,21 @@ fn a_changed_image_restarts_its_container_only() {
     sandbox.set_image(0, "app:2");
     sandbox.after(1);
     let down = sandbox.container(0);
-    assert_eq!((&down["ready"], &down["imageID"]), (&json!(false), &json!("")));
+    // What is down is told as the one that ended, with its image, until the next one runs.
+    assert_eq!((&down["ready"], &down["started"]), (&json!(false), &json!(false)));
+    for same in ["image", "imageID", "containerID", "restartCount"] {
+        assert_eq!(down[same], before["containerStatuses"][0][same], "{same}");
+    }
+    let ended = down["state"].clone();
+    assert_eq!(ended["terminated"]["exitCode"], 0);
+    assert_eq!(ended["terminated"]["containerID"], "containerd://1");
     assert_eq!(sandbox.condition("Ready")["message"], "containers with unready status: [app]");
     assert_eq!(sandbox.condition("Ready")["lastTransitionTime"], at(3));
     sandbox.after(2);
     let (old, new) = (&before["containerStatuses"][0], sandbox.container(0));
     assert_eq!((&new["restartCount"], &new["ready"]), (&json!(1), &json!(true)));
     assert_eq!(new["image"], "docker.io/library/app:2");
+    assert_eq!(new["lastState"], ended);
     assert_ne!(new["containerID"], old["containerID"]);
     assert_ne!(new["imageID"], old["imageID"]);
     assert!(new["imageID"].as_str().unwrap().starts_with("docker.io/library/app@sha256:"));
@@ -207,6 +215,8 @@ fn an_image_that_cannot_be_pulled_waits_for_another_one() {
     sandbox.after(2);
     let app = sandbox.container(0);
     assert_eq!((&app["restartCount"], &app["containerID"]), (&json!(0), &json!("containerd://1")));
+    assert_eq!(app["image"], "docker.io/library/app:1", "the one that ran");
+    assert_eq!(app["lastState"]["terminated"]["containerID"], "containerd://1");
     assert_eq!(sandbox.waits(0), "ImagePullBackOff");
     assert_eq!(sandbox.pod["status"]["phase"], "Running", "it has run before");
     assert_eq!(sandbox.condition("Ready")["status"], "False");
@@ -226,6 +236,7 @@ fn a_crash_loop_counts_restarts_at_growing_intervals_until_the_image_changes() {
         assert_eq!((&app["restartCount"], &app["ready"]), (&json!(restarts), &json!(false)));
         assert_eq!(app["containerID"], format!("containerd://{}", restarts + 1));
         assert_eq!(sandbox.waits(0), "CrashLoopBackOff");
+        assert_eq!(app["lastState"]["terminated"]["containerID"], app["containerID"]);
     }
     assert_eq!(waits, [2, 1, 2, 4, 8, 10]);
     sandbox.set_image(0, "app:1");
@@ -402,7 +413,7 @@ fn a_container_is_killed_once_by_its_id() {
     let mut sandbox = Sandbox::running();
     sandbox.pod["metadata"]["annotations"] = json!({ KILL: "app/containerd://1" });
     sandbox.step();
-    assert_eq!(sandbox.waits(0), "ContainerCreating");
+    assert!(sandbox.container(0)["state"]["terminated"].is_object());
     sandbox.after(2);
     let app = sandbox.container(0).clone();
     assert_ne!(app["containerID"], "containerd://1");

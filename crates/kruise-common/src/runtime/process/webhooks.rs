@@ -12,8 +12,10 @@ use super::{Process, ProcessError, io};
 use crate::admission::Admission;
 use crate::admission::registration::Terms;
 use crate::admission::rotation::Schedule;
+use crate::key::ObjectKey;
 use crate::kind::Kind;
 use crate::runtime::leader::Leadership;
+use crate::runtime::recorder::Recorder;
 use crate::runtime::registrar::{Registrar, Source};
 use crate::runtime::webhook::{self, Certificate, Desk, Ending};
 
@@ -47,7 +49,7 @@ impl Process {
         self.admission = Some(admission);
     }
 
-    /// The hooks are asked for again when an object of `kind` changes. Before the kind is watched.
+    /// The hooks are asked for again when an object of `kind` comes, goes, or changes in its spec. Before the kind is watched.
     pub fn hooks_depend_on(&mut self, kind: &'static Kind) {
         self.hooks_depend_on.push(kind);
     }
@@ -63,6 +65,7 @@ impl Process {
     pub(super) async fn webhooks(
         &mut self,
         leadership: &Leadership,
+        recorder: Recorder,
         tasks: &mut JoinSet<()>,
     ) -> Result<Option<Closed>, ProcessError> {
         let Some(admission) = self.admission.clone() else { return Ok(None) };
@@ -98,7 +101,8 @@ impl Process {
             register: args.webhook_register,
             source,
             certificate: certificate.clone(),
-            installation: format!("{namespace}/{}", self.lease_name()),
+            lease: ObjectKey::new(namespace.as_str(), self.lease_name()),
+            recorder,
         };
         tasks.spawn(registrar.run(self.stop.clone()));
         Ok(Some(Closed { desk, certificate, changed: self.hooks_changed.clone() }))

@@ -48,6 +48,33 @@ async fn a_burst_starts_slowly() {
     assert_eq!(rounds.into_values().collect::<Vec<_>>(), [1, 2, 4, 8, 10]);
 }
 
+/// How many actions of the first round of a turn of ten were sent, after a first turn and what came between.
+async fn first_round(idle: Duration) -> usize {
+    let turn = Arc::new(AtomicU32::new(0));
+    let seen = turn.clone();
+    let it = works(
+        disabled(),
+        move |_| {
+            let from = seen.fetch_add(1, Ordering::SeqCst) * 10;
+            let steps = vec![Step::Burst((from..from + 10).collect())];
+            Some(Snapshot { steps: if from < 20 { steps } else { vec![] }, ..Snapshot::default() })
+        },
+        |_| slow(ms(10)),
+    );
+    it.add();
+    pass(idle).await;
+    let before = it.times("").len();
+    it.add();
+    pass(ms(5)).await;
+    it.times("").len() - before
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_goes_on_as_wide_as_the_last_one_unless_that_is_long_past() {
+    assert_eq!(first_round(s(1)).await, 10);
+    assert_eq!(first_round(s(61)).await, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_burst_has_a_limit() {
     let most = Arc::new(Mutex::new(0));

@@ -61,6 +61,20 @@ fn the_way_back_into_traffic_is_one_write_bound_to_what_was_seen() {
     );
 }
 
+/// W21: what is back in traffic says when its update began and what it changed; a new pod's first True ends none.
+#[test]
+fn the_end_of_an_update_says_how_long_it_took() {
+    let finished = at(&restarted(), None, now()).finished.unwrap();
+    assert_eq!(finished.since.to_string(), "2026-01-02T03:04:00Z");
+    assert_eq!(finished.changed, "image");
+    let alone = json!({ "revision": "web-a", "updateTimestamp": "2026-01-02T03:04:00Z" });
+    let finished = at(&restarted().updated(&alone), None, now()).finished.unwrap();
+    assert_eq!(finished.changed, "metadata");
+    assert_eq!(at(&side_is_next(), None, now()).finished, None, "a batch is not the end");
+    let new = web_main().state("Normal");
+    assert_eq!(at(&new, None, now()).finished, None);
+}
+
 /// kruise#2274: nothing is marked ready that has changed since it was looked at.
 #[test]
 fn a_late_write_fails_instead_of_marking_the_pod_ready() {

@@ -1,0 +1,105 @@
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
+#![expect(clippy::disallowed_methods, reason = "a process of its own: it looks at the clock once")]
+//! Looks at an installation and says what is wrong with it, and what to do.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use jiff::Timestamp;
+use kruise_common::doctor::read::{self, Place};
+use kruise_common::doctor::{Finding, Level, SUBJECTS, Subject};
+use kruise_common::runtime::process::{self, ProcessError};
+use kruise_common::runtime::requests;
+use kube::Client;
+use serde_json::json;
+
+/// How long the API server may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Looks at an installation and says what is wrong with it, and what to do. Only reads.
+#[derive(Parser)]
+#[command(name = "kruise-doctor", version)]
+struct Args {
+    /// Kubeconfig file; without it the KUBECONFIG variable, then ~/.kube/config, then the Pod's ServiceAccount.
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
+    /// Controllers to look at; without it all three.
+    #[arg(long, value_delimiter = ',', value_parser = subject)]
+    controller: Vec<&'static Subject>,
+    /// Namespace in which they are installed.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "kruise-system")]
+    namespace: String,
+    /// Lease of an OpenKruise manager (namespace/name).
+    #[arg(long, default_value_t = read::openkruise_lease())]
+    openkruise_lease: String,
+    /// Form of the answer.
+    #[arg(long, value_enum, default_value = "text")]
+    output: Form,
+    /// Fail on warnings too.
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Form {
+    Text,
+    Json,
+}
+
+fn subject(text: &str) -> Result<&'static Subject, String> {
+    SUBJECTS.iter().find(|subject| subject.binary == text).ok_or_else(|| {
+        let known = SUBJECTS.map(|subject| subject.binary).join(", ");
+        format!("no controller is called {text:?}; there are {known}")
+    })
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    // Somebody else may have installed one in this process; either is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = match connect(args.kubeconfig.as_deref()).await {
+        Ok(client) => client,
+        Err(error) => {
+            println!("{}", Finding::wrong("cluster", error.to_string(), "set KUBECONFIG"));
+            return ExitCode::from(2);
+        }
+    };
+    let subjects = match args.controller {
+        none if none.is_empty() => SUBJECTS.iter().collect(),
+        some => some,
+    };
+    let place = Place { namespace: args.namespace, openkruise_lease: args.openkruise_lease };
+    let findings = read::examine(&client, &place, &subjects, Timestamp::now()).await;
+    print(&findings, args.output);
+    let bad = if args.strict { Level::Odd } else { Level::Wrong };
+    ExitCode::from(u8::from(findings.iter().any(|finding| finding.level >= bad)))
+}
+
+async fn connect(kubeconfig: Option<&Path>) -> Result<Client, ProcessError> {
+    process::client(kubeconfig, "kruise-doctor", TIMEOUT, requests::family()?).await
+}
+
+fn print(findings: &[Finding], form: Form) {
+    match form {
+        Form::Text => {
+            for finding in findings {
+                println!("{finding}");
+            }
+            let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+            let (wrong, odd) = (count(Level::Wrong), count(Level::Odd));
+            println!("{} checks, {wrong} problems, {odd} warnings", findings.len());
+        }
+        Form::Json => {
+            let findings = findings.iter().map(|finding| {
+                json!({
+                    "about": finding.about, "level": finding.level.as_str(),
+                    "what": finding.what, "advice": finding.advice,
+                })
+            });
+            println!("{}", json!(findings.collect::<Vec<_>>()));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Review to patch: the first line is a SidecarSet, the rest a review about a pod. No panic; a patch of a pod that the API
+//! server could have sent applies, and a second look changes nothing more.
+#![no_main]
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kruise_api::raw::RawJson;
+use kruise_common::admission::{Admission, Request, Verdict, review};
+use kruise_common::gates::FeatureGates;
+use kruise_common::intern::Interner;
+use kruise_common::table::Wire;
+use kruise_sidecarset::object::WireSet;
+use kruise_sidecarset::recorded::Library;
+use kruise_sidecarset::webhook::{Caches, Webhook, filled};
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Value, json};
+
+const PATH: &str = "/mutate-pod";
+
+fn webhook(set: &str) -> Option<Webhook> {
+    let object: Value = serde_json::from_str(set).ok()?;
+    let stored = filled(&object, None).ok()?;
+    let wire: WireSet = serde_json::from_value(stored).ok()?;
+    let caches = Caches {
+        sets: Arc::default(),
+        namespaces: Arc::default(),
+        revisions: Arc::default(),
+        configurations: Arc::default(),
+    };
+    caches.sets.apply(wire.into_record(&Interner::default()));
+    Some(Webhook {
+        gates: FeatureGates::default(),
+        caches,
+        own_namespace: "kruise-system".to_owned(),
+        narrow: true,
+        strict: false,
+        native_updates: false,
+        library: Library::default(),
+        asked: Arc::default(),
+        now: || Timestamp::UNIX_EPOCH,
+        lot: || 0.5,
+    })
+}
+
+/// The pod after the patch, if there is one.
+fn patched(webhook: &Webhook, request: &Request) -> Option<Value> {
+    let answer = webhook.answer(PATH, request)?;
+    let _ = answer.outcome();
+    let Verdict::Patched(operations) = answer.verdict else { return None };
+    let mut pod: Value = request.object.as_ref()?.parse().ok()?;
+    // What is no pod would never get here; it must be answered, but its patch need not mean anything.
+    serde_json::from_value::<Pod>(pod.clone()).ok().filter(|pod| pod.spec.is_some())?;
+    let patch: json_patch::Patch = serde_json::from_value(json!(operations)).expect("operations");
+    json_patch::patch(&mut pod, &patch).expect("the patch applies");
+    Some(pod)
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Some((set, body)) = text.split_once('\n') else { return };
+    let Some(webhook) = webhook(set) else { return };
+    let _ = webhook.hooks();
+    let Ok(review) = review::decode(body.as_bytes()) else { return };
+    let Some(after) = patched(&webhook, &review.request) else { return };
+    let object = RawJson::from_string(after.to_string()).ok();
+    let again = Request { object, ..review.request };
+    let answer = webhook.answer(PATH, &again).expect("an answer");
+    assert_eq!(answer.verdict, Verdict::Allowed, "a second look changes nothing: {after}");
+});
