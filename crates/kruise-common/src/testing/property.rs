@@ -4,7 +4,6 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::indexing_slicing,
-    clippy::disallowed_methods,
     reason = "test code: what goes wrong ends the test"
 )]
 //! Properties over generated stories. `CASES` asks for more of them, `SEED` repeats a run; both are printed.
