@@ -135,7 +135,7 @@ impl Case {
         };
         wait_or(what, tell, || async {
             let pods = self.space.pods().await;
-            *last.lock().unwrap() = pods.clone();
+            last.lock().unwrap().clone_from(&pods);
             are(&pods).then_some(pods)
         })
         .await

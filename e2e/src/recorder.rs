@@ -15,16 +15,19 @@ use crate::{Case, is_ready};
 /// What was seen of one pod: each change, and nothing for its end.
 pub type Seen = BTreeMap<String, Vec<Option<Value>>>;
 
+/// Whether the watch is complete, and what it said of each pod since.
+type Story = (bool, Vec<(String, Option<Value>)>);
+
 /// Watches the pods of a namespace.
 pub struct Recorder {
-    seen: Arc<Mutex<(bool, Vec<(String, Option<Value>)>)>>,
+    seen: Arc<Mutex<Story>>,
     task: JoinHandle<()>,
 }
 
 impl Recorder {
     /// Starts, and waits until it sees what is there.
     pub async fn start(case: &Case) -> Self {
-        let seen: Arc<Mutex<(bool, Vec<(String, Option<Value>)>)>> = Arc::default();
+        let seen: Arc<Mutex<Story>> = Arc::default();
         let (api, into) = (case.core("Pod"), seen.clone());
         let task = tokio::spawn(async move {
             let events = watcher(api, watcher::Config::default()).default_backoff();

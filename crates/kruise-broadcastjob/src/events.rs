@@ -37,9 +37,8 @@ pub fn events(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<No
             Note::warning(keys::EVENT_STOPPED_POD, text)
         }
         (Action::Finish(ending), None) => finished(snapshot, *ending),
-        (Action::OpenGate { .. }, None) => return Vec::new(),
-        // The object that an event would be about is gone.
-        (Action::DeleteJob, None) => return Vec::new(),
+        // A gate tells its pod; a deleted job has nothing left that an event could be about.
+        (Action::OpenGate { .. } | Action::DeleteJob, None) => return Vec::new(),
         (
             Action::StopPod { .. }
             | Action::OpenGate { .. }

@@ -339,7 +339,9 @@ impl<R: Record> Rows<R> {
     fn index_labels(&mut self) {
         if self.by_label.is_none() {
             let mut by_label = ByLabel::default();
-            self.by_key.iter().for_each(|Row(row)| by_label.put(row));
+            for Row(row) in &self.by_key {
+                by_label.put(row);
+            }
             self.by_label = Some(by_label);
         }
     }

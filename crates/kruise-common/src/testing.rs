@@ -8,6 +8,8 @@ pub mod admission;
 #[cfg(feature = "runtime")]
 pub mod cluster;
 pub mod drive;
+#[cfg(feature = "runtime")]
+pub mod load;
 mod merge;
 pub mod mirror;
 pub mod property;

@@ -155,7 +155,7 @@ fn set(at: usize, app: &str) -> Value {
         "env": [{ "name": "NODE", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } }],
         "resources": { "limits": { "cpu": "100m", "memory": "64Mi" } },
         "volumeMounts": [{ "name": "agent", "mountPath": "/var/agent" }],
-        "shareVolumePolicy": { "type": if at % 2 == 0 { "disabled" } else { "enabled" } },
+        "shareVolumePolicy": { "type": if at.is_multiple_of(2) { "disabled" } else { "enabled" } },
     });
     json!({
         "apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": { "name": format!("set-{at}") },

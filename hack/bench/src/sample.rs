@@ -267,7 +267,7 @@ pub fn minimum(bench: Bench, gated: bool) -> &'static [(&'static str, &'static s
         (Bench::P3, _) => &[("delete", "pods"), ("create", "pods")],
         (Bench::P4, _) => &[("patch", "pods/status"), ("patch", "pods"), ("patch", "pods/status")],
         (Bench::P9, _) => &[("patch", "pods")],
-        (Bench::P11, _) => &[],
+        (Bench::P8 | Bench::P11, _) => &[],
     }
 }
 

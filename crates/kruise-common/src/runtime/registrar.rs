@@ -349,6 +349,7 @@ impl Registrar {
             let mut wanted = configuration(&self.terms, phase, &hooks, bundle);
             self.sign(wanted.as_mut());
             let value = stored.and_then(|stored| serde_json::to_value(stored).ok());
+            let value = value.map(|value| typed(value, phase));
             let is_right = match (&wanted, &value) {
                 (None, None) => true,
                 (Some(wanted), Some(stored)) => says(stored, wanted),
@@ -482,6 +483,16 @@ where
         }
     });
     receiver
+}
+
+/// An item of a list does not say of what kind it is; without that the first look would find it wrong, and the write that
+/// changes nothing would cause no second one.
+fn typed(mut stored: Value, phase: Phase) -> Value {
+    if let Some(members) = stored.as_object_mut() {
+        members.entry("apiVersion").or_insert_with(|| "admissionregistration.k8s.io/v1".into());
+        members.entry("kind").or_insert_with(|| phase.kind().into());
+    }
+    stored
 }
 
 async fn wait_for(wait: Option<Duration>) {

@@ -65,7 +65,7 @@ where
         let answer = self.inner.call(request);
         async move {
             let answer = answer.await;
-            let code = answer.as_ref().map(|answer| answer.status());
+            let code = answer.as_ref().map(Response::status);
             let code = code.as_ref().map_or("<error>", |code| code.as_str());
             counter.with_label_values(&[code, method.as_str(), &host]).inc();
             answer

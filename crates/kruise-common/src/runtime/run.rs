@@ -137,9 +137,9 @@ impl<R: Reconciler> Crank<R> {
         let applied = self.execute(key, &snapshot, &plan, (now, instant() + length)).await;
         self.tell(key, &snapshot, &applied);
         for action in applied.done() {
-            R::samples(&snapshot, action, now)
-                .iter()
-                .for_each(|sample| self.metrics.sample(sample));
+            for sample in R::samples(&snapshot, action, now) {
+                self.metrics.sample(&sample);
+            }
         }
         self.reconciler.attempted(key, &applied, now);
         let failure = applied.failed().next().map(|(_, error)| error.clone());

@@ -221,5 +221,5 @@ pub fn as_go_writes(name: &str, value: Value) -> Option<Value> {
 /// A golden file of `kruise-api`, seen from another crate.
 pub fn golden(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kruise-api/tests/golden").join(path);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

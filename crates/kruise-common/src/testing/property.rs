@@ -2,6 +2,7 @@
     clippy::panic,
     clippy::missing_panics_doc,
     clippy::print_stdout,
+    clippy::disallowed_methods,
     clippy::indexing_slicing,
     reason = "test code: what goes wrong ends the test"
 )]

@@ -124,7 +124,11 @@ fn hooks_are_reachable_and_trusted() {
     let name = "kruise-statefulset-mutating";
     let check = |hours: i64, ready: usize, at: Timestamp| {
         let own = configuration(name, "mstatefulset.kb.io", hours);
-        let mut said = said(&admission::check(STATEFULSET, &seen(&own, &[own.clone()], ready), at));
+        let mut said = said(&admission::check(
+            STATEFULSET,
+            &seen(&own, std::slice::from_ref(&own), ready),
+            at,
+        ));
         said.dedup();
         said
     };

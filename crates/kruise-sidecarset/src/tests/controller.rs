@@ -22,6 +22,7 @@ fn controller() -> SidecarSetController {
         namespaces: Arc::default(),
         revisions: Arc::default(),
         revision_namespace: "kruise-system".into(),
+        asked: Arc::default(),
     };
     caches.sets.apply(set(&json!({ "containers": [] })));
     SidecarSetController::new(caches, Options::default())

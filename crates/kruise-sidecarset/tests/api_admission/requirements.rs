@@ -248,7 +248,10 @@ async fn cnf_22_a_recorded_revision_is_injected_by_version_or_name() {
         assert_eq!(record["controllerRevision"], old);
     }
     stage.counts("pin", (2, 0)).await;
-    for unknown in [json!({ "customVersion": "v9" }), json!({ "revisionName": "pin-none" })] {
+    for unknown in [
+        json!({ "customVersion": "v9", "revisionName": null }),
+        json!({ "customVersion": null, "revisionName": "pin-none" }),
+    ] {
         let pin = json!({ "spec": { "injectionStrategy": { "revision": unknown } } });
         let api = sets(&stage.space, "v1beta1");
         let refused = api.patch("pin", &PatchParams::default(), &Patch::Merge(pin)).await;

@@ -5,7 +5,7 @@ use kruise_common::doctor::read::{Place, examine, openkruise_lease};
 use kruise_common::doctor::{Level, SUBJECTS};
 use kruise_common::testing::cluster::{Space, wait};
 
-use super::{alone, unregister};
+use super::admitted;
 
 /// What is said of the installation in a namespace; objects of other tests do not count.
 async fn said(space: &Space) -> Vec<(Level, String)> {
@@ -19,7 +19,7 @@ async fn said(space: &Space) -> Vec<(Level, String)> {
 #[ignore = "needs a cluster: hack/test api"]
 async fn the_doctor_finds_nothing_wrong_with_what_is_well_and_says_that_nobody_leads() {
     let space = Space::new("doctor").await;
-    let controller = alone(&space, &[]).await;
+    let controller = admitted().alone(&space, &[]).await;
     let findings = said(&space).await;
     let bad: Vec<&(Level, String)> = findings.iter().filter(|(l, _)| *l != Level::Right).collect();
     assert!(bad.is_empty(), "{bad:?}");
@@ -35,5 +35,5 @@ async fn the_doctor_finds_nothing_wrong_with_what_is_well_and_says_that_nobody_l
             .find(|(level, said)| *level == Level::Wrong && said.contains("nobody leads"))
     })
     .await;
-    unregister(&space).await;
+    admitted().unregister(&space).await;
 }

@@ -1,63 +1,29 @@
 //! Certificates that change under load, a broken CA, replicas that go.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kruise_common::admission::registration::Phase;
 use kruise_common::runtime::certs;
-use kruise_common::testing::admission::free_port;
+use kruise_common::testing::admission::{dry_run, free_port};
 use kruise_common::testing::cluster::{Controller, Space, wait, warning};
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kruise_common::testing::load::Load;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
-use tokio::task::JoinHandle;
 
 use super::balancer::Balancer;
 use super::{admitted, set};
 
-/// Creates sets (dry run) without a pause, until it is told to stop.
-struct Load {
-    stop: Arc<AtomicBool>,
-    done: Arc<AtomicUsize>,
-    tasks: Vec<JoinHandle<Vec<String>>>,
-}
-
-impl Load {
-    fn start(space: &Space) -> Self {
-        let (stop, done): (Arc<AtomicBool>, Arc<AtomicUsize>) = Default::default();
-        let task = |worker: usize| {
-            let (stop, done) = (stop.clone(), done.clone());
-            let sets: Api<DynamicObject> = space.workloads("v1beta1", "StatefulSet");
-            tokio::spawn(async move {
-                let params = PostParams { dry_run: true, ..Default::default() };
-                let mut failures = Vec::new();
-                let mut pace = tokio::time::interval(Duration::from_millis(40));
-                while !stop.load(Ordering::SeqCst) {
-                    pace.tick().await;
-                    let set = serde_json::from_value(set(&format!("load-{worker}"))).unwrap();
-                    match sets.create(&params, &set).await {
-                        Ok(stored) if stored.data["spec"]["revisionHistoryLimit"] == 10 => {}
-                        Ok(_) => failures.push("stored without defaults".to_owned()),
-                        Err(error) => failures.push(error.to_string()),
-                    }
-                    done.fetch_add(1, Ordering::SeqCst);
-                }
-                failures
-            })
-        };
-        let tasks = (0..4).map(task).collect();
-        Self { stop, done, tasks }
-    }
-
-    /// How many were created, and what went wrong.
-    async fn stop(self) -> (usize, Vec<String>) {
-        self.stop.store(true, Ordering::SeqCst);
-        let mut failures = Vec::new();
-        for task in self.tasks {
-            failures.extend(task.await.unwrap());
+/// Sets that are created (dry run) without a pause.
+fn load(space: &Space) -> Load {
+    let sets = space.workloads("v1beta1", "StatefulSet");
+    Load::start(4, Duration::from_millis(40), move |asker| {
+        let (sets, set) = (sets.clone(), set(&format!("load-{asker}")));
+        async move {
+            let stored = dry_run(&sets, &set).await.map_err(|error| error.to_string())?;
+            let filled = stored["spec"]["revisionHistoryLimit"] == 10;
+            if filled { Ok(()) } else { Err("stored without defaults".to_owned()) }
         }
-        (self.done.load(Ordering::SeqCst), failures)
-    }
+    })
 }
 
 async fn expiry(controller: &Controller) -> f64 {
@@ -79,7 +45,7 @@ async fn certificates_change_twice_under_load_and_no_admission_fails() {
         controller.until("webhook_cert_expiry_timestamp_seconds", "", |at| at > 0.0).await;
     }
     admitted().asked(&space).await;
-    let load = Load::start(&space);
+    let load = load(&space);
     let first = expiry(&one).await;
     let renewed = |than: f64| move |at: f64| at > than;
     let second = one.until("webhook_cert_expiry", "", renewed(first)).await;
@@ -114,7 +80,7 @@ async fn replicas_end_one_by_one_under_load_and_no_write_fails() {
         balancer.add(address);
     }
     admitted().asked(&space).await;
-    let load = Load::start(&space);
+    let load = load(&space);
     for turn in 0..2 {
         // As a rollout does it: a new replica first, then the old one leaves the endpoints while it is told to stop.
         let new = start(turn).await;
