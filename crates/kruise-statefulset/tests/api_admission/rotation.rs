@@ -1,5 +1,6 @@
 //! Certificates that change under load, a broken CA, replicas that go.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kruise_common::admission::registration::Phase;
