@@ -77,7 +77,7 @@ fn somebody_leads_or_nobody_does() {
     assert_eq!(check(held("", fresh)), "problem nobody leads, for 5s");
     assert_eq!(
         check(held("a", "2026-06-01T11:59:00Z")),
-        "problem a led and has been silent for 60s"
+        "problem a led and has been silent for 1m"
     );
     assert_eq!(check(held("a", "never")), "problem was never renewed");
     assert_eq!(check(Answer::Absent), "problem nobody ever led: the controller does not run");
