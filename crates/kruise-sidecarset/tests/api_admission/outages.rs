@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kruise_common::testing::admission::dry_run;
-use kruise_common::testing::cluster::{Space, create, wait};
+use kruise_common::testing::cluster::{Space, create, wait, wait_or};
 use kruise_common::testing::load::Load;
 use serde_json::{Value, json};
 
@@ -32,6 +33,14 @@ async fn pods_are_created_while_nobody_answers_and_found_afterwards() {
     stage.create(&stage.set("agent", &json!({}))).await;
     stage.injected(&Stage::pod("before", "agent", &json!({})), "agent").await;
     stage.counts("agent", (1, 1)).await;
+    // Times of creation have seconds: pods of the same second as the set count as older.
+    let set = stage.get("agent").await;
+    let created: Timestamp =
+        set["metadata"]["creationTimestamp"].as_str().unwrap().parse().unwrap();
+    wait("a later second", || async {
+        (Timestamp::now().as_second() > created.as_second()).then_some(())
+    })
+    .await;
     let Stage { space, controller } = stage;
     controller.kill().await;
 
@@ -56,7 +65,8 @@ async fn pods_are_created_while_nobody_answers_and_found_afterwards() {
     // The same address, as a Service would have it.
     let controller = start(&space, &address, &lenient).await;
     let stage = Stage { space: space.clone(), controller };
-    let told = wait("the auditor", || async {
+    let log = || stage.controller.log();
+    let told = wait_or("the auditor", log, || async {
         let status = stage.get("agent").await["status"].clone();
         let conditions = status["conditions"].as_array()?;
         let found = conditions
