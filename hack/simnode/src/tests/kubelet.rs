@@ -390,7 +390,7 @@ fn resources_change_without_a_restart_unless_the_policy_says_so() {
     sandbox.pod["spec"]["containers"][0]["resizePolicy"] = policy;
     ask_for(&mut sandbox, "3");
     sandbox.step();
-    assert_eq!(sandbox.waits(0), "ContainerCreating");
+    assert_eq!(sandbox.container(0)["state"]["terminated"]["containerID"], "containerd://1");
     sandbox.after(2);
     assert_eq!(sandbox.container(0)["restartCount"], 1);
 }
