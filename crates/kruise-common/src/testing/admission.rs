@@ -79,6 +79,36 @@ impl Admitted {
         }
     }
 
+    /// Creates manifests under all feature gates and under the default ones, each time in a namespace of its own, and
+    /// compares the spec that is stored, read in both API versions, with what OpenKruise stored: golden files of
+    /// `kruise-api` in the folder `captured`.
+    pub async fn stores_as_openkruise(&self, captured: &str, manifests: &[Value]) {
+        let all = "AllAlpha=true,AllBeta=true,EnableExternalCerts=false,TemplateNoDefaults=false";
+        let spec = |object: &Value| as_go_writes("spec", object["spec"].clone()).unwrap();
+        for (of, gates) in [("captured", all), ("captured-default-gates", "")] {
+            let space = Space::new(&format!("{captured}-{of}")).await;
+            let controller = self.alone(&space, &["--feature-gates", gates]).await;
+            for manifest in manifests {
+                let mut manifest = manifest.clone();
+                manifest["metadata"].as_object_mut().unwrap().remove("namespace");
+                let name = manifest["metadata"]["name"].as_str().unwrap().to_owned();
+                let kind = manifest["kind"].as_str().unwrap().to_owned();
+                let plural = format!("{}s", kind.to_lowercase());
+                super::cluster::create(&space.of(&manifest), manifest).await.unwrap();
+                for version in ["v1beta1", "v1alpha1"] {
+                    let stored = space.workloads(version, &kind).get(&name).await.unwrap();
+                    let stored = serde_json::to_value(stored).unwrap();
+                    let file = format!("{of}.1-created.{plural}.{version}.{name}.json");
+                    let openkruises: Value =
+                        serde_json::from_str(&golden(&format!("{captured}/{file}"))).unwrap();
+                    assert_eq!(spec(&stored), spec(&openkruises), "{file}");
+                }
+            }
+            controller.stop().await;
+            self.unregister(&space).await;
+        }
+    }
+
     /// Asks about every example of a file of rules (`kruise-api/tests/golden/rules`): what is to be accepted is, and what is
     /// to be refused is refused for all the reasons given. Says how many of each there were.
     ///
@@ -191,7 +221,7 @@ pub fn changed(base: &Value, change: &Value) -> Value {
 
 /// As Go's types write it, whatever was given: without nulls and empty members that are no pointers in Go, quantities in
 /// their canonical spelling. None of that is defaulting (the unit tests of `kruise-api` say the same).
-pub fn as_go_writes(name: &str, value: Value) -> Option<Value> {
+fn as_go_writes(name: &str, value: Value) -> Option<Value> {
     let quantity = |value: &Value| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         json!(Quantity::parse(&text).unwrap().to_string())
