@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::rules::merge;
 use crate::sidecarset::v1beta1::SidecarSetSpec;
 use crate::sidecarset::validate::{Candidate, Surroundings, Whitelist, validate};
 
@@ -57,21 +58,6 @@ fn container(change: &Value) -> Value {
     });
     merge(&mut container, change);
     container
-}
-
-fn merge(target: &mut Value, change: &Value) {
-    match (target, change) {
-        (Value::Object(target), Value::Object(change)) => {
-            for (member, value) in change {
-                if value.is_null() {
-                    target.remove(member);
-                } else {
-                    merge(target.entry(member).or_insert(Value::Null), value);
-                }
-            }
-        }
-        (target, change) => *target = change.clone(),
-    }
 }
 
 fn said(set: &Set, old: Option<&Set>, around: &Surroundings<'_>) -> Vec<String> {
