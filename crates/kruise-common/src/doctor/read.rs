@@ -35,6 +35,7 @@ pub async fn examine(
         let answer = get(client, &lease_path(namespace, name)).await;
         findings.push(lease::conflict(&place.openkruise_lease, &answer, now));
     }
+    let configurations = configurations(client).await;
     for subject in subjects {
         let (group, plural) = (subject.kind.group, subject.kind.plural);
         let path =
@@ -43,7 +44,11 @@ pub async fn examine(
         findings.extend(definition::check(subject, &definition));
         let answer = get(client, &lease_path(&place.namespace, subject.binary)).await;
         findings.push(lease::check(subject, &place.namespace, &answer, now));
-        findings.extend(admission::check(subject, &hooks(client, subject).await, now));
+        findings.extend(admission::check(
+            subject,
+            &hooks(client, subject, &configurations).await,
+            now,
+        ));
         if definition != Answer::Absent {
             let path = format!("/apis/{group}/{}/{plural}", subject.kind.version);
             findings.extend(workload::check(subject, &all(client, &path).await));
@@ -56,18 +61,27 @@ fn lease_path(namespace: &str, name: &str) -> String {
     format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}")
 }
 
-async fn hooks(client: &Client, subject: &Subject) -> Seen {
-    let of = |phase: Phase| format!("/apis/admissionregistration.k8s.io/v1/{}", phase.plural());
-    let mut ours = [Answer::Absent, Answer::Absent];
+fn path(phase: Phase) -> String {
+    format!("/apis/admissionregistration.k8s.io/v1/{}", phase.plural())
+}
+
+/// The webhook configurations of the whole cluster, of both kinds in one list.
+async fn configurations(client: &Client) -> Answer {
     let mut items = Vec::new();
-    let mut unknown = None;
-    for (phase, own) in Phase::ALL.into_iter().zip(&mut ours) {
-        *own = get(client, &format!("{}/{}", of(phase), phase.name(subject.binary))).await;
-        match all(client, &of(phase)).await {
+    for phase in Phase::ALL {
+        match all(client, &path(phase)).await {
             Answer::There(found) => items.extend_from_slice(list(&found, "/items")),
             Answer::Absent => {}
-            Answer::Unknown(why) => unknown = Some(why),
+            unknown @ Answer::Unknown(_) => return unknown,
         }
+    }
+    Answer::There(json!({ "items": items }))
+}
+
+async fn hooks(client: &Client, subject: &Subject, configurations: &Answer) -> Seen {
+    let mut ours = [Answer::Absent, Answer::Absent];
+    for (phase, own) in Phase::ALL.into_iter().zip(&mut ours) {
+        *own = get(client, &format!("{}/{}", path(phase), phase.name(subject.binary))).await;
     }
     let mut services: Vec<(String, String)> = Vec::new();
     for configuration in &ours {
@@ -92,8 +106,7 @@ async fn hooks(client: &Client, subject: &Subject) -> Seen {
             ready.push((format!("{namespace}/{name}"), serving.count()));
         }
     }
-    let all = unknown.map_or_else(|| Answer::There(json!({ "items": items })), Answer::Unknown);
-    Seen { ours, all, ready }
+    Seen { ours, all: configurations.clone(), ready }
 }
 
 /// All objects below a path, page by page.
