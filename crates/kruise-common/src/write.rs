@@ -285,6 +285,8 @@ pub enum Category {
     Invalid,
     /// RBAC, quota or an admission webhook refuses.
     Forbidden,
+    /// The namespace is being deleted and takes nothing new: the owner will go with it.
+    NamespaceTerminating,
     /// The server asks for less (429).
     Throttled,
     /// The server failed (5xx).
@@ -306,6 +308,7 @@ impl Category {
             Self::NotFound => "not-found",
             Self::Invalid => "invalid",
             Self::Forbidden => "forbidden",
+            Self::NamespaceTerminating => "namespace-terminating",
             Self::Throttled => "throttled",
             Self::Server => "server",
             Self::Unknown => "unknown",

@@ -244,7 +244,6 @@ pub fn configuration(terms: &Terms, phase: Phase, hooks: &[Hook], bundle: &str) 
             "name": phase.name(terms.binary),
             "labels": {
                 "app.kubernetes.io/name": terms.binary,
-                "app.kubernetes.io/managed-by": terms.binary,
             },
         },
         "webhooks": hooks,

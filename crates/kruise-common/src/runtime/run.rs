@@ -35,6 +35,8 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 const TURN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// How long an object that does nothing keeps its width: what was taken then may be refused now.
 const WIDTH_KEPT: Duration = Duration::from_mins(1);
+/// When an object whose namespace is being deleted is looked at again, should it still be there: it is to go as well.
+const NAMESPACE_ENDS: Duration = Duration::from_mins(1);
 /// Least time between two log lines that name the same reasons for waiting with other examples.
 const WAITING_EVERY: Duration = Duration::from_secs(10);
 
@@ -145,6 +147,9 @@ impl<R: Reconciler> Crank<R> {
         let failure = applied.failed().next().map(|(_, error)| error.clone());
         let status = self.status(key, &snapshot, &plan, &applied).await;
         match failure.or(status.as_ref().err().cloned()) {
+            Some(error) if error.category == Category::NamespaceTerminating => {
+                After::At(NAMESPACE_ENDS)
+            }
             Some(error) => {
                 let wait = error.retry_after.map(|s| Duration::from_secs(u64::from(s)));
                 After::Failed(wait)
@@ -306,8 +311,11 @@ impl<R: Reconciler> Crank<R> {
     fn complain(key: &ObjectKey, write: &str, error: &WriteError) {
         let category = error.category.as_str();
         match error.category {
-            // Someone was faster: the next turn sees the newer state.
-            Category::Conflict | Category::AlreadyExists | Category::NotFound => {
+            // Someone was faster: the next turn sees the newer state. Or everything here is about to go.
+            Category::Conflict
+            | Category::AlreadyExists
+            | Category::NotFound
+            | Category::NamespaceTerminating => {
                 tracing::debug!(controller = R::NAME, object = %key, write, category, %error, "write refused");
             }
             _ => {

@@ -337,15 +337,11 @@ fn read_status(code: http::StatusCode, body: &[u8]) -> Status {
 /// (verified against a 1.34 API server): both mean that the object is not the one that was seen.
 fn classify(status: &Status) -> WriteError {
     let details = status.details.as_ref();
-    let about_uid = details
-        .into_iter()
-        .flat_map(|details| &details.causes)
-        .any(|cause| cause.field == "metadata.uid");
+    let causes = || details.into_iter().flat_map(|details| &details.causes);
+    let about_uid = causes().any(|cause| cause.field == "metadata.uid");
     // A spent PodDisruptionBudget is no overload: others need not wait.
-    let budget = details
-        .into_iter()
-        .flat_map(|details| &details.causes)
-        .any(|c| c.reason == "DisruptionBudget");
+    let budget = causes().any(|cause| cause.reason == "DisruptionBudget");
+    let terminating = causes().any(|cause| cause.reason == "NamespaceTerminating");
     let names_object = details.is_some_and(|details| !details.name.is_empty());
     let category = match (status.code, status.reason.as_str()) {
         (_, "AlreadyExists") => Category::AlreadyExists,
@@ -353,6 +349,7 @@ fn classify(status: &Status) -> WriteError {
         (409, _) => Category::Conflict,
         (422, _) if about_uid || !names_object => Category::Conflict,
         (400 | 405 | 406 | 413 | 415 | 422, _) => Category::Invalid,
+        (403, _) if terminating => Category::NamespaceTerminating,
         (401 | 403, _) => Category::Forbidden,
         (404, _) => Category::NotFound,
         (429 | 503, _) => Category::Throttled,

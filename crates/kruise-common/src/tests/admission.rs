@@ -169,7 +169,6 @@ fn a_configuration_says_where_and_about_what_to_ask() {
             "name": "kruise-web-mutating",
             "labels": {
                 "app.kubernetes.io/name": "kruise-web",
-                "app.kubernetes.io/managed-by": "kruise-web",
             },
         },
         "webhooks": [{

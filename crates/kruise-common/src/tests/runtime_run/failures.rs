@@ -108,6 +108,21 @@ async fn a_demand_to_wait_is_longer_than_the_backoff() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn in_a_namespace_that_is_being_deleted_nothing_is_tried_again_and_again() {
+    let it = works(disabled(), silent(vec![Step::InOrder(vec![1])]), |request| {
+        if request.path.ends_with("pod-1") {
+            let details = json!({"causes": [{"reason": "NamespaceTerminating"}]});
+            let status = json!({"kind": "Status", "code": 403, "reason": "Forbidden", "details": details});
+            return Answer::Json(403, status);
+        }
+        Answer::Json(200, json!({}))
+    });
+    it.add();
+    pass(s(119)).await;
+    assert_eq!(it.times("pod-1").len(), 2, "once, and once more after a minute");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_without_an_answer_is_looked_up_before_the_next_turn() {
     let first = Mutex::new(true);
     let it = works(disabled(), plan(vec![Step::InOrder(vec![1])]), move |request| {

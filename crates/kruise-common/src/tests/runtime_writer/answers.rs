@@ -66,6 +66,13 @@ async fn what_422_means_depends_on_its_details() {
     assert_eq!(category(&patch(), wrong).await, Category::Invalid);
 }
 
+/// Not a matter of rights: nobody may create anything there any more.
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_is_being_deleted_has_a_category_of_its_own() {
+    let ends = || with(403, "Forbidden", json!({"causes": [{"reason": "NamespaceTerminating"}]}));
+    assert_eq!(category(&patch(), ends).await, Category::NamespaceTerminating);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_object_that_is_gone_already_is_deleted() {
     let at = fixture(|_| failure(404, "NotFound"));
