@@ -2,7 +2,6 @@
 
 use kruise_api::keys;
 use kruise_common::plan::{Note, Outcome};
-use kruise_common::write::{Category, WriteError};
 
 use crate::plan::action::{Action, Ending};
 use crate::pod;
@@ -13,7 +12,7 @@ use crate::status;
 pub fn events(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<Note> {
     let error = match outcome {
         Outcome::Done => None,
-        Outcome::Failed(error) if worth_telling(error) => Some(error),
+        Outcome::Failed(error) if error.category.is_news() => Some(error),
         Outcome::Failed(_) | Outcome::NotAttempted => return Vec::new(),
     };
     let note = match (action, error) {
@@ -65,19 +64,5 @@ fn finished(snapshot: &Snapshot, ending: Ending) -> Note {
             let text = format!("{}: {counts}", status::deadline_message(snapshot));
             Note::warning(keys::EVENT_DEADLINE_EXCEEDED, text)
         }
-    }
-}
-
-/// Races and standby are not news; what the server says about the object is.
-fn worth_telling(error: &WriteError) -> bool {
-    match error.category {
-        Category::Invalid | Category::Forbidden | Category::Server => true,
-        Category::Conflict
-        | Category::AlreadyExists
-        | Category::NotFound
-        | Category::Throttled
-        | Category::Unknown
-        | Category::NotLeader
-        | Category::Guard => false,
     }
 }

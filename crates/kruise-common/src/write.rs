@@ -325,6 +325,11 @@ impl Category {
         )
     }
 
+    /// Whether an Event tells of the failure: what the server says about an object is news, races and standby are not.
+    pub fn is_news(self) -> bool {
+        matches!(self, Self::Invalid | Self::Forbidden | Self::Server)
+    }
+
     /// Whether the failure says something about the user's object rather than about timing or the server.
     pub fn concerns_user(self) -> bool {
         matches!(self, Self::Invalid | Self::Forbidden)

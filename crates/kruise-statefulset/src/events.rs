@@ -3,7 +3,7 @@
 use kruise_api::keys;
 use kruise_common::kind::CLAIM;
 use kruise_common::plan::{Note, Outcome};
-use kruise_common::write::{Category, WriteError};
+use kruise_common::write::WriteError;
 
 use crate::plan::action::Action;
 use crate::pull_job;
@@ -13,7 +13,7 @@ use crate::snapshot::Snapshot;
 pub fn events(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<Note> {
     let error = match outcome {
         Outcome::Done => None,
-        Outcome::Failed(error) if worth_telling(error) => Some(error),
+        Outcome::Failed(error) if error.category.is_news() => Some(error),
         Outcome::Failed(_) | Outcome::NotAttempted => return Vec::new(),
     };
     let set = snapshot.set.name();
@@ -81,20 +81,6 @@ fn refused(action: &Action, error: Option<&WriteError>) -> Vec<Note> {
 fn or_refused(notes: Vec<Note>, action: &Action, error: Option<&WriteError>) -> Vec<Note> {
     let told = error.is_none() || notes.iter().any(|note| note.warning);
     if told { notes } else { refused(action, error) }
-}
-
-/// Races and standby are not news; what the server says about the object is.
-fn worth_telling(error: &WriteError) -> bool {
-    match error.category {
-        Category::Invalid | Category::Forbidden | Category::Server => true,
-        Category::Conflict
-        | Category::AlreadyExists
-        | Category::NotFound
-        | Category::Throttled
-        | Category::Unknown
-        | Category::NotLeader
-        | Category::Guard => false,
-    }
 }
 
 fn about(

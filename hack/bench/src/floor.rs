@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::audit::Write;
 use crate::cluster::Cluster;
+use crate::report;
 use crate::requests::{Body, many, send};
 use crate::watch::Pods;
 
@@ -58,6 +59,18 @@ impl Rates {
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
         let times = writes.iter().map(|((verb, of), n)| *n as f64 / self.of(verb, of));
         times.sum()
+    }
+}
+
+/// The middle of several measurements, kind by kind.
+pub fn median(all: &[Rates]) -> Rates {
+    let of = |kind: fn(&Rates) -> f64| report::median(all.iter().map(kind));
+    Rates {
+        create: of(|rates| rates.create),
+        bind: of(|rates| rates.bind),
+        status: of(|rates| rates.status),
+        patch: of(|rates| rates.patch),
+        delete: of(|rates| rates.delete),
     }
 }
 

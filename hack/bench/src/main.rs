@@ -22,6 +22,7 @@ use clap::Parser;
 use rand::seq::SliceRandom;
 
 use crate::contestant::{Bench, Contestant};
+use crate::floor::Rates;
 use crate::report::Record;
 use crate::sample::Sample;
 
@@ -60,13 +61,13 @@ async fn main() -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     ensure!(!options.size.contains(&0) && options.runs > 0, "SIZE and RUNS must not be 0");
     let contestants = contestant::read(&options.contestants)?;
-    let rates = floor::measure().await.context("raw rates of the API server")?;
-    report::say(&format!("raw writes/s with {} writers: {rates}", floor::WRITERS));
+    let mut floors: Vec<Rates> = Vec::new();
     let mut records: Vec<Record> = Vec::new();
     let contested = |bench: &Bench| [Bench::P1, Bench::P3, Bench::P4, Bench::P7].contains(bench);
     let runs = if options.bench.iter().any(contested) { options.runs } else { 0 };
     for &size in &options.size {
         for run in 1..=runs {
+            let rates = floor(&mut floors).await?;
             let mut order: Vec<&Contestant> = contestants.iter().collect();
             order.shuffle(&mut rand::rng());
             for contestant in order {
@@ -93,6 +94,7 @@ async fn main() -> anyhow::Result<()> {
         let sidecars = sidecars::Sample { size, start_delay_ms: options.start_delay_ms };
         for _ in 1..=options.runs {
             if options.bench.contains(&Bench::P9) {
+                let rates = floor(&mut floors).await?;
                 records.extend(sidecars.roll_out(&rates).await.context("P9")?);
             }
             if options.bench.contains(&Bench::P11) {
@@ -102,5 +104,13 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     let first = contestants.first().map(Contestant::title).unwrap_or_default();
-    report::print(&records, &rates, &first)
+    report::print(&records, &floor::median(&floors), &first)
+}
+
+/// Raw rates just before the samples of one round: what a machine gives changes with the minutes.
+async fn floor(all: &mut Vec<Rates>) -> anyhow::Result<Rates> {
+    let rates = floor::measure().await.context("raw rates of the API server")?;
+    report::say(&format!("raw writes/s with {} writers: {rates}", floor::WRITERS));
+    all.push(rates.clone());
+    Ok(rates)
 }

@@ -112,7 +112,8 @@ async fn in_a_namespace_that_is_being_deleted_nothing_is_tried_again_and_again()
     let it = works(disabled(), silent(vec![Step::InOrder(vec![1])]), |request| {
         if request.path.ends_with("pod-1") {
             let details = json!({"causes": [{"reason": "NamespaceTerminating"}]});
-            let status = json!({"kind": "Status", "code": 403, "reason": "Forbidden", "details": details});
+            let status =
+                json!({"kind": "Status", "code": 403, "reason": "Forbidden", "details": details});
             return Answer::Json(403, status);
         }
         Answer::Json(200, json!({}))
