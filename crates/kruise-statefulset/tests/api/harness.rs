@@ -87,8 +87,11 @@ impl Space {
 
     /// Waits until the set has arrived at its spec.
     pub async fn rolled_out(&self, name: &str) {
-        wait("the rollout", String::new, || async {
+        let seen = std::cell::RefCell::new(serde_json::Value::Null);
+        let tell = || seen.borrow().to_string();
+        wait("the rollout", tell, || async {
             let set = self.sets().get(name).await.ok()?;
+            seen.borrow_mut().clone_from(&set.data["status"]);
             let (spec, status) = (&set.data["spec"], &set.data["status"]);
             let done = status["observedGeneration"] == json!(set.metadata.generation)
                 && status["currentRevision"] == status["updateRevision"]
