@@ -150,3 +150,29 @@ async fn a_second_installation_is_refused() {
     second.stop().await;
     admitted().unregister(&space).await;
 }
+
+/// Managed clusters complete every configuration in their own way, at each write.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn somebody_who_changes_a_configuration_back_is_not_fought_without_end() {
+    let space = Space::new("fight").await;
+    let mut controller = admitted().alone(&space, &[]).await;
+    let mutating = admitted().configurations(&space, Phase::Mutating);
+    let other = tokio::spawn(async move {
+        let change =
+            json!([{ "op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 7 }]);
+        let change = Patch::Json::<()>(serde_json::from_value(change).unwrap());
+        loop {
+            let patch =
+                mutating.patch("kruise-statefulset-mutating", &PatchParams::default(), &change);
+            patch.await.unwrap();
+        }
+    });
+    controller.said("is changed back by somebody", "problem=").await;
+    let registered = controller.metric("kruise_webhook_registered", "").await;
+    assert_eq!(registered, Some(0.0));
+    other.abort();
+    controller.until("kruise_webhook_registered", "", |registered| registered > 0.0).await;
+    controller.stop().await;
+    admitted().unregister(&space).await;
+}
