@@ -85,7 +85,7 @@ fn same(old: &Pod, new: &Pod) -> bool {
         && old.containers == new.containers
         && old.init_containers == new.init_containers
         && old.statuses == new.statuses
-        && old.native_statuses == new.native_statuses
+        && old.init_statuses == new.init_statuses
         && condition(old) == condition(new)
 }
 
