@@ -91,17 +91,18 @@ impl Recorder {
             .collect();
         wait("the watch to have seen it all", || async {
             let seen = self.seen.lock().unwrap();
-            let mut last = BTreeMap::new();
+            let mut newest = BTreeMap::new();
             for (name, pod) in &seen.1 {
-                last.insert(
+                newest.insert(
                     name,
                     pod.as_ref().map(|pod| version(pod["metadata"]["resourceVersion"].as_str())),
                 );
             }
             let caught_up = there.iter().all(|(name, now)| {
-                last.get(name).is_some_and(|seen| seen.is_none_or(|seen| seen >= *now))
+                newest.get(name).is_some_and(|seen| seen.is_none_or(|seen| seen >= *now))
             });
-            let ended = last.iter().all(|(name, seen)| seen.is_none() || there.contains_key(*name));
+            let ended =
+                newest.iter().all(|(name, seen)| seen.is_none() || there.contains_key(*name));
             (caught_up && ended).then_some(())
         })
         .await;

@@ -27,10 +27,7 @@ type Compared = Result<Arc<Change>, String>;
 
 /// Plans the update phase.
 pub fn update(turn: &mut Turn<'_>) {
-    // Pods that a user wants replaced wait as well (SD-6).
-    let outdated =
-        turn.replicas().filter(|(at, pod)| !current(turn, *at, pod) || wants_replacement(pod));
-    let outdated = outdated.count();
+    let outdated = outdated(turn);
     let Some(rolling) = turn.rolling() else {
         if outdated > 0 {
             turn.hold(Hold::OnDelete { outdated });
@@ -91,6 +88,11 @@ pub fn update(turn: &mut Turn<'_>) {
         turn.plan.burst(actions);
     }
     cancel_unwanted(turn, Wanted::These(&candidates));
+}
+
+/// How many pods are to be updated; those that a user wants replaced are as well (SD-6).
+fn outdated(turn: &Turn<'_>) -> usize {
+    turn.replicas().filter(|(at, pod)| !current(turn, *at, pod) || wants_replacement(pod)).count()
 }
 
 /// Whom an update is about.
