@@ -56,6 +56,7 @@ impl<W: Wire> Cache<W> {
         mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
         changed: Option<Arc<Notify>>,
     ) -> Arc<Self> {
+        metrics.watches(W::KIND.plural);
         Arc::new(Self {
             table: Arc::default(),
             interner,

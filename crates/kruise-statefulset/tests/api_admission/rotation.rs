@@ -159,12 +159,12 @@ async fn somebody_who_changes_a_configuration_back_is_not_fought_without_end() {
     let mut controller = admitted().alone(&space, &[]).await;
     let mutating = admitted().configurations(&space, Phase::Mutating);
     let other = tokio::spawn(async move {
+        let name = "kruise-statefulset-mutating";
+        let params = PatchParams::default();
         let change = json!([{ "op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 7 }]);
         let change = Patch::Json::<()>(serde_json::from_value(change).unwrap());
         loop {
-            let patch =
-                mutating.patch("kruise-statefulset-mutating", &PatchParams::default(), &change);
-            patch.await.unwrap();
+            mutating.patch(name, &params, &change).await.unwrap();
         }
     });
     controller.said("is changed back by somebody", "problem=").await;
