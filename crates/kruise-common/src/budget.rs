@@ -32,15 +32,15 @@ pub fn rounded_up(amount: &IntOrString, total: usize) -> Result<usize, InvalidAm
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
-/// How many of `total` stay old: as [`rounded_up`], but a percentage below 100 leaves at least one of several to be
-/// updated (`sidecarset.md` UPD-20).
+/// How many of `total` stay old: as [`rounded_up`], but a percentage that comes to all of several without being 100 % leaves
+/// one to be updated (`sidecarset.md` UPD-20).
 pub fn partition(amount: &IntOrString, total: usize) -> Result<usize, InvalidAmount> {
-    let kept = rounded_up(amount, total)?.min(total);
+    let kept = rounded_up(amount, total)?;
     let all = match amount {
         IntOrString::Int(_) => true,
         IntOrString::String(text) => text == "100%",
     };
-    Ok(if kept == total && total > 1 && !all { total - 1 } else { kept })
+    Ok(if kept == total && total > 1 && !all { total - 1 } else { kept.min(total) })
 }
 
 fn percent(text: &str) -> Result<i64, InvalidAmount> {

@@ -1,7 +1,7 @@
 //! The writes of one batch of containers (§6).
 
 use jiff::Timestamp;
-use kruise_api::shared::inplace::{Batch, LastStatus, PreCheck, UpdateState, rfc3339};
+use kruise_api::shared::inplace::{Batch, PreCheck, UpdateState, rfc3339};
 use kruise_common::kind::POD;
 use kruise_common::pod::Pod;
 use kruise_common::write::{Operations, Write};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::diff::MetadataChange;
 use crate::metadata;
-use crate::progress::{restarted, same_image};
+use crate::progress::evidence;
 use crate::resize::{self, Resize};
 use crate::state::store;
 use crate::work::{Work, values};
@@ -95,16 +95,7 @@ fn set_image(
         let position = position.to_string();
         let path = |member| ["status", "containerStatuses", &position, member];
         operations = operations.test(&path("name"), name).test(&path("imageID"), &*status.image_id);
-        // The kubelet may not have acted on an earlier update: then it may start that image yet, or, if the container
-        // gets back what it runs, see only the last change and keep it (W27).
-        let recorded = state.last_container_statuses.as_ref().and_then(|all| all.get(name));
-        let overtaken = recorded.is_some_and(|last| !restarted(pod, status, last, state));
-        let last = LastStatus {
-            image_id: status.image_id.to_string(),
-            container_id: status.container_id.to_string(),
-            superseded: if overtaken { container.image.to_string() } else { String::new() },
-            may_stay: overtaken && same_image(image, &status.image),
-        };
+        let last = evidence(pod, (container, status), image, Some(state));
         state.last_container_statuses.get_or_insert_default().insert(name.to_owned(), last);
     }
     operations.replace(&path("image"), Value::from(image))

@@ -5,9 +5,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kruise_api::shared::inplace::{LastStatus, UpdateState};
-use kruise_common::pod::{ContainerStatus, Pod};
+use kruise_common::moment::Moment;
+use kruise_common::pod::{Container, ContainerStatus, Pod};
 
 use crate::hash;
 use crate::resize;
@@ -166,10 +167,11 @@ pub(crate) fn image(
 ) -> Option<Missing> {
     let container = name.to_owned();
     let Some((_, status)) = pod.status(name) else { return Some(Missing::Status { container }) };
-    if restarted(pod, status, last, state) {
+    let spec = pod.container(name).map(|(_, container)| container);
+    if restarted(pod, (spec, status), last, state) {
         return None;
     }
-    if runs_superseded(pod, status, last) {
+    if runs_superseded(spec, status, last) {
         return Some(Missing::Superseded { container });
     }
     Some(Missing::Restart { container, waiting: status.waiting.to_string() })
@@ -206,10 +208,23 @@ pub(crate) fn resized(state: &UpdateState) -> BTreeSet<&str> {
 }
 
 /// Whether the image that runs is that of an update which another one has overtaken.
-fn runs_superseded(pod: &Pod, status: &ContainerStatus, last: &LastStatus) -> bool {
-    let wanted = pod.container(&status.name).map(|(_, container)| &*container.image);
-    let is_wanted = wanted.is_some_and(|wanted| same_image(&last.superseded, wanted));
+pub fn runs_superseded(
+    container: Option<&Container>,
+    status: &ContainerStatus,
+    last: &LastStatus,
+) -> bool {
+    let is_wanted =
+        container.is_some_and(|container| same_image(&last.superseded, &container.image));
     !last.superseded.is_empty() && same_image(&last.superseded, &status.image) && !is_wanted
+}
+
+/// How long a container that runs an image overtaken is waited for. The kubelet restarts it at once if it is to run another.
+const SETTLED: SignedDuration = SignedDuration::from_secs(60);
+
+/// When a container that runs an image overtaken is taken for the wanted one, of which the runtime knows another name (W27);
+/// `None` while it does not run.
+pub fn settles(status: &ContainerStatus) -> Option<Timestamp> {
+    status.started_at.map(Moment::timestamp)?.checked_add(SETTLED).ok()
 }
 
 /// Whether the kubelet's status goes by the spec of now; taken for granted of kubelets that do not say.
@@ -217,20 +232,45 @@ fn seen_by_kubelet(pod: &Pod) -> bool {
     pod.observed_generation == 0 || pod.observed_generation >= pod.meta.generation
 }
 
+/// What is recorded of a container that is about to get another image; `earlier` is the state that records what has been
+/// asked of it before, if anything has.
+///
+/// The kubelet may not have acted on an earlier update: then it may start that image yet, or, if the container gets back
+/// what it runs, see only the last change and keep it (W27).
+pub fn evidence(
+    pod: &Pod,
+    (container, status): (&Container, &ContainerStatus),
+    image: &str,
+    earlier: Option<&UpdateState>,
+) -> LastStatus {
+    let recorded = earlier.and_then(|state| {
+        let last = state.last_container_statuses.as_ref()?.get(&*container.name)?;
+        Some((state, last))
+    });
+    let overtaken = recorded
+        .is_some_and(|(state, last)| !restarted(pod, (Some(container), status), last, state));
+    LastStatus {
+        image_id: status.image_id.to_string(),
+        container_id: status.container_id.to_string(),
+        superseded: if overtaken { container.image.to_string() } else { String::new() },
+        may_stay: overtaken && same_image(image, &status.image),
+    }
+}
+
 /// Whether the container runs what the update asked for. Any of these is evidence (W1, W27): another container ID than
 /// recorded, or the same if it got its image back and the kubelet left it alone; the daemon's hash of what runs; without
 /// a recorded ID (an update that OpenKruise began) another image ID, a start after the batch, or the wanted image name on
-/// a container that runs.
+/// a container that runs. The container of the spec is an ordinary one or a native sidecar, if it is there.
 pub fn restarted(
     pod: &Pod,
-    status: &ContainerStatus,
+    (container, status): (Option<&Container>, &ContainerStatus),
     last: &LastStatus,
     state: &UpdateState,
 ) -> bool {
-    if !last.may_stay && made_from_spec(pod, status) {
+    if !last.may_stay && made_from_spec(pod, container, status) {
         return true;
     }
-    if runs_superseded(pod, status, last) {
+    if runs_superseded(container, status, last) {
         return false;
     }
     if !last.container_id.is_empty() {
@@ -253,22 +293,21 @@ pub fn restarted(
     {
         return true;
     }
-    let wanted = pod.container(&status.name).map(|(_, container)| &*container.image);
-    status.started_at.is_some() && wanted.is_some_and(|wanted| same_image(wanted, &status.image))
+    let named = container.is_some_and(|container| same_image(&container.image, &status.image));
+    status.started_at.is_some() && named
 }
 
 /// Whether the daemon says that the container was made from the name and image of the spec (§10.2.4).
-fn made_from_spec(pod: &Pod, status: &ContainerStatus) -> bool {
+fn made_from_spec(pod: &Pod, container: Option<&Container>, status: &ContainerStatus) -> bool {
     let Some(report) = hash::report(pod) else { return false };
     let found = hash::of(&report, status);
-    let container = pod.container(&status.name);
     found
         .zip(container)
-        .is_some_and(|(found, (_, container))| found.hashes.plain_hash == hash::plain(container))
+        .is_some_and(|(found, container)| found.hashes.plain_hash == hash::plain(container))
 }
 
 /// Whether two names mean the same image.
-pub(crate) fn same_image(a: &str, b: &str) -> bool {
+fn same_image(a: &str, b: &str) -> bool {
     normalized(a) == normalized(b)
 }
 

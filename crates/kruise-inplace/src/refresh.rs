@@ -8,7 +8,6 @@ use kruise_api::shared::inplace::{GraceState, UpdateState, rfc3339};
 use kruise_api::shared::readiness::PRE_UPDATE;
 use kruise_api::statefulset::v1beta1::Lifecycle;
 use kruise_common::kind::POD;
-use kruise_common::moment::Moment;
 use kruise_common::pod::Pod;
 use kruise_common::write::{Operations, Write};
 use serde_json::{Value, json};
@@ -18,7 +17,7 @@ use crate::conditions;
 use crate::diff::MetadataChange;
 use crate::lifecycle::{self, HookPending};
 use crate::metadata;
-use crate::progress::{Missing, containers, has_next};
+use crate::progress::{Missing, containers, has_next, settles};
 use crate::resize;
 use crate::state::{drop_grace, grace_state, grace_test, state_test, store, update_state};
 use crate::work::Work;
@@ -127,20 +126,15 @@ pub fn refresh(pod: &Pod, context: &Context<'_>, now: Timestamp) -> Refresh {
     settle(pod, context, state.as_ref(), now)
 }
 
-/// How long a container that runs an image overtaken is waited for. The kubelet restarts it at once if it is to run another.
-const SETTLED: SignedDuration = SignedDuration::from_secs(60);
-
 /// A container has not become what it should. One that stays at an image overtaken runs the wanted one, of which the
 /// runtime knows another name: that is written down, for no event will tell.
 fn unfinished(pod: &Pod, state: &UpdateState, missing: Missing, now: Timestamp) -> Refresh {
     let Missing::Superseded { container } = &missing else {
         return Refresh::wait(Waiting::Incomplete(missing));
     };
-    let running = pod.status(container).and_then(|(_, status)| status.started_at);
-    let Some(since) = running.map(Moment::timestamp) else {
+    let Some(until) = pod.status(container).and_then(|(_, status)| settles(status)) else {
         return Refresh::wait(Waiting::Incomplete(missing));
     };
-    let until = since.checked_add(SETTLED).unwrap_or(now);
     if now < until {
         return Refresh::wait(Waiting::Settling { until });
     }

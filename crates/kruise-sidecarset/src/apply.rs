@@ -46,6 +46,7 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
         Action::UpdatePod { pod } => one(rewrite(pod).map(Rewrite::update)),
         Action::ResetTwins { pod } => one(rewrite(pod).map(Rewrite::reset)),
         Action::TurnBack { pod } => one(rewrite(pod).map(Rewrite::turn_back)),
+        Action::Settle { pod } => one(rewrite(pod).map(Rewrite::settle)),
         Action::Evict { pod, .. } => {
             let pod =
                 snapshot.member(pod).map(|member| &member.pod).or_else(|| snapshot.missed(pod));

@@ -3,7 +3,6 @@
 //!
 //! Facts only; conditions, metrics and evictions are made of them by the roll-out.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kruise_common::key::ObjectKey;
@@ -50,15 +49,6 @@ pub struct Finding {
     pub why: Why,
 }
 
-/// What is found about one set, in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Pods older than the set.
-    pub older: usize,
-    /// Pods that were missed.
-    pub missed: usize,
-}
-
 /// All findings, by set and pod. A pod whose namespace is unknown is left for the next audit.
 pub fn audit<'a>(
     sets: &[Arc<SidecarSet>],
@@ -100,28 +90,4 @@ pub fn audit<'a>(
     }
     findings.sort();
     findings
-}
-
-/// The numbers of each set that has any.
-pub fn tally(findings: &[Finding]) -> BTreeMap<Arc<str>, Tally> {
-    let mut tallies: BTreeMap<Arc<str>, Tally> = BTreeMap::new();
-    for finding in findings {
-        let tally = tallies.entry(finding.set.clone()).or_default();
-        match finding.why {
-            Why::Older => tally.older += 1,
-            Why::Missed => tally.missed += 1,
-        }
-    }
-    tallies
-}
-
-/// Missed pods that may be evicted so that they come back with their sidecars: each once, in the order of their names, at
-/// most as many as `budget` leaves beside the pods that are `unavailable` already.
-pub fn evictions(findings: &[Finding], budget: usize, unavailable: usize) -> Vec<ObjectKey> {
-    let missed = findings.iter().filter(|finding| finding.why == Why::Missed);
-    let mut pods: Vec<ObjectKey> = missed.map(|finding| finding.pod.clone()).collect();
-    pods.sort();
-    pods.dedup();
-    pods.truncate(budget.saturating_sub(unavailable));
-    pods
 }

@@ -29,6 +29,7 @@ pub fn events(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<No
         | Action::Mark { .. }
         | Action::UpdatePod { .. }
         | Action::TurnBack { .. }
+        | Action::Settle { .. }
         | Action::Evict { .. } => refused(action, error),
     }
 }

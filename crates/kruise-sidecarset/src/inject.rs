@@ -62,7 +62,7 @@ impl<'a> Pod<'a> {
     }
 
     /// The pod's own containers: no SidecarSet has put them there, and none replaces them (INJ-30).
-    fn own_containers(&self) -> impl Iterator<Item = &'a Value> {
+    fn own_containers(&self) -> impl Iterator<Item = &'a Value> + use<'_, 'a> {
         let replaced = |container: &Value| self.placed.contains(name_of(container));
         let own = move |container: &&Value| !is_injected(container) && !replaced(container);
         self.list("containers").iter().filter(own)

@@ -4,25 +4,37 @@
 //! whose restart it will wait for. Whatever else somebody writes to the pod at the same time, a kubelet or a workload
 //! that updates its own containers, does not disturb it, and is not disturbed (platform §18.6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use kruise_api::keys;
+use kruise_api::shared::inplace::LastStatus;
 use kruise_common::history::schema::{Kind as K, Members, Omit as O};
 use kruise_common::history::{Form, encode_value};
 use kruise_common::kind::POD;
 use kruise_common::moment::Moment;
-use kruise_common::pod::Pod;
+use kruise_common::pod::{Container, ContainerStatus, Pod};
 use kruise_common::write::{Operations, Write};
+use kruise_inplace::progress::evidence;
 use serde_json::{Map, Value, json};
 
 use crate::containers::{self, Entries, Entry, version_alt_key, version_key};
 use crate::inject::metadata::patch_all;
-use crate::member::{Member, native, native_status};
+use crate::member::{self, Member, native, native_status};
 use crate::pair::{Pair, Twin};
 use crate::plan::hot_upgrade::{Move, Side};
 use crate::snapshot::{Settings, Upgrade};
+
+/// Where containers of a kind, and their statuses, stand in a pod.
+#[derive(Clone, Copy)]
+struct Lists {
+    containers: &'static str,
+    statuses: &'static str,
+}
+
+const PLAIN: Lists = Lists { containers: "containers", statuses: "containerStatuses" };
+const NATIVE: Lists = Lists { containers: "initContainers", statuses: "initContainerStatuses" };
 
 /// A rewrite of one pod that is being put together.
 pub struct Rewrite<'a> {
@@ -33,8 +45,10 @@ pub struct Rewrite<'a> {
     now: Timestamp,
     tests: Operations,
     changes: Operations,
-    /// Containers that get another image, with their image and container IDs of now.
-    replaced: BTreeMap<String, Value>,
+    /// Containers that get another image, with what is recorded of them as they are now.
+    replaced: BTreeMap<String, LastStatus>,
+    /// Containers that are what is wanted after all.
+    settled: BTreeSet<Arc<str>>,
     working: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
 }
@@ -56,6 +70,7 @@ impl<'a> Rewrite<'a> {
             tests: Operations::default(),
             changes: Operations::default(),
             replaced: BTreeMap::new(),
+            settled: BTreeSet::new(),
             working: containers::working(&member.pod.annotations).unwrap_or_default(),
             annotations: BTreeMap::new(),
         }
@@ -121,6 +136,22 @@ impl<'a> Rewrite<'a> {
         self.finish()
     }
 
+    /// Containers that stay at an image overtaken run the wanted one, of which the runtime knows another name: that is
+    /// written down, for no event will tell (inplace W27).
+    pub fn settle(mut self) -> Write {
+        let due = self.member.overtaken.iter().filter(|(_, until)| *until <= self.now);
+        self.settled = due.map(|(name, _)| name.clone()).collect();
+        for name in self.settled.clone() {
+            let pod = &self.member.pod;
+            let native = native_status(pod, &name).map(|status| (NATIVE, status));
+            let status = pod.status(&name).map(|status| (PLAIN, status)).or(native);
+            if let Some((lists, status)) = status {
+                self.expect(lists, status);
+            }
+        }
+        self.finish()
+    }
+
     /// HOT-17. The version is that of the set, but never one that the sidecar has seen already (W-17).
     fn fill(&mut self, pair: &Pair, chosen: &Twin, twin: &Twin) {
         let seen = chosen.version.max(twin.version).unwrap_or(0);
@@ -148,48 +179,49 @@ impl<'a> Rewrite<'a> {
     /// Another image for a container; nothing if it has it.
     fn image(&mut self, name: &str, image: &str) {
         let pod = &self.member.pod;
-        let Some((at, container)) = pod.container(name) else { return };
-        if *container.image == *image {
-            return;
+        if let Some(container) = pod.container(name) {
+            self.replace(PLAIN, container, (pod.status(name), image));
         }
-        let status = pod.status(name);
-        if let Some((at, status)) = status {
-            let id = &["status", "containerStatuses", &at.to_string(), "containerID"];
-            let known = Some(&*status.container_id).filter(|id| !id.is_empty());
-            self.tests = std::mem::take(&mut self.tests).test(id, known);
-        }
-        let status = status.map(|(_, status)| (&*status.image_id, &*status.container_id));
-        self.replace("containers", (at, &container.name, &container.image), image, status);
     }
 
     /// Another image for a native sidecar; nothing if it has it.
     fn native_image(&mut self, name: &str, image: &str) {
         let pod = &self.member.pod;
-        let Some((at, container)) = native(pod, name) else { return };
-        if *container.image == *image {
-            return;
+        if let Some(container) = native(pod, name) {
+            self.replace(NATIVE, container, (native_status(pod, name), image));
         }
-        let status = native_status(pod, name);
-        let status = status.map(|status| (&*status.image_id, &*status.container_id));
-        self.replace("initContainers", (at, &container.name, &container.image), image, status);
     }
 
     fn replace(
         &mut self,
-        list: &str,
-        (at, name, old): (usize, &str, &str),
-        image: &str,
-        status: Option<(&str, &str)>,
+        lists: Lists,
+        (at, container): (usize, &'a Container),
+        (status, image): (Option<(usize, &'a ContainerStatus)>, &str),
     ) {
-        let at = at.to_string();
+        if *container.image == *image {
+            return;
+        }
+        let (pod, at) = (&self.member.pod, at.to_string());
+        let path = |member| ["spec", lists.containers, &at, member];
         let tests = std::mem::take(&mut self.tests);
         self.tests =
-            tests.test(&["spec", list, &at, "name"], name).test(&["spec", list, &at, "image"], old);
+            tests.test(&path("name"), &*container.name).test(&path("image"), &*container.image);
         let changes = std::mem::take(&mut self.changes);
-        self.changes = changes.replace(&["spec", list, &at, "image"], image);
-        let (image, container) = status.unwrap_or_default();
-        let before = json!({ "imageID": image, "containerID": container });
-        self.replaced.insert(name.to_owned(), before);
+        self.changes = changes.replace(&path("image"), image);
+        if let Some(status) = status {
+            self.expect(lists, status);
+        }
+        let earlier = member::state(pod, &self.settings.name);
+        let before =
+            status.map(|(_, status)| evidence(pod, (container, status), image, earlier.as_ref()));
+        self.replaced.insert(container.name.to_string(), before.unwrap_or_default());
+    }
+
+    /// The container is the one that was seen: its restart is going to be told by its ID.
+    fn expect(&mut self, lists: Lists, (at, status): (usize, &ContainerStatus)) {
+        let id = ["status", lists.statuses, &at.to_string(), "containerID"];
+        let known = Some(&*status.container_id).filter(|id| !id.is_empty());
+        self.tests = std::mem::take(&mut self.tests).test(&id, known);
     }
 
     /// The record that the pod has the set's hash (INP-5). A record in the older form is brought into the newer one.
@@ -257,7 +289,12 @@ impl<'a> Rewrite<'a> {
             _ => Map::new(),
         };
         last.retain(|name, _| self.names().any(|known| known == *name));
-        last.extend(self.replaced.iter().map(|(name, ids)| (name.clone(), ids.clone())));
+        last.extend(self.replaced.iter().map(|(name, before)| (name.clone(), json!(before))));
+        for name in &self.settled {
+            if let Some(Value::Object(before)) = last.get_mut(&**name) {
+                before.remove("superseded");
+            }
+        }
         own.insert("revision".into(), json!(self.settings.hashes.full));
         own.insert("updateTimestamp".into(), json!(self.now.to_string()));
         own.insert("lastContainerStatuses".into(), Value::Object(last));
@@ -280,7 +317,12 @@ const STATE: Members = &[
     ("lastContainerStatuses", K::Map(&K::Struct(LAST)), O::Never),
 ];
 
-const LAST: Members = &[("imageID", K::String, O::Empty), ("containerID", K::String, O::Empty)];
+const LAST: Members = &[
+    ("imageID", K::String, O::Empty),
+    ("containerID", K::String, O::Empty),
+    ("superseded", K::String, O::Empty),
+    ("mayStay", K::Bool, O::Empty),
+];
 
 /// Whether an annotation has records in the older form (INJ-62).
 fn is_legacy(text: &str) -> bool {

@@ -17,6 +17,7 @@ use kruise_sidecarset::namespace::WireNamespace;
 use kruise_sidecarset::object::WireSet;
 use kruise_sidecarset::observe::Caches;
 use kruise_sidecarset::recorded::Library;
+use kruise_sidecarset::registration::Unasked;
 use kruise_sidecarset::webhook::{self, Webhook};
 use kruise_sidecarset::{history_home, watch};
 
@@ -35,17 +36,20 @@ async fn main() -> anyhow::Result<()> {
     // Which pods the API server asks about follows from the sets.
     process.hooks_depend_on(&SIDECAR_SET);
     let sets = process.watch_cluster::<WireSet>(watch::set);
-    let known = sets.clone();
-    let pods = process.watch::<WirePod>(move |change| watch::pod(&known, change));
-    let by_namespace = pods.clone();
+    let unasked = Unasked { own: own.clone(), all: !gates.pod_webhook };
+    let (known, left_out) = (sets.clone(), unasked.clone());
+    let pods = process.watch::<WirePod>(move |change| watch::pod(&known, &left_out, change));
+    let (known, left_out, by_namespace) = (sets.clone(), unasked.clone(), pods.clone());
     let caches = Caches {
         sets: sets.clone(),
-        namespaces: process
-            .watch_cluster::<WireNamespace>(move |change| watch::namespace(&by_namespace, change)),
+        namespaces: process.watch_cluster::<WireNamespace>(move |change| {
+            watch::namespace(&known, (&by_namespace, &left_out), change)
+        }),
         revisions: process.watch_in::<WireRevision>(&revisions, watch::revision),
         pods,
         revision_namespace: revisions.into(),
         asked: Arc::default(),
+        unasked,
     };
     let configurations = process.watch_in::<WireConfiguration>(&own, |_: &_| Vec::new());
     process.answer_reviews(Arc::new(Webhook {

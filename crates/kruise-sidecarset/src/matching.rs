@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kruise_api::keys;
+use kruise_api::shared::field::FieldError;
+use kruise_api::shared::labels::{check_selector, value_problem};
 use kruise_api::shared::selector::{InvalidSelector, Labels, Selector};
 use kruise_api::sidecarset::v1beta1::{Scope, SidecarSetSpec};
 use kruise_common::table::Demands;
@@ -37,22 +40,35 @@ pub enum Reach {
     Unknown,
 }
 
+/// Why nobody can say which pods a set is about.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Unmatchable {
+    /// An expression is malformed.
+    #[error("{field}.{problem}")]
+    Selector {
+        /// The selector.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: InvalidSelector,
+    },
+    /// A key or a value can be none of a label. The API server refuses whole webhook configurations that name it, and
+    /// with them all other sets (platform P1).
+    #[error("{0}")]
+    Label(FieldError),
+}
+
 impl Matcher {
     /// The matcher of a spec. An empty selector of pods matches nothing, one of namespaces everything.
-    pub fn new(spec: &SidecarSetSpec) -> Result<Self, InvalidSelector> {
-        let build = |selector| match Selector::new(selector) {
-            Ok(selector) => Ok(Some(selector)),
-            Err(InvalidSelector::Empty) => Ok(None),
-            Err(error) => Err(error),
-        };
+    pub fn new(spec: &SidecarSetSpec) -> Result<Self, Unmatchable> {
         let namespaces = match spec.scope() {
             Scope::All => Namespaces::All,
-            Scope::Namespace(name) => Namespaces::Named(name.into()),
+            Scope::Namespace(name) => Namespaces::Named(label_value("namespace", name)?.into()),
             Scope::Selected(selector) => {
-                build(selector)?.map_or(Namespaces::All, Namespaces::Selected)
+                built("namespaceSelector", selector)?.map_or(Namespaces::All, Namespaces::Selected)
             }
         };
-        let pods = spec.selector.as_ref().map(build).transpose()?.flatten();
+        let pods = spec.selector.as_ref().map(|selector| built("selector", selector));
+        let pods = pods.transpose()?.flatten();
         let demands = pods.as_ref().map(Demands::of);
         Ok(Self { namespaces, pods, demands })
     }
@@ -93,6 +109,27 @@ impl Matcher {
         namespace_labels: Option<&L>,
     ) -> bool {
         self.selects(pod) && self.reach(namespace, namespace_labels) == Reach::Inside
+    }
+}
+
+/// A selector that the API server takes too; `None` if it is empty.
+fn built(field: &'static str, selector: &LabelSelector) -> Result<Option<Selector>, Unmatchable> {
+    let built = match Selector::new(selector) {
+        Ok(selector) => Some(selector),
+        Err(InvalidSelector::Empty) => None,
+        Err(problem) => return Err(Unmatchable::Selector { field, problem }),
+    };
+    match check_selector(field, selector).into_iter().next() {
+        Some(error) => Err(Unmatchable::Label(error)),
+        None => Ok(built),
+    }
+}
+
+/// A name that can be the value of a label, as that of every namespace can.
+fn label_value<'a>(field: &'static str, text: &'a str) -> Result<&'a str, Unmatchable> {
+    match value_problem(text) {
+        Some(rule) => Err(Unmatchable::Label(FieldError::invalid(field, text, rule))),
+        None => Ok(text),
     }
 }
 

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kruise_api::keys;
-use kruise_api::shared::inplace::UpdateState;
+use kruise_api::shared::inplace::{LastStatus, UpdateState};
 use kruise_common::pod::{Container, ContainerStatus, Phase, Pod};
-use kruise_inplace::progress::restarted;
+use kruise_inplace::progress::{restarted, runs_superseded, settles};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -30,6 +31,8 @@ pub struct Member {
     pub ready: bool,
     /// Whether an earlier update is under way in a container that is ready (UPD-2).
     pub in_flight: bool,
+    /// Containers of the set that run an image overtaken, and when each is taken for what is wanted (inplace W27).
+    pub overtaken: Vec<(Arc<str>, Timestamp)>,
     /// Whether it belongs to the pods that are updated (UPD-1).
     pub selected: bool,
     /// Twins of its hot sidecars, in the order of the set.
@@ -99,6 +102,7 @@ impl Member {
             consistent,
             ready: ready(pod) && pairs.iter().all(Pair::rests),
             in_flight,
+            overtaken: overtaken(running, state.as_ref()),
             selected: settings.selects(&pod.meta.labels),
             revision: hash.and_then(|record| record.revision).map(Arc::from),
             touched: state.is_some(),
@@ -144,9 +148,9 @@ pub fn native<'a>(pod: &'a Pod, name: &str) -> Option<(usize, &'a Container)> {
     containers.find(|(_, container)| container.native && *container.name == *name)
 }
 
-/// The status of a native sidecar.
-pub fn native_status<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
-    pod.native_statuses.iter().find(|status| *status.name == *name)
+/// The status of a native sidecar with its index.
+pub fn native_status<'a>(pod: &'a Pod, name: &str) -> Option<(usize, &'a ContainerStatus)> {
+    pod.init_statuses.iter().enumerate().find(|(_, status)| *status.name == *name)
 }
 
 /// The set's containers in the pod with their statuses; of both twins, for hot ones.
@@ -160,7 +164,7 @@ fn checked<'a>(
             Upgrade::Cold | Upgrade::Native => [Some(sidecar.name.clone()), None],
         };
         names.into_iter().flatten().filter_map(move |name| match sidecar.upgrade {
-            Upgrade::Native => Some((native(pod, &name)?.1, native_status(pod, &name)?)),
+            Upgrade::Native => Some((native(pod, &name)?.1, native_status(pod, &name)?.1)),
             Upgrade::Cold | Upgrade::Hot(_) => {
                 Some((pod.container(&name)?.1, pod.status(&name)?.1))
             }
@@ -176,20 +180,38 @@ fn carried_out(
     status: &ContainerStatus,
     state: Option<&UpdateState>,
 ) -> bool {
-    let last = state.and_then(|state| {
-        let last = state.last_container_statuses.as_ref()?.get(&*container.name)?;
-        Some((state, last))
-    });
-    let Some((state, last)) = last else { return true };
+    let Some((state, last)) = state.and_then(|state| Some((state, recorded(state, container)?)))
+    else {
+        return true;
+    };
     let digest = |image: &str| image.rsplit_once('@').map(|(_, digest)| digest.to_owned());
     match (digest(&container.image), digest(&status.image_id)) {
-        (Some(wanted), Some(running)) if wanted == running => true,
-        _ => restarted(pod, status, last, state),
+        // A container that got its image back may yet be restarted twice (inplace W27).
+        (Some(wanted), Some(running)) if wanted == running && !last.may_stay => true,
+        _ => restarted(pod, (Some(container), status), last, state),
     }
 }
 
+fn recorded<'a>(state: &'a UpdateState, container: &Container) -> Option<&'a LastStatus> {
+    state.last_container_statuses.as_ref()?.get(&*container.name)
+}
+
+/// Containers that run an image overtaken, and when each is taken for what is wanted.
+fn overtaken<'a>(
+    running: impl Iterator<Item = (&'a Container, &'a ContainerStatus)>,
+    state: Option<&UpdateState>,
+) -> Vec<(Arc<str>, Timestamp)> {
+    let Some(state) = state else { return Vec::new() };
+    let overtaken = running.filter_map(|(container, status)| {
+        let last = recorded(state, container)?;
+        let runs = runs_superseded(Some(container), status, last);
+        Some((container.name.clone(), settles(status).filter(|_| runs)?))
+    });
+    overtaken.collect()
+}
+
 /// What this set recorded of its in-place updates; unreadable records count as none, the next update writes them anew.
-fn state(pod: &Pod, set: &str) -> Option<UpdateState> {
+pub fn state(pod: &Pod, set: &str) -> Option<UpdateState> {
     let text = pod.annotations.get(keys::SIDECARSET_INPLACE_UPDATE_STATE)?;
     let states: States<'_> = serde_json::from_str(text).ok()?;
     serde_json::from_str(states.get(set)?.get()).ok()

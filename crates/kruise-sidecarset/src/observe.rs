@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_common::key::ObjectKey;
+use kruise_common::meta::Pairs;
 use kruise_common::pod::Pod;
 use kruise_common::revision::Revision;
 use kruise_common::table::Table;
@@ -17,6 +18,7 @@ use crate::member::{Member, active};
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
 use crate::registered::by_age;
+use crate::registration::Unasked;
 use crate::snapshot::{Options, Settings, Snapshot, Strays};
 
 /// The caches a set is observed in.
@@ -34,6 +36,8 @@ pub struct Caches {
     pub revision_namespace: Arc<str>,
     /// For which sets the API server is known to ask.
     pub asked: Arc<Asked>,
+    /// About which pods it never asks.
+    pub unasked: Unasked,
 }
 
 /// What the caches say of the set; `None` if it is gone.
@@ -105,7 +109,7 @@ fn missed(caches: &Caches, set: &Arc<SidecarSet>) -> Vec<Arc<Pod>> {
         return Vec::new();
     }
     let Some(demands) = content.matcher.demands() else { return Vec::new() };
-    let mut missed = caches.pods.bearing(demands, |pod| misses(set, pod));
+    let mut missed = caches.pods.bearing(demands, |pod| misses(set, pod, &caches.unasked));
     if missed.is_empty() {
         return missed;
     }
@@ -119,25 +123,28 @@ fn missed(caches: &Caches, set: &Arc<SidecarSet>) -> Vec<Arc<Pod>> {
         active: active(pod),
         mirror: pod.annotations.get(keys::MIRROR_POD).is_some(),
     });
-    let labels = |namespace: &str| {
-        let row = caches.namespaces.get(&ObjectKey::new("", namespace));
-        row.map(|row| row.meta.labels.clone())
-    };
-    let findings = audit(&sets, audited, labels);
+    let findings = audit(&sets, audited, |namespace| labels(caches, namespace));
     let own = findings.iter().filter(|it| it.set == set.meta.key.name && it.why == Why::Missed);
     let own: BTreeSet<&ObjectKey> = own.map(|finding| &finding.pod).collect();
-    missed.retain(|pod| own.contains(&pod.meta.key));
+    // What nobody knows of a namespace says nothing of its pods; it is looked again when it is known.
+    let asked = |name: &str| labels(caches, name).is_some_and(|it| !Unasked::labelled(&it));
+    missed.retain(|pod| own.contains(&pod.meta.key) && asked(&pod.meta.key.namespace));
     missed
 }
 
+fn labels(caches: &Caches, namespace: &str) -> Option<Pairs> {
+    let row = caches.namespaces.get(&ObjectKey::new("", namespace));
+    row.map(|row| row.meta.labels.clone())
+}
+
 /// Whether a pod bears no record of a set that is about its labels, although it was made later.
-pub fn misses(set: &SidecarSet, pod: &Pod) -> bool {
+pub fn misses(set: &SidecarSet, pod: &Pod, unasked: &Unasked) -> bool {
     let Ok(content) = &set.content else { return false };
     content.matcher.selects(&pod.meta.labels)
         && pod.meta.created > set.meta.created
         && !pod.injected.contains(&set.meta.key.name)
         && active(pod)
-        && *pod.meta.key.namespace != *"kube-system"
+        && !unasked.named(&pod.meta.key.namespace)
 }
 
 /// Revisions of the set by age (HIS-5), and names of its kind that others hold.

@@ -14,6 +14,7 @@ pub mod hot_upgrade;
 pub mod order;
 mod registration;
 mod repair;
+mod settle;
 mod turn;
 mod update;
 
@@ -52,6 +53,7 @@ fn roll_out(turn: &mut Turn<'_>, settings: &Settings) {
         }
         return;
     }
+    settle::settle(turn);
     hot_upgrade::finish(turn, settings);
     update::update(turn, settings);
     condition::mark(turn);

@@ -3,11 +3,14 @@
 //!
 //! Selectors can only say what all sets have in common; the rest is a condition. Both let pass whatever is unsure.
 
+use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kruise_api::keys;
+use kruise_api::shared::selector::Labels;
 use kruise_api::sidecarset::v1beta1::{Scope, SidecarSetSpec};
 use kruise_common::admission::registration::{Hook, Phase};
 use serde_json::{Value, json};
@@ -19,16 +22,55 @@ pub const PODS: &str = "/mutate-pod";
 /// Longest condition, in bytes, and the most alternatives in one. With more sets only the selectors narrow.
 const LONGEST: usize = 8 * 1024;
 const MOST: usize = 64;
+/// Label of the namespaces of OpenKruise itself, and its value.
+const CONTROL_PLANE: &str = "control-plane";
+const OURS: &str = "openkruise";
 
-/// The hook for pods; `None` if no set can match any. `own` is the namespace of the controller, whose pods must start
-/// while it is down (WHK-8). If not `narrow`, every pod of the other namespaces is asked about.
-pub fn pod_hook(sets: &[Arc<SidecarSet>], own: &str, narrow: bool) -> Option<Hook> {
+/// Pods that are never asked about, whatever the sets say. Who looks for pods that were missed leaves them out too: they
+/// would come back as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unasked {
+    /// Namespace of the controller, whose pods must start while it is down (WHK-8).
+    pub own: String,
+    /// No pod is asked about at all (gate `PodWebhook`).
+    pub all: bool,
+}
+
+impl Unasked {
+    /// Whether the pods of the namespace are left out by its name.
+    pub fn named(&self, namespace: &str) -> bool {
+        self.all || self.names().contains(namespace)
+    }
+
+    /// Whether the pods of a namespace are left out by its labels (WHK-5).
+    pub fn labelled(labels: &impl Labels) -> bool {
+        labels.label(CONTROL_PLANE) == Some(OURS)
+    }
+
+    fn names(&self) -> BTreeSet<&str> {
+        ["kube-system", &*self.own].into_iter().filter(|name| !name.is_empty()).collect()
+    }
+
+    /// The expressions of the namespace selector.
+    fn expressions(&self) -> Vec<Value> {
+        vec![
+            json!({ "key": CONTROL_PLANE, "operator": "NotIn", "values": [OURS] }),
+            json!({ "key": keys::NAMESPACE_NAME, "operator": "NotIn", "values": self.names() }),
+        ]
+    }
+}
+
+/// The hook for pods; `None` if no set can match any. If not `narrow`, every pod that is not left out is asked about.
+pub fn pod_hook(sets: &[Arc<SidecarSet>], unasked: &Unasked, narrow: bool) -> Option<Hook> {
     let specs: Vec<&SidecarSetSpec> = sets
         .iter()
         .filter_map(|set| set.content.as_ref().ok())
         .map(|content| &*content.spec)
         .filter(|spec| !spec.injection_strategy.paused && spec.selector.is_some())
         .collect();
+    if unasked.all || narrow && specs.is_empty() {
+        return None;
+    }
     let mut hook = Hook {
         name: "mpod.kb.io".to_owned(),
         path: PODS,
@@ -43,14 +85,8 @@ pub fn pod_hook(sets: &[Arc<SidecarSet>], own: &str, narrow: bool) -> Option<Hoo
         failure_policy: None,
         again: true,
     };
-    let mut namespaces = vec![
-        json!({ "key": "control-plane", "operator": "NotIn", "values": ["openkruise"] }),
-        json!({ "key": keys::NAMESPACE_NAME, "operator": "NotIn", "values": excluded(own) }),
-    ];
+    let mut namespaces = unasked.expressions();
     if narrow {
-        if specs.is_empty() {
-            return None;
-        }
         namespaces.extend(common(specs.iter().map(|spec| demands_of_namespaces(spec))));
         let pods = common(specs.iter().map(|spec| spec.selector.as_ref().map(demands)));
         hook.object_selector = (!pods.is_empty()).then(|| json!({ "matchExpressions": pods }));
@@ -58,10 +94,6 @@ pub fn pod_hook(sets: &[Arc<SidecarSet>], own: &str, narrow: bool) -> Option<Hoo
     }
     hook.namespace_selector = Some(json!({ "matchExpressions": namespaces }));
     Some(hook)
-}
-
-fn excluded(own: &str) -> BTreeSet<&str> {
-    ["kube-system", own].into_iter().filter(|name| !name.is_empty()).collect()
 }
 
 fn no_mirror_pod() -> String {
@@ -121,53 +153,123 @@ fn common(all: impl Iterator<Item = Option<Demands>>) -> Vec<Value> {
 
 /// CEL: some set's selector matches the pod; `None` if that would be too long to say.
 fn condition(specs: &[&SidecarSetSpec]) -> Option<String> {
-    let alternatives: BTreeSet<String> = specs.iter().map(|spec| alternative(spec)).collect();
+    let alternatives = merged(specs.iter().map(|spec| Alternative::of(spec)).collect());
     if alternatives.len() > MOST {
         return None;
     }
-    let text = alternatives.into_iter().collect::<Vec<_>>().join(" || ");
+    let text = alternatives.iter().map(Alternative::text).collect::<Vec<_>>().join(" || ");
     (text.len() <= LONGEST).then_some(text)
 }
 
-fn alternative(spec: &SidecarSetSpec) -> String {
-    let mut terms = Vec::new();
-    if let Scope::Namespace(name) = spec.scope() {
-        terms.push(format!("request.namespace == {}", quoted(name)));
+/// What one set demands, in terms that must all hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Alternative {
+    /// What has one of some values.
+    among: BTreeMap<Subject, BTreeSet<String>>,
+    /// Everything else.
+    others: BTreeSet<String>,
+}
+
+/// What can be compared with values.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Namespace,
+    Label(String),
+}
+
+/// Joins alternatives that differ in the values of one subject only: many sets alike are one alternative.
+fn merged(mut alternatives: BTreeSet<Alternative>) -> BTreeSet<Alternative> {
+    let mut counts: BTreeMap<Subject, usize> = BTreeMap::new();
+    for subject in alternatives.iter().flat_map(|alternative| alternative.among.keys()) {
+        *counts.entry(subject.clone()).or_default() += 1;
     }
-    if let Scope::Selected(LabelSelector { match_labels: Some(labels), .. }) = spec.scope()
-        && let Some(name) = labels.get(keys::NAMESPACE_NAME)
-    {
-        terms.push(format!("request.namespace == {}", quoted(name)));
-    }
-    if let Some(selector) = &spec.selector {
-        for (key, value) in selector.match_labels.iter().flatten() {
-            terms.push(label(key, Some(std::slice::from_ref(value))));
-        }
-        for expression in selector.match_expressions.iter().flatten() {
-            let values = expression.values.as_deref().unwrap_or_default();
-            match expression.operator.as_str() {
-                "In" => terms.push(label(&expression.key, Some(values))),
-                "NotIn" => terms.push(format!("!{}", label(&expression.key, Some(values)))),
-                "Exists" => terms.push(label(&expression.key, None)),
-                "DoesNotExist" => terms.push(format!("!{}", label(&expression.key, None))),
-                _ => {}
+    let mut subjects: Vec<(Subject, usize)> =
+        counts.into_iter().filter(|(_, count)| *count > 1).collect();
+    subjects.sort_by_key(|(_, count)| Reverse(*count));
+    for (subject, _) in subjects.into_iter().take(MOST) {
+        let mut groups: BTreeMap<Alternative, BTreeSet<String>> = BTreeMap::new();
+        let mut after = BTreeSet::new();
+        for mut alternative in alternatives {
+            match alternative.among.remove(&subject) {
+                Some(values) => groups.entry(alternative).or_default().extend(values),
+                None => drop(after.insert(alternative)),
             }
         }
+        after.extend(groups.into_iter().map(|(mut alternative, values)| {
+            alternative.among.insert(subject.clone(), values);
+            alternative
+        }));
+        alternatives = after;
     }
-    if terms.is_empty() { "true".to_owned() } else { format!("({})", terms.join(" && ")) }
+    alternatives
+}
+
+impl Alternative {
+    fn of(spec: &SidecarSetSpec) -> Self {
+        let mut all = Self::default();
+        match spec.scope() {
+            Scope::Namespace(name) => all.one_of(Subject::Namespace, [name]),
+            Scope::Selected(LabelSelector { match_labels: Some(labels), .. }) => {
+                if let Some(name) = labels.get(keys::NAMESPACE_NAME) {
+                    all.one_of(Subject::Namespace, [name]);
+                }
+            }
+            Scope::Selected(_) | Scope::All => {}
+        }
+        let Some(selector) = &spec.selector else { return all };
+        for (key, value) in selector.match_labels.iter().flatten() {
+            all.one_of(Subject::Label(key.clone()), [value]);
+        }
+        for expression in selector.match_expressions.iter().flatten() {
+            let values = expression.values.iter().flatten();
+            let (key, values) = (&expression.key, values.cloned().collect::<BTreeSet<_>>());
+            let term = match expression.operator.as_str() {
+                "In" => {
+                    all.one_of(Subject::Label(key.clone()), &values);
+                    continue;
+                }
+                "NotIn" => format!("!{}", label(key, Some(&values))),
+                "Exists" => label(key, None),
+                "DoesNotExist" => format!("!{}", label(key, None)),
+                _ => continue,
+            };
+            all.others.insert(term);
+        }
+        all
+    }
+
+    /// Of two demands of one subject both hold.
+    fn one_of(&mut self, subject: Subject, values: impl IntoIterator<Item = impl ToString>) {
+        let values: BTreeSet<String> = values.into_iter().map(|value| value.to_string()).collect();
+        match self.among.entry(subject) {
+            Entry::Vacant(free) => drop(free.insert(values)),
+            Entry::Occupied(mut known) => known.get_mut().retain(|value| values.contains(value)),
+        }
+    }
+
+    fn text(&self) -> String {
+        let among = self.among.iter().map(|(subject, values)| match subject {
+            Subject::Namespace => format!("request.namespace in {}", list(values)),
+            Subject::Label(key) => label(key, Some(values)),
+        });
+        let terms: Vec<String> = among.chain(self.others.iter().cloned()).collect();
+        if terms.is_empty() { "true".to_owned() } else { format!("({})", terms.join(" && ")) }
+    }
 }
 
 /// CEL: the pod has the label, with one of the values if some are given. Never an error: an error would be a refusal.
-fn label(key: &str, values: Option<&[String]>) -> String {
+fn label(key: &str, values: Option<&BTreeSet<String>>) -> String {
     let key = quoted(key);
     let there = format!("has(object.metadata.labels) && {key} in object.metadata.labels");
     match values {
         None => format!("({there})"),
-        Some(values) => {
-            let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
-            format!("({there} && object.metadata.labels[{key}] in [{}])", values.join(", "))
-        }
+        Some(values) => format!("({there} && object.metadata.labels[{key}] in {})", list(values)),
     }
+}
+
+fn list(values: &BTreeSet<String>) -> String {
+    let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+    format!("[{}]", values.join(", "))
 }
 
 /// A CEL string; JSON's escapes are among CEL's.

@@ -9,6 +9,7 @@ mod inject;
 mod inplace;
 mod matching;
 mod member;
+mod overtaking;
 mod plan_hold;
 mod plan_hot_upgrade;
 mod plan_order;

@@ -15,6 +15,7 @@ use crate::member::active;
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
 use crate::observe::misses;
+use crate::registration::Unasked;
 
 /// The key of a set.
 pub fn key(set: impl Into<Arc<str>>) -> ObjectKey {
@@ -37,18 +38,23 @@ pub fn set(change: &Change<SidecarSet>) -> Vec<ObjectKey> {
 
 /// The sets that injected into the pod, and those that should have, if anything changed that they look at (EVT-4…EVT-10,
 /// W-4, W-16).
-pub fn pod(sets: &Table<SidecarSet>, change: &Change<Pod>) -> Vec<ObjectKey> {
+pub fn pod(sets: &Table<SidecarSet>, unasked: &Unasked, change: &Change<Pod>) -> Vec<ObjectKey> {
     let mut keys = injecting(change);
     let (old, new) = (change.old.as_deref(), change.new.as_deref());
     if old.map(seen) != new.map(seen) {
         for pod in old.into_iter().chain(new) {
-            let sets = sets.selecting(pod.meta.labels.iter()).into_iter();
-            keys.extend(sets.filter(|set| misses(set, pod)).map(|set| set.meta.key.clone()));
+            keys.extend(missing(sets, unasked, pod));
         }
         keys.sort();
         keys.dedup();
     }
     keys
+}
+
+/// The sets that should have injected into the pod, as far as it shows.
+fn missing(sets: &Table<SidecarSet>, unasked: &Unasked, pod: &Pod) -> Vec<ObjectKey> {
+    let sets = sets.selecting(pod.meta.labels.iter()).into_iter();
+    sets.filter(|set| misses(set, pod, unasked)).map(|set| set.meta.key.clone()).collect()
 }
 
 /// What decides whether a pod is missed by somebody, and whether it can be evicted.
@@ -85,12 +91,16 @@ fn same(old: &Pod, new: &Pod) -> bool {
         && old.containers == new.containers
         && old.init_containers == new.init_containers
         && old.statuses == new.statuses
-        && old.native_statuses == new.native_statuses
+        && old.init_statuses == new.init_statuses
         && condition(old) == condition(new)
 }
 
-/// The sets whose pods are in a namespace whose labels changed (W-16).
-pub fn namespace(pods: &Table<Pod>, change: &Change<Namespace>) -> Vec<ObjectKey> {
+/// The sets whose pods, or pods that they miss, are in a namespace whose labels changed (W-4, W-16).
+pub fn namespace(
+    sets: &Table<SidecarSet>,
+    (pods, unasked): (&Table<Pod>, &Unasked),
+    change: &Change<Namespace>,
+) -> Vec<ObjectKey> {
     let labels = |row: &Option<Arc<Namespace>>| row.as_ref().map(|row| row.meta.labels.clone());
     let Some(row) = change.new.as_ref().or(change.old.as_ref()) else { return Vec::new() };
     if labels(&change.old) == labels(&change.new) {
@@ -98,7 +108,9 @@ pub fn namespace(pods: &Table<Pod>, change: &Change<Namespace>) -> Vec<ObjectKey
     }
     let rows = pods.with_prefix(&row.meta.key.name, "");
     let names: BTreeSet<&Arc<str>> = rows.iter().flat_map(|pod| pod.injected.iter()).collect();
-    names.into_iter().map(|name| key(name.clone())).collect()
+    let mut keys: BTreeSet<ObjectKey> = names.into_iter().map(|name| key(name.clone())).collect();
+    keys.extend(rows.iter().flat_map(|pod| missing(sets, unasked, pod)));
+    keys.into_iter().collect()
 }
 
 /// The set that a revision is labelled with.

@@ -25,7 +25,7 @@ use crate::inject::{Injection, Settings, inject};
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
 use crate::recorded::Library;
-use crate::registration::{PODS, pod_hook};
+use crate::registration::{PODS, Unasked, pod_hook};
 use crate::revision;
 use crate::stored::stored;
 
@@ -120,9 +120,8 @@ impl Admission for Webhook {
         ];
         let sets = self.caches.sets.rows();
         self.asked.offer(&sets);
-        if self.gates.pod_webhook {
-            hooks.extend(pod_hook(&sets, &self.own_namespace, self.narrow));
-        }
+        let unasked = Unasked { own: self.own_namespace.clone(), all: !self.gates.pod_webhook };
+        hooks.extend(pod_hook(&sets, &unasked, self.narrow));
         hooks
     }
 

@@ -18,6 +18,8 @@ mod crashes;
 mod evictions;
 #[path = "simulated/history.rs"]
 mod history;
+#[path = "simulated/overtaking.rs"]
+mod overtaking;
 #[path = "simulated/properties.rs"]
 mod properties;
 #[path = "simulated/rules.rs"]

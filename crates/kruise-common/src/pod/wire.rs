@@ -206,9 +206,10 @@ impl Wire for WirePod {
         let native = |name: &str| {
             init_containers.iter().any(|container| container.native && *container.name == *name)
         };
-        let mut natives = status.init_container_statuses.unwrap_or_default();
-        natives.retain(|status| native(&status.name));
-        let restarts = (most(status.container_statuses.as_deref()), most(Some(&natives)));
+        let any_native = init_containers.iter().any(|container| container.native);
+        let statuses = status.init_container_statuses.filter(|_| any_native).unwrap_or_default();
+        let natives = statuses.iter().filter(|status| native(&status.name));
+        let restarts = (most(status.container_statuses.iter().flatten()), most(natives));
         let meta = Meta::new(&self.metadata, interner);
         let annotations = if injected.is_empty() {
             Pairs::kept(annotations, interner, |key| is_read(key) || read_by_env(key))
@@ -229,7 +230,7 @@ impl Wire for WirePod {
             conditions: each(status.conditions, |condition| condition.record(interner)),
             statuses: each(status.container_statuses, |status| status.record(interner)),
             observed_generation: status.observed_generation.unwrap_or(0),
-            native_statuses: each(Some(natives), |status| status.record(interner)),
+            init_statuses: each(Some(statuses), |status| status.record(interner)),
             restarts,
             injected,
         }
@@ -253,8 +254,8 @@ fn injected(annotations: &BTreeMap<String, String>, interner: &Interner) -> Arc<
 }
 
 /// The highest restart count, as far as anybody cares.
-fn most(statuses: Option<&[WireContainerStatus]>) -> u16 {
-    let counts = statuses.into_iter().flatten().filter_map(|status| status.restart_count);
+fn most<'a>(statuses: impl IntoIterator<Item = &'a WireContainerStatus>) -> u16 {
+    let counts = statuses.into_iter().filter_map(|status| status.restart_count);
     counts.max().map_or(0, |count| u16::try_from(count.max(0)).unwrap_or(u16::MAX))
 }
 

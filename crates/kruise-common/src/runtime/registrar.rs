@@ -258,9 +258,14 @@ impl Registrar {
                     self.serve(usable);
                 }
                 let bundle = stored.get(member::BUNDLE).to_owned();
-                let registered = serving.is_ok() && self.register(views, &bundle).await?;
+                // A configuration that cannot be written must not keep certificates from being renewed: it is told of once
+                // that is done.
+                let registered = match &serving {
+                    Ok(_) => self.register(views, &bundle).await,
+                    Err(_) => Ok(false),
+                };
                 if !self.leadership.is_leader() {
-                    return Ok(None);
+                    return registered.map(|_| None);
                 }
                 let next =
                     stored.pair(member::NEXT_CERT, member::NEXT_KEY, &self.terms.endpoint.host());
@@ -269,11 +274,11 @@ impl Registrar {
                     next: next.as_ref().ok().map(|usable| usable.pair),
                     trusted: certs::count(&bundle),
                     since: stored.since,
-                    registered: registered || !self.register,
+                    registered: *registered.as_ref().unwrap_or(&false) || !self.register,
                 };
                 let step = next_step(&facts, schedule, now);
                 let Some(data) = self.advance(step, &stored, schedule, now)? else {
-                    return Ok(match step {
+                    return registered.map(|_| match step {
                         Step::Wait(until) => Some(until_then(until, now)),
                         _ => None,
                     });
@@ -282,7 +287,7 @@ impl Registrar {
                 let api = Api::namespaced(self.client.clone(), namespace);
                 store(&api, name, secret.map(|secret| &secret.metadata), &data).await?;
                 // The watch tells of what was written.
-                Ok(None)
+                registered.map(|_| None)
             }
         }
     }

@@ -87,7 +87,9 @@ fn less_than_all_leaves_one_to_be_updated() {
         ("95%", 10, 9),
         ("50%", 1, 1),
         ("100%", 3, 3),
-        ("200%", 3, 2),
+        ("101%", 10, 10),
+        ("150%", 4, 4),
+        ("200%", 3, 3),
     ] {
         assert_eq!(
             partition(&IntOrString::String(text.into()), total),

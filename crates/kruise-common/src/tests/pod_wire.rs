@@ -312,7 +312,8 @@ fn of_injected_pods_more_is_kept() {
     let natives: Vec<(&str, bool)> =
         pod.init_containers.iter().map(|container| (&*container.name, container.native)).collect();
     assert_eq!(natives, [("prep", false), ("native", true)]);
-    assert_eq!(pod.native_statuses.len(), 1);
+    // A patch names a status by its place among all of them.
+    assert_eq!(pod.init_statuses.len(), 2);
     assert_eq!(pod.restarts, (3, 2));
     let plain = injected(None);
     assert!(plain.injected.is_empty() && plain.init_containers.is_empty());

@@ -6,8 +6,11 @@ use kruise_api::keys;
 use kruise_api::sidecarset::container::ENABLED;
 use serde_json::{Map, Value, json};
 
-use super::{Injection, Pod, add, env, hot_upgrade, is_injected, name_of, resources, volumes};
+use super::{
+    Injection, Pod, add, env, hot_upgrade, is_injected, name_of, resources, text_of, volumes,
+};
 use crate::choose::{Chosen, Refusal};
+use crate::containers::Entries;
 use crate::prepared::Sidecar;
 
 /// A container that is to be injected.
@@ -16,6 +19,8 @@ pub(super) struct Built<'a> {
     container: Value,
     /// Before the pod's own containers.
     first: bool,
+    /// The pod was injected with this revision of the set: the webhook is asked again.
+    again: bool,
 }
 
 /// What is to be injected, by list.
@@ -31,12 +36,20 @@ pub(super) fn build<'a>(
     sorted: bool,
 ) -> Result<Lists<'a>, Refusal> {
     let mut lists = Lists { init: Vec::new(), plain: Vec::new() };
+    let records = pod.annotations.get(keys::SIDECARSET_HASH).map(String::as_str);
+    let records = Entries::parse(records).unwrap_or_default();
     for set in chosen {
-        for sidecar in &set.prepared.init_containers {
-            lists.init.extend(complete(pod, &set.set, sidecar, true)?);
-        }
-        for sidecar in &set.prepared.containers {
-            lists.plain.extend(complete(pod, &set.set, sidecar, false)?);
+        let again = records.hash(&set.set) == Some(&*set.hashes.full);
+        let built = |container: Value, first| Built { set: &set.set, container, first, again };
+        for (list, sidecars, init) in [
+            (&mut lists.init, &set.prepared.init_containers, true),
+            (&mut lists.plain, &set.prepared.containers, false),
+        ] {
+            for sidecar in sidecars {
+                let first = sidecar.typed.goes_first();
+                let containers = complete(pod, &set.set, sidecar, init)?;
+                list.extend(containers.into_iter().map(|container| built(container, first)));
+            }
         }
     }
     let by_name = |a: &Built<'_>, b: &Built<'_>| name_of(&a.container).cmp(name_of(&b.container));
@@ -47,12 +60,12 @@ pub(super) fn build<'a>(
     Ok(lists)
 }
 
-fn complete<'a>(
+fn complete(
     pod: &Pod<'_>,
-    set: &'a str,
+    set: &str,
     sidecar: &Sidecar,
     init: bool,
-) -> Result<Vec<Built<'a>>, Refusal> {
+) -> Result<Vec<Value>, Refusal> {
     let extensions = &sidecar.typed.extensions;
     let mut container = sidecar.core.clone();
     if let (Some(policy), Some(targets)) = (&extensions.resources_policy, &sidecar.targets) {
@@ -72,14 +85,12 @@ fn complete<'a>(
     set_list(&mut container, "env", env_of(&core, variables));
     set_list(&mut container, "volumeMounts", mounts);
     set_list(&mut container, "volumeDevices", devices);
-    let first = sidecar.typed.goes_first();
     let containers = if hot_upgrade::is_pair(sidecar, init) {
         hot_upgrade::pair(sidecar, &container).to_vec()
     } else {
         vec![container]
     };
-    let built = |container| Built { set, container: Value::Object(container), first };
-    Ok(containers.into_iter().map(built).collect())
+    Ok(containers.into_iter().map(Value::Object).collect())
 }
 
 /// INJ-13: the container's own variables, the mark, and the others where there is none of their name.
@@ -159,7 +170,7 @@ fn refuse_replacements(pod: &Pod<'_>, lists: &Lists<'_>) -> Result<(), Refusal> 
 fn place_list(pod: &Pod<'_>, list: &str, built: &[Built<'_>], injection: &mut Injection) {
     let existing = pod.list(list);
     let (mut front, mut back) = (Vec::new(), Vec::new());
-    for Built { set, container, first } in built {
+    for Built { set, container, first, again } in built {
         let name = name_of(container);
         let there = existing.iter().enumerate().find(|(_, other)| name_of(other) == name);
         match there {
@@ -174,7 +185,9 @@ fn place_list(pod: &Pod<'_>, list: &str, built: &[Built<'_>], injection: &mut In
                     injection.warnings.push(text);
                 }
                 let path = format!("/spec/{list}/{index}");
-                let operation = json!({ "op": "replace", "path": path, "value": container });
+                let kept = *again && is_injected(other);
+                let value = if kept { enriched(container, other) } else { container.clone() };
+                let operation = json!({ "op": "replace", "path": path, "value": value });
                 injection.operations.push(operation);
             }
             None if *first => front.push(container.clone()),
@@ -203,6 +216,38 @@ fn covers(there: &Value, wanted: &Value) -> bool {
             wanted.iter().all(|item| there.iter().any(|known| covers(known, item)))
         }
         _ => there == wanted,
+    }
+}
+
+/// Our container, with what others have added to it since: members that ours does not have, and items of lists that are
+/// told apart by a name or a path. What both have is ours.
+fn enriched(ours: &Value, there: &Value) -> Value {
+    let mut merged = ours.clone();
+    let Some(members) = merged.as_object_mut() else { return merged };
+    for (member, value) in there.as_object().into_iter().flatten() {
+        let Some(own) = members.get_mut(member) else {
+            members.insert(member.clone(), value.clone());
+            continue;
+        };
+        match (member.as_str(), own) {
+            ("env", Value::Array(own)) => extend(own, value, "name"),
+            ("volumeMounts", Value::Array(own)) => extend(own, value, "mountPath"),
+            ("volumeDevices", Value::Array(own)) => extend(own, value, "devicePath"),
+            // Anything in them is a setting of its own; of other members half a value may mean something else.
+            ("resources" | "securityContext", own) if own.is_object() => {
+                *own = enriched(own, value);
+            }
+            _ => {}
+        }
+    }
+    merged
+}
+
+fn extend(own: &mut Vec<Value>, there: &Value, key: &str) {
+    for item in there.as_array().into_iter().flatten() {
+        if own.iter().all(|known| text_of(known, key) != text_of(item, key)) {
+            own.push(item.clone());
+        }
     }
 }
 

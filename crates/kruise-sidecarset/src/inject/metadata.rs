@@ -1,6 +1,6 @@
 //! Annotations of a pod: those that sets patch, and the records of the injection (INJ-1…INJ-3, INJ-50…INJ-65).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kruise_api::keys;
@@ -17,8 +17,9 @@ type Annotations = BTreeMap<String, String>;
 
 /// Applies `patchPodMetadata` of the sets, in their order.
 pub(super) fn patch(annotations: &mut Annotations, chosen: &[Chosen]) -> Result<(), Refusal> {
+    let mut verbatim = BTreeSet::new();
     for set in chosen {
-        patch_all(annotations, &set.prepared.spec.patch_pod_metadata)
+        patch_each(annotations, &set.prepared.spec.patch_pod_metadata, &mut verbatim)
             .map_err(|why| Refusal::Other(format!("sidecarset {}: {why}", set.set)))?;
     }
     Ok(())
@@ -28,6 +29,15 @@ pub(super) fn patch(annotations: &mut Annotations, chosen: &[Chosen]) -> Result<
 pub fn patch_all(
     annotations: &mut Annotations,
     patches: &[PatchPodMetadata],
+) -> Result<(), String> {
+    patch_each(annotations, patches, &mut BTreeSet::new())
+}
+
+/// The same; `verbatim` are keys whose value is a patch as it was written.
+fn patch_each<'a>(
+    annotations: &mut Annotations,
+    patches: &'a [PatchPodMetadata],
+    verbatim: &mut BTreeSet<&'a str>,
 ) -> Result<(), String> {
     for PatchPodMetadata { annotations: values, patch_policy } in patches {
         for (key, value) in values {
@@ -41,8 +51,15 @@ pub fn patch_all(
                 MERGE_PATCH_JSON => {
                     let before = annotations.get(key).map(String::as_str).unwrap_or_default();
                     // What was set as it is stays so, also if it is no JSON: a second look must not refuse the pod.
-                    let verbatim = before.is_empty() || before == value;
-                    let merged = if verbatim { value.clone() } else { merge(before, value)? };
+                    let merged = if before.is_empty() || before == value {
+                        verbatim.insert(key);
+                        value.clone()
+                    } else if verbatim.remove(&**key) {
+                        // What the first patch takes away is not there for the second one: a second look finds it so.
+                        merge(&merge("{}", before)?, value)?
+                    } else {
+                        merge(before, value)?
+                    };
                     annotations.insert(key.clone(), merged);
                 }
                 _ => {}

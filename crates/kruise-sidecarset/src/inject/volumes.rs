@@ -8,11 +8,16 @@ use serde_json::{Value, json};
 use super::{Pod, env, items, name_of, text_of};
 use crate::choose::Chosen;
 
+/// Where the API server mounts the token of a ServiceAccount, and how it names the volume.
+const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+const TOKEN_VOLUME: &str = "kube-api-access-";
+
 /// Mounts of a sidecar, and the variables that shared ones need.
 pub(super) fn mounts(pod: &Pod<'_>, sidecar: &Value, shared: bool) -> (Vec<Value>, Vec<Value>) {
     let mut mounts = items(sidecar, "volumeMounts").to_vec();
     let mut variables = Vec::new();
     if !shared {
+        mounts.extend(token(pod, &mounts).cloned());
         return (mounts, variables);
     }
     let devices =
@@ -32,7 +37,20 @@ pub(super) fn mounts(pod: &Pod<'_>, sidecar: &Value, shared: bool) -> (Vec<Value
             }
         }
     }
+    mounts.extend(token(pod, &mounts).cloned());
     (mounts, variables)
+}
+
+/// The mount of the ServiceAccount's token, if the pod's own containers have it and the sidecar has nothing there. The API
+/// server would add just this, here, and ask again about the pod that it changed.
+fn token<'a>(pod: &Pod<'a>, mounts: &[Value]) -> Option<&'a Value> {
+    let at = |mount: &&Value| text_of(mount, "mountPath") == TOKEN;
+    if mounts.iter().any(|mount| at(&mount)) {
+        return None;
+    }
+    let own = pod.own_containers().flat_map(|container| items(container, "volumeMounts"));
+    let mut own = own.filter(|mount| name_of(mount).starts_with(TOKEN_VOLUME));
+    own.find(at)
 }
 
 /// Devices of a sidecar, which already has its mounts.

@@ -53,6 +53,11 @@ pub enum Action {
         /// The pod.
         pod: ObjectKey,
     },
+    /// Take containers that stay at an image overtaken for what the set wants.
+    Settle {
+        /// The pod.
+        pod: ObjectKey,
+    },
     /// Evict a pod, so that it comes back as the set wants it.
     Evict {
         /// The pod.
@@ -79,6 +84,7 @@ impl Action {
             | Self::UpdatePod { pod }
             | Self::ResetTwins { pod }
             | Self::TurnBack { pod }
+            | Self::Settle { pod }
             | Self::Evict { pod, .. } => Some(pod),
             Self::CreateRevision(_)
             | Self::RaiseRevision { .. }
@@ -100,6 +106,7 @@ impl fmt::Display for Action {
             Self::UpdatePod { pod } => write!(f, "update {pod}"),
             Self::ResetTwins { pod } => write!(f, "reset {pod}"),
             Self::TurnBack { pod } => write!(f, "turn-back {pod}"),
+            Self::Settle { pod } => write!(f, "settle {pod}"),
             Self::Evict { pod, why: Why::NotUpgradable } => {
                 write!(f, "evict {pod} (not upgradable)")
             }

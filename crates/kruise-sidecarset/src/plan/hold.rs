@@ -46,6 +46,13 @@ pub enum Hold {
     },
     /// An earlier update is not carried out.
     InPlaceInProgress(Pods),
+    /// Containers run an image that a later update has overtaken.
+    Settling {
+        /// Which pods.
+        pods: Pods,
+        /// When the first one that stays is taken for what is wanted.
+        until: Timestamp,
+    },
     /// Updated pods are not ready.
     NotReady(Pods),
     /// The new side of a hot upgrade is not ready.
@@ -104,6 +111,7 @@ impl plan::Hold for Hold {
             Self::BelowPartition { .. } => "BelowPartition",
             Self::BudgetSpent { .. } => "BudgetSpent",
             Self::InPlaceInProgress(_) => "InPlaceInProgress",
+            Self::Settling { .. } => "Settling",
             Self::NotReady(_) => "NotReady",
             Self::NewSideNotReady(_) => "NewSideNotReady",
             Self::NotUpgradable { .. } => "NotUpgradable",
@@ -118,7 +126,8 @@ impl plan::Hold for Hold {
 
     fn until(&self) -> Option<Timestamp> {
         match self {
-            Self::Refused { until, .. }
+            Self::Settling { until, .. }
+            | Self::Refused { until, .. }
             | Self::RepairUnproven { until }
             | Self::NotRegistered { until } => Some(*until),
             Self::InvalidSpec { .. }
@@ -146,6 +155,7 @@ impl Hold {
             | Self::NotReady(pods)
             | Self::NewSideNotReady(pods)
             | Self::NotUpgradable { pods, .. }
+            | Self::Settling { pods, .. }
             | Self::Refused { pods, .. }
             | Self::NobodyRecreates(pods)
             | Self::NotInjected(pods) => Some(pods),
@@ -190,7 +200,9 @@ impl fmt::Display for Hold {
             | Self::NobodyRecreates(pods)
             | Self::NotInjected(pods) => write!(f, "{reason}{{{pods}}}"),
             Self::NotUpgradable { pods, why } => write!(f, "{reason}{{{pods}, why: {why}}}"),
-            Self::Refused { pods, until } => write!(f, "{reason}{{{pods}, until: {until}}}"),
+            Self::Settling { pods, until } | Self::Refused { pods, until } => {
+                write!(f, "{reason}{{{pods}, until: {until}}}")
+            }
             Self::EvictionUseless { why } => write!(f, "{reason}{{why: {why}}}"),
             Self::RepairUnproven { until } | Self::NotRegistered { until } => {
                 write!(f, "{reason}{{until: {until}}}")

@@ -40,7 +40,8 @@ impl<'a> Turn<'a> {
         let hold = hold(Pods { first: pod.meta.key.to_string(), count: 1 });
         let known = self.plan.holds.iter_mut().find(|known| known.reason() == hold.reason());
         let Some(known) = known else { return self.plan.holds.push(hold) };
-        if let (Hold::Refused { until, .. }, Hold::Refused { until: other, .. }) =
+        if let (Hold::Refused { until, .. }, Hold::Refused { until: other, .. })
+        | (Hold::Settling { until, .. }, Hold::Settling { until: other, .. }) =
             (&mut *known, &hold)
         {
             *until = (*until).min(*other);

@@ -15,6 +15,10 @@ pub fn update(turn: &mut Turn<'_>, settings: &Settings) {
     let total = snapshot.members.len();
     let allowed = settings.allowed(total);
     let mut unavailable = unavailable(turn);
+    if settings.evicts || settings.repairs {
+        // Who was evicted is down until it comes back.
+        unavailable += snapshot.strays.leaving;
+    }
     let candidates = order(candidates(turn), &snapshot.members, settings);
     // Of those that are left, not of all pods, the partition stays old (UPD-20).
     let kept = settings.kept(total).min(candidates.len());

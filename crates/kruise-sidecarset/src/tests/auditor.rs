@@ -8,7 +8,7 @@ use kruise_common::moment::Moment;
 use serde_json::{Value, json};
 
 use super::captured;
-use crate::auditor::{Audited, Finding, Tally, audit, evictions, tally};
+use crate::auditor::{Audited, Finding, audit};
 use crate::object::SidecarSet;
 
 fn pairs(value: &Value) -> Pairs {
@@ -81,9 +81,6 @@ fn pods_without_their_sidecar_are_found() {
         text(&findings),
         ["log a Missed", "log old Older", "mesh a Missed", "mesh b Missed", "mesh old Older"]
     );
-    let tallies = tally(&findings);
-    assert_eq!(tallies[&Arc::<str>::from("log")], Tally { older: 1, missed: 1 });
-    assert_eq!(tallies[&Arc::<str>::from("mesh")], Tally { older: 1, missed: 2 });
 }
 
 #[test]
@@ -130,18 +127,4 @@ fn a_canary_stands_for_its_base() {
     let sets = [set("base", &json!({})), set("canary", &marks)];
     let pods = [pod("new", &["canary"], 11), pod("old", &["base"], 9), pod("none", &[], 11)];
     assert_eq!(text(&found(&sets, &pods)), ["canary none Missed"]);
-}
-
-#[test]
-fn evictions_stay_within_the_budget() {
-    let sets = [set("log", &json!({})), set("mesh", &json!({}))];
-    let pods = [pod("c", &[], 11), pod("a", &[], 12), pod("old", &[], 9), pod("b", &["log"], 11)];
-    let findings = found(&sets, &pods);
-    let names = |budget, unavailable| -> Vec<String> {
-        evictions(&findings, budget, unavailable).iter().map(|pod| pod.name.to_string()).collect()
-    };
-    assert_eq!(names(10, 0), ["a", "b", "c"], "each once, none that is older than the set");
-    assert_eq!(names(2, 0), ["a", "b"]);
-    assert_eq!(names(2, 1), ["a"]);
-    assert_eq!(names(2, 5), [] as [&str; 0]);
 }

@@ -13,6 +13,7 @@ use super::support::set;
 use crate::controller::SidecarSetController;
 use crate::observe::Caches;
 use crate::plan::action::Action;
+use crate::registration::Unasked;
 use crate::snapshot::Options;
 
 fn controller() -> SidecarSetController {
@@ -23,6 +24,7 @@ fn controller() -> SidecarSetController {
         revisions: Arc::default(),
         revision_namespace: "kruise-system".into(),
         asked: Arc::default(),
+        unasked: Unasked { own: "kruise-system".to_owned(), all: false },
     };
     caches.sets.apply(set(&json!({ "containers": [] })));
     SidecarSetController::new(caches, Options::default())

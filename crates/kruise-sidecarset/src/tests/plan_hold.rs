@@ -26,6 +26,7 @@ fn all() -> Vec<Hold> {
         Hold::NotInjected(pods()),
         Hold::RepairUnproven { until },
         Hold::NotRegistered { until },
+        Hold::Settling { pods: pods(), until },
     ];
     for (index, hold) in all.iter().enumerate() {
         assert_eq!(place(hold), index);
@@ -51,6 +52,7 @@ fn place(hold: &Hold) -> usize {
         Hold::NotInjected(_) => 13,
         Hold::RepairUnproven { .. } => 14,
         Hold::NotRegistered { .. } => 15,
+        Hold::Settling { .. } => 16,
     }
 }
 
@@ -69,5 +71,5 @@ fn every_reason_is_in_the_runbook() {
 fn only_what_ends_by_itself_has_a_timer() {
     let timed: Vec<&str> =
         all().iter().filter(|hold| hold.until().is_some()).map(plan::Hold::reason).collect();
-    assert_eq!(timed, ["Refused", "RepairUnproven", "NotRegistered"]);
+    assert_eq!(timed, ["Refused", "RepairUnproven", "NotRegistered", "Settling"]);
 }

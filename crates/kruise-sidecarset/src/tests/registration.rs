@@ -4,17 +4,21 @@ use serde_json::{Value, json};
 
 use super::captured;
 use crate::object::SidecarSet;
-use crate::registration::pod_hook;
+use crate::registration::{Unasked, pod_hook};
 
 fn set(name: &str, spec: &Value) -> Arc<SidecarSet> {
     Arc::new(captured::set(&json!({ "metadata": { "name": name }, "spec": spec })))
+}
+
+fn own() -> Unasked {
+    Unasked { own: "own".to_owned(), all: false }
 }
 
 /// Object selector, namespace selector without what is always there, and condition.
 fn narrowed(specs: &[Value]) -> Option<(Option<Value>, Vec<Value>, Option<String>)> {
     let sets: Vec<_> =
         specs.iter().enumerate().map(|(n, spec)| set(&format!("s{n}"), spec)).collect();
-    let hook = pod_hook(&sets, "own", true)?;
+    let hook = pod_hook(&sets, &own(), true)?;
     let namespaces =
         hook.namespace_selector.unwrap()["matchExpressions"].as_array().unwrap().clone();
     let always = [
@@ -38,7 +42,9 @@ fn without_sets_nobody_is_asked() {
     let mut paused = labels("a", "1");
     paused["injectionStrategy"] = json!({ "paused": true });
     assert_eq!(narrowed(&[paused, json!({}), json!({ "containers": 7 })]), None);
-    assert!(pod_hook(&[], "own", false).is_some(), "unless it is wanted");
+    assert!(pod_hook(&[], &own(), false).is_some(), "unless it is wanted");
+    let nobody = Unasked { all: true, ..own() };
+    assert!(pod_hook(&[], &nobody, false).is_none(), "the gate is off");
 }
 
 #[test]
@@ -83,21 +89,69 @@ fn the_rest_is_a_condition() {
     assert_eq!(expression("DoesNotExist", Value::Null), format!("(!({there}))"));
     let mut named = labels("a", "1");
     named["namespace"] = json!("shop");
-    assert_eq!(of(named), format!(r#"(request.namespace == "shop" && ({there} && {value}))"#));
+    assert_eq!(of(named), format!(r#"(request.namespace in ["shop"] && ({there} && {value}))"#));
     let two = narrowed(&[labels("b", "1"), labels("a", "1"), labels("a", "1")]).unwrap().2.unwrap();
     assert_eq!(two.matches(" || ").count(), 1, "each alternative once: {two}");
-    let quotes = of(labels("a", "x\"y\\"));
-    assert!(quotes.contains(r#"["x\"y\\"]"#), "{quotes}");
+    let twice = json!({ "selector": {
+        "matchLabels": { "a": "1" },
+        "matchExpressions": [{ "key": "a", "operator": "In", "values": ["1", "2"] }],
+    } });
+    assert_eq!(of(twice), format!("(({there} && {value}))"), "both hold");
 }
 
 #[test]
-fn many_sets_are_narrowed_by_selectors_only() {
-    let many: Vec<Value> = (0..1000).map(|n| labels("app", &format!("a{n}"))).collect();
+fn very_many_sets_are_narrowed_by_selectors_only() {
+    let many: Vec<Value> = (0..2000).map(|n| labels("app", &format!("a{n}"))).collect();
     let (object, _, condition) = narrowed(&many).unwrap();
-    assert_eq!(object.unwrap()["matchExpressions"][0]["values"].as_array().unwrap().len(), 1000);
-    assert_eq!(condition, None);
-    let long: Vec<Value> = (0..60).map(|n| labels("app", &format!("{n}").repeat(100))).collect();
-    assert_eq!(narrowed(&long).unwrap().2, None);
+    assert_eq!(object.unwrap()["matchExpressions"][0]["values"].as_array().unwrap().len(), 2000);
+    assert_eq!(condition, None, "too long");
+    let each = |n: usize| labels(&format!("key-{n}"), "x");
+    let unlike: Vec<Value> = (0..65).map(each).collect();
+    assert_eq!(narrowed(&unlike).unwrap().2, None, "too many");
+    assert!(narrowed(&unlike[..64]).unwrap().2.is_some());
+}
+
+/// Without a label that all demand only the condition keeps other pods away: sets alike are one alternative of it.
+#[test]
+fn sets_that_differ_in_one_value_are_one_alternative() {
+    let mut sets: Vec<Value> = (0..100).map(|n| labels("app", &format!("a{n:02}"))).collect();
+    sets.extend((0..100).map(|n| {
+        let mut set = labels("tier", "front");
+        set["namespace"] = json!(format!("n{n:02}"));
+        set
+    }));
+    let (object, namespaces, condition) = narrowed(&sets).unwrap();
+    assert_eq!((object, namespaces), (None, Vec::new()));
+    let condition = condition.unwrap();
+    assert_eq!(condition.matches(" || ").count(), 1, "{condition}");
+    assert!(condition.contains(r#"object.metadata.labels["app"] in ["a00", "a01", "#));
+    assert!(condition.contains(r#"request.namespace in ["n00", "n01", "#));
+}
+
+/// The API server refuses a configuration with a value that no label has: nobody's pods would be asked about.
+#[test]
+fn a_selector_that_cannot_be_registered_stops_nobody_else() {
+    let values = |key: &str, value: &str| json!({ "selector": { "matchExpressions": [{ "key": key, "operator": "NotIn", "values": [value] }] } });
+    let mut namespace = labels("a", "1");
+    namespace["namespace"] = json!("no name");
+    let mut namespaces = labels("a", "1");
+    namespaces["namespaceSelector"] = json!({ "matchLabels": { "x y": "z" } });
+    for bad in [
+        labels("app", "a b"),
+        labels("a b", "x"),
+        labels("app", &"x".repeat(64)),
+        values("x", "a b"),
+        values("-x", "a"),
+        namespace,
+        namespaces,
+    ] {
+        assert_eq!(narrowed(std::slice::from_ref(&bad)), None, "{bad}");
+        let good = labels("app", "good");
+        let both = narrowed(&[bad.clone(), good.clone()]);
+        assert_eq!(both, narrowed(&[good]), "{bad}");
+        let content = set("s", &bad).content.clone();
+        assert!(content.is_err_and(|why| why.contains("Invalid value")), "the set tells: {bad}");
+    }
 }
 
 /// Whatever a set matches passes the selectors: what is common to all is demanded by each.

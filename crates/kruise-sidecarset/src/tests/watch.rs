@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::support::{pod, running, set};
 use crate::namespace::{Namespace, WireNamespace};
+use crate::registration::Unasked;
 use crate::watch;
 
 fn names(keys: &[kruise_common::key::ObjectKey]) -> Vec<String> {
@@ -16,7 +17,7 @@ fn names(keys: &[kruise_common::key::ObjectKey]) -> Vec<String> {
 }
 
 fn change(old: Option<Arc<Pod>>, new: Option<Arc<Pod>>) -> Vec<String> {
-    names(&watch::pod(&Table::default(), &Change { old, new }))
+    names(&watch::pod(&Table::default(), &Unasked::default(), &Change { old, new }))
 }
 
 fn with(path: &str, value: Value) -> Value {
@@ -100,8 +101,22 @@ fn a_namespace_concerns_the_sets_of_its_pods_when_its_labels_change() {
     };
     let pods = Table::default();
     pods.apply(Pod::clone(&pod(&running())));
-    let of = |old, new| names(&watch::namespace(&pods, &Change { old, new }));
+    let sets = Table::default();
+    let unasked = Unasked::default();
+    let of = |old, new| names(&watch::namespace(&sets, (&pods, &unasked), &Change { old, new }));
     assert_eq!(of(namespace(json!({})), namespace(json!({ "env": "prod" }))), ["log"]);
     assert!(of(namespace(json!({})), namespace(json!({}))).is_empty());
     assert_eq!(of(None, namespace(json!({}))), ["log"]);
+    let missing = json!({ "selector": { "matchLabels": { "app": "web" } } });
+    let mut late = running();
+    late["metadata"]["annotations"] = json!({});
+    late["metadata"]["resourceVersion"] = json!("8");
+    late["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+    pods.apply(Pod::clone(&pod(&late)));
+    assert!(of(None, namespace(json!({}))).is_empty());
+    sets.apply(set(&missing));
+    assert_eq!(of(None, namespace(json!({}))), ["log"], "W-4");
+    let unasked = Unasked { own: "ns".to_owned(), all: false };
+    let change = Change { old: None, new: namespace(json!({})) };
+    assert!(watch::namespace(&sets, (&pods, &unasked), &change).is_empty(), "WHK-8");
 }

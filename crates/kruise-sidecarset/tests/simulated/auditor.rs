@@ -2,13 +2,13 @@
 
 use jiff::SignedDuration;
 use kruise_common::key::ObjectKey;
-use kruise_common::kind::{POD, SIDECAR_SET};
+use kruise_common::kind::{NAMESPACE, POD, SIDECAR_SET};
 use kruise_common::write::Request;
 use kruise_sidecarset::snapshot::Options;
 use serde_json::{Value, json};
 
 use crate::builders::{
-    Sim, cluster, counts, drive_with, injected, key_of, log, pod_key, run, settle, status,
+    Sim, cluster, counts, drive_with, injected, key_of, log, pod_key, process, run, settle, status,
     strategy, text, with,
 };
 
@@ -155,4 +155,59 @@ fn evictions_do_not_go_round_in_circles() {
     let holds: Vec<String> =
         sim.plan(&key).unwrap().holds.iter().map(ToString::to_string).collect();
     assert!(holds.iter().any(|hold| hold.starts_with("RepairUnproven{until: ")), "{holds:?}");
+}
+
+/// Pods that the webhook is never asked about come back as they are: nobody misses anything there (WHK-5, WHK-8).
+#[test]
+fn pods_that_nobody_asks_about_are_not_missed() {
+    let anywhere = with(repairing(), &json!({ "spec": { "namespaceSelector": null } }));
+    let later = |world: &mut kruise_common::testing::world::World| {
+        world.now = world.now.checked_add(SignedDuration::from_secs(10)).unwrap();
+    };
+    let place = |world: &mut kruise_common::testing::world::World, namespace: &str| {
+        let mut pod = bare("bad");
+        pod["metadata"]["namespace"] = json!(namespace);
+        world.insert(&POD, pod);
+    };
+    let mut world = cluster(&[&anywhere], 0);
+    for (name, labels) in [
+        ("kube-system", json!({})),
+        ("openkruise", json!({ "control-plane": "openkruise" })),
+        ("shop", json!({ "control-plane": "mine" })),
+    ] {
+        let metadata = json!({ "name": name, "namespace": "", "labels": labels });
+        world.insert(&NAMESPACE, json!({ "metadata": metadata }));
+    }
+    later(&mut world);
+    // The controller itself is in kruise-system.
+    for namespace in ["kube-system", "kruise-system", "openkruise", "shop", "unheard"] {
+        place(&mut world, namespace);
+    }
+    later(&mut world);
+    world.insert(&POD, injected("web-0", &[&anywhere]));
+    run(&mut world);
+    let (mut sim, key) = drive_with(world.clone(), &anywhere, Options::default());
+    sim.turn(&key).unwrap();
+    assert_eq!(
+        condition(&sim, &key),
+        "True 1 pods match and were not injected: shop/bad",
+        "of a namespace that is not known nothing is said"
+    );
+    settle(&mut sim, &key);
+    for namespace in ["kube-system", "kruise-system", "openkruise"] {
+        let pod = sim.world.get(&POD, &ObjectKey::new(namespace, "bad"));
+        assert!(
+            pod.is_some_and(|pod| pod["metadata"]["deletionTimestamp"].is_null()),
+            "{namespace}"
+        );
+    }
+
+    let off = || {
+        let (mut it, mirrors) = process(Options::default());
+        it.caches.unasked.all = true;
+        (it, mirrors)
+    };
+    let mut sim = kruise_common::testing::drive::Drive::new(world, off);
+    settle(&mut sim, &key);
+    assert_eq!((condition(&sim, &key).as_str(), evictions(&sim)), ("", 0), "the gate is off");
 }

@@ -16,6 +16,7 @@ use kruise_sidecarset::hash::hashes;
 use kruise_sidecarset::namespace::WireNamespace;
 use kruise_sidecarset::object::WireSet;
 use kruise_sidecarset::observe::Caches;
+use kruise_sidecarset::registration::Unasked;
 use kruise_sidecarset::snapshot::Options;
 use serde_json::{Value, json};
 
@@ -137,6 +138,7 @@ pub fn process(options: Options) -> Process<SidecarSetController> {
         revisions: Arc::default(),
         revision_namespace: "kruise-system".into(),
         asked: Arc::default(),
+        unasked: Unasked { own: "kruise-system".to_owned(), all: false },
     };
     let mirrors = vec![
         MirrorOf::<WireSet>::boxed(&caches.sets),

@@ -1,4 +1,5 @@
-//! A crash after every k-th write of a cold and of a hot upgrade: it goes on, and the budget holds.
+//! A crash after the k-th write, and after every k-th write, of a cold and of a hot upgrade: it goes on, and the budget,
+//! which one pod spends, holds.
 
 use kruise_common::testing::drive::Fate;
 
@@ -7,19 +8,22 @@ use crate::properties::{Step, Story, play};
 #[test]
 fn a_crash_after_any_write_of_an_upgrade_still_converges() {
     for hot in [false, true] {
-        let step = |tag| Step { tag, max_unavailable: 2, partition: 0 };
-        // One image, one that fails, and the good one at the end.
-        let story = Story { hot, pods: 2, steps: vec![step(2), step(0)], fates: Vec::new() };
-        for crash in 0.. {
-            let sim = play(
-                &story,
-                move |done| {
-                    if done == crash { Fate::DoneThenCrash } else { Fate::Done }
-                },
-            );
-            if crash >= sim.writes.len() {
-                assert!(crash > 10, "the upgrade took some writes");
-                break;
+        let step = |tag| Step { tag, max_unavailable: 1, partition: 0 };
+        // One image, one that fails, and the good one at the end: one pod of four at a time.
+        let steps = vec![step(2), step(0), step(9)];
+        let story = Story { hot, pods: 4, steps, fates: Vec::new() };
+        for every in [false, true] {
+            for crash in 0.. {
+                let at = move |done: usize| match every {
+                    false => done == crash,
+                    true => done % (crash + 1) == crash,
+                };
+                let fate = move |done| if at(done) { Fate::DoneThenCrash } else { Fate::Done };
+                let sim = play(&story, fate);
+                if crash >= sim.writes.len() {
+                    assert!(crash > 20, "the upgrade took some writes");
+                    break;
+                }
             }
         }
     }

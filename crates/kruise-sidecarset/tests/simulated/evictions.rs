@@ -123,3 +123,20 @@ fn an_image_goes_in_place_even_where_evictions_are_allowed() {
     settle(&mut sim, &key);
     assert_eq!((evictions(&sim), counts(&sim, &key)), (0, [2, 2, 2, 2]));
 }
+
+/// A pod that was evicted is down until it comes back: an update in place waits for it.
+#[test]
+fn a_pod_on_its_way_out_spends_the_budget_of_updates_too() {
+    for (set, waits) in [(evicting(), true), (log(), false)] {
+        let (mut sim, key) = drive(&set, 3);
+        settle(&mut sim, &key);
+        sim.world.edit(&POD, &pod_key("web-0"), |pod| {
+            pod["spec"]["terminationGracePeriodSeconds"] = json!(600);
+        });
+        sim.world.delete(&POD, &pod_key("web-0"));
+        set_image(&mut sim, &key, "example.com/agent:2");
+        sim.relist();
+        let steps = format!("{:?}", sim.plan(&key).unwrap().steps);
+        assert_eq!(steps.contains("UpdatePod"), !waits, "{steps}");
+    }
+}

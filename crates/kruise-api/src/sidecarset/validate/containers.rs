@@ -1,5 +1,6 @@
 //! Rules of what OpenKruise adds to containers (VAL-40…VAL-49, VAL-60, VAL-61).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use regex::{Regex, RegexBuilder};
@@ -17,10 +18,38 @@ use crate::sidecarset::v1beta1::SidecarSetSpec;
 /// Largest compiled program of a regular expression, in bytes.
 const REGEX_SIZE: usize = 256 * 1024;
 
-/// A regular expression in bounded space; matching takes time linear in the text.
+/// A regular expression in bounded space; matching takes time linear in the text. `\Q…\E`, which Go allows, means the text
+/// between as it stands (29.3.6).
 pub fn bounded_regex(text: &str) -> Result<Regex, String> {
-    let built = RegexBuilder::new(text).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build();
+    let built = RegexBuilder::new(&unquoted(text))
+        .size_limit(REGEX_SIZE)
+        .dfa_size_limit(REGEX_SIZE)
+        .build();
     built.map_err(|error| error.to_string())
+}
+
+/// The same expression without `\Q…\E`; what is not closed reaches to the end.
+fn unquoted(text: &str) -> Cow<'_, str> {
+    if !text.contains(r"\Q") {
+        return Cow::Borrowed(text);
+    }
+    let (mut plain, mut rest) = (String::new(), text);
+    while let Some((before, escaped)) = rest.split_once('\\') {
+        plain.push_str(before);
+        if let Some(quoted) = escaped.strip_prefix('Q') {
+            let (quoted, after) = quoted.split_once(r"\E").unwrap_or((quoted, ""));
+            plain.push_str(&regex::escape(quoted));
+            rest = after;
+        } else {
+            let next = escaped.chars().next().map_or(0, char::len_utf8);
+            let (sign, after) = escaped.split_at(next);
+            plain.push('\\');
+            plain.push_str(sign);
+            rest = after;
+        }
+    }
+    plain.push_str(rest);
+    Cow::Owned(plain)
 }
 
 /// OpenKruise's rules.

@@ -253,3 +253,22 @@ fn names_of_twins() {
         ),
     ]);
 }
+
+/// 29.3.6: what Go quotes with `\Q…\E` is the text itself.
+#[test]
+fn quoted_text_of_a_regular_expression_stands_for_itself() {
+    use crate::sidecarset::validate::bounded_regex;
+    for (pattern, yes, no) in [
+        (r"^\Qa.b\E$", "a.b", "axb"),
+        (r"\Q", "", "\n\u{0}x"),
+        (r"^\Qa+b", "a+b", "aab"),
+        (r"^a\\Q$", r"a\Q", "aQ"),
+        (r"^\d\Q(\E\d$", "1(2", "12"),
+        (r"^\Qab\E+$", "abbb", "abab"),
+    ] {
+        let regex = bounded_regex(pattern).unwrap();
+        assert!(regex.is_match(yes), "{pattern}");
+        assert!(pattern == r"\Q" || !regex.is_match(no), "{pattern}");
+    }
+    assert!(bounded_regex(r"\").is_err() && bounded_regex(r"(\Q)\E").is_err());
+}

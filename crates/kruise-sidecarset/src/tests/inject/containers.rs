@@ -99,3 +99,48 @@ fn what_admission_adds_to_a_sidecar_survives_a_second_question() {
     let restored = injected(&once, &[set]);
     assert_eq!(item(&restored, "containers", "s")["args"], json!(["-v"]), "ours is ours");
 }
+
+/// INT-7, INT-11: another webhook changes our container; what it adds stays, what both say is ours.
+#[test]
+fn what_other_webhooks_add_to_a_changed_sidecar_survives() {
+    let spec = json!({ "containers": [{
+        "name": "s", "image": "i:1", "env": [{ "name": "A", "value": "1" }],
+        "volumeMounts": [{ "name": "v", "mountPath": "/v" }], "resources": { "requests": { "cpu": "1" } },
+    }] });
+    let set = set("a", &spec);
+    let first = injected(&pod(&json!({})), std::slice::from_ref(&set));
+    let mut changed = first.clone();
+    let sidecar = &mut changed["spec"]["containers"][0];
+    sidecar["image"] = json!("mirror/i:1");
+    sidecar["env"] = json!([{ "name": "A", "value": "2" }, { "name": "IS_INJECTED", "value": "true" }, { "name": "B", "value": "3" }]);
+    sidecar["volumeMounts"] = json!([{ "name": "token", "mountPath": "/t" }]);
+    sidecar["volumeDevices"] = json!([{ "name": "d", "devicePath": "/d" }]);
+    sidecar["resources"]["limits"] = json!({ "cpu": "2" });
+    sidecar["securityContext"] = json!({ "runAsNonRoot": true });
+    let again = injected(&changed, std::slice::from_ref(&set));
+    let sidecar = item(&again, "containers", "s");
+    assert_eq!(sidecar["image"], "i:1");
+    assert_eq!(
+        sidecar["env"],
+        json!([{ "name": "A", "value": "1" }, { "name": "IS_INJECTED", "value": "true" }, { "name": "B", "value": "3" }])
+    );
+    assert_eq!(
+        sidecar["volumeMounts"],
+        json!([{ "name": "v", "mountPath": "/v" }, { "name": "token", "mountPath": "/t" }])
+    );
+    assert_eq!(sidecar["volumeDevices"], json!([{ "name": "d", "devicePath": "/d" }]));
+    assert_eq!(
+        sidecar["resources"],
+        json!({ "requests": { "cpu": "1" }, "limits": { "cpu": "2" } })
+    );
+    assert_eq!(sidecar["securityContext"], json!({ "runAsNonRoot": true }));
+    // A pod that was copied brings a sidecar of another time along: that one is replaced (INJ-54).
+    let later = json!({ "containers": [{ "name": "s", "image": "i:2" }] });
+    let replaced = injected(&changed, &[super::set("a", &later)]);
+    let sidecar = item(&replaced, "containers", "s");
+    assert_eq!(sidecar["image"], "i:2");
+    assert_eq!(
+        (&sidecar["securityContext"], &sidecar["volumeMounts"]),
+        (&Value::Null, &Value::Null)
+    );
+}

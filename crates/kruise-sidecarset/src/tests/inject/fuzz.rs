@@ -162,6 +162,16 @@ fn spec() -> impl Strategy<Value = Value> {
     )
 }
 
+/// Patches of one annotation by two sets, each of members of its own.
+fn merged() -> impl Strategy<Value = Option<[Value; 2]>> {
+    let members = |names: &'static str| {
+        btree_map(names, anything(), 0..3).prop_map(|members| {
+            json!({ "annotations": { "k": json!(members).to_string() }, "patchPolicy": "MergePatchJson" })
+        })
+    };
+    proptest::option::of((members("[a-c]"), members("[d-f]")).prop_map(|(one, two)| [one, two]))
+}
+
 /// The set, if the API server would store it: wrong types of what the schema describes never arrive.
 fn stored(name: &str, spec: &Value) -> Option<Arc<SidecarSet>> {
     let set = super::set(name, spec);
@@ -185,9 +195,15 @@ proptest! {
 
     /// Whatever arrives: an answer; a patch that applies; a second one that is empty; nothing lost that was there.
     #[test]
-    fn fuzz_injection(pod in pod(), first in spec(), mut second in spec()) {
-        // Two sets that patch one annotation in ways that exclude each other are never admitted (VAL-74).
-        second["patchPodMetadata"][0]["annotations"] = json!({ "main": "{}" });
+    fn fuzz_injection(pod in pod(), mut first in spec(), mut second in spec(), merged in merged()) {
+        // Two sets that patch one annotation in ways that exclude each other are never admitted (VAL-74); JSON of different
+        // members is.
+        if let Some([one, two]) = merged {
+            first["patchPodMetadata"][0] = one;
+            second["patchPodMetadata"][0] = two;
+        } else {
+            second["patchPodMetadata"][0]["annotations"] = json!({ "main": "{}" });
+        }
         let sets: Vec<_> = [stored("a", &first), stored("b", &second)].into_iter().flatten().collect();
         let set = chosen(&pod, &sets);
         let Ok(injection) = inject(&pod, &set, settings(false)) else { return Ok(()) };

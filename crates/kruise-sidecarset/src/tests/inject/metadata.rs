@@ -46,6 +46,23 @@ fn annotations_are_patched_by_policy() {
     assert_eq!(of("{}", "{"), "sidecarset a: Invalid JSON Patch");
 }
 
+/// INJ-70: what the first set takes away is gone when the second one adds to it, at the first look as at the second.
+#[test]
+fn two_sets_merge_into_one_annotation() {
+    let result = |before: Option<&str>, [a, b]: [&str; 2]| {
+        let sets = [patch("a", "MergePatchJson", a), patch("b", "MergePatchJson", b)];
+        let after = injected(&annotated(before), &sets);
+        after["metadata"]["annotations"]["k"].as_str().unwrap().to_owned()
+    };
+    let (nothing, one) = (r#"{"a":null}"#, r#"{"b":1}"#);
+    assert_eq!(result(None, [nothing, one]), one);
+    assert_eq!(result(Some(nothing), [nothing, one]), one);
+    assert_eq!(result(None, [one, nothing]), one);
+    assert_eq!(result(None, [r#"{"a":{"c":null}}"#, one]), r#"{"a":{},"b":1}"#);
+    assert_eq!(result(None, [nothing, nothing]), nothing, "alone it stays as it is written");
+    assert_eq!(result(Some(r#"{"z":null}"#), [nothing, one]), r#"{"b":1,"z":null}"#);
+}
+
 /// SEL-6: with two sets the first by name is the first to patch.
 #[test]
 fn sets_patch_in_the_order_of_their_names() {

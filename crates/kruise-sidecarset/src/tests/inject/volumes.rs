@@ -111,3 +111,46 @@ fn pull_secrets_are_merged() {
     let own = pod(&json!({ "spec": { "imagePullSecrets": [{ "name": "y" }, { "name": "o" }] } }));
     assert_eq!(secrets(&own), ["y", "o", "x", "z"]);
 }
+
+/// What the API server would add to every container it adds to none of ours: it need not ask again.
+#[test]
+fn a_sidecar_gets_the_token_that_the_pod_s_own_containers_have() {
+    let path = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let token = json!({ "name": "kube-api-access-x7k2p", "readOnly": true, "mountPath": path });
+    let own = |mount: &Value| {
+        pod(
+            &json!({ "spec": { "containers": [{ "name": "app", "image": "app:1", "volumeMounts": [{ "name": "d", "mountPath": "/d" }, mount] }] } }),
+        )
+    };
+    let sidecar = |name: &str, more: &Value| {
+        let mut sidecar = json!({ "name": name, "image": "i:1" });
+        json_patch::merge(&mut sidecar, more);
+        sidecar
+    };
+    let mine = json!({ "name": "mine", "mountPath": path });
+    let one = set(
+        "a",
+        &json!({
+            "initContainers": [sidecar("n", &json!({ "restartPolicy": "Always" }))],
+            "containers": [
+                sidecar("bare", &json!({})),
+                sidecar("mounts", &json!({ "volumeMounts": [{ "name": "v", "mountPath": "/v" }] })),
+                sidecar("shares", &json!({ "shareVolumePolicy": { "type": "enabled" } })),
+                sidecar("has", &json!({ "volumeMounts": [mine] })),
+            ],
+        }),
+    );
+    let after = injected(&own(&token), std::slice::from_ref(&one));
+    let mounts =
+        |pod: &Value, list: &str, name: &str| item(pod, list, name)["volumeMounts"].clone();
+    assert_eq!(mounts(&after, "initContainers", "n"), json!([token]));
+    assert_eq!(mounts(&after, "containers", "bare"), json!([token]));
+    let last = json!([{ "name": "v", "mountPath": "/v" }, token]);
+    assert_eq!(mounts(&after, "containers", "mounts"), last);
+    let shared = json!([{ "name": "d", "mountPath": "/d" }, token]);
+    assert_eq!(mounts(&after, "containers", "shares"), shared);
+    assert_eq!(mounts(&after, "containers", "has"), json!([mine]));
+    // A volume of the user's own there is shared only on request.
+    let after = injected(&own(&mine), &[one]);
+    assert_eq!(mounts(&after, "containers", "bare"), Value::Null);
+}

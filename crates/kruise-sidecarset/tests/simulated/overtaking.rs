@@ -1,0 +1,43 @@
+//! Updates that overtake each other before a kubelet acts (D.2, inplace W27): the set goes on, within its budget.
+
+use kruise_common::kind::POD;
+use serde_json::json;
+
+use crate::builders::{
+    Sim, counts, drive, image, log, pod, pod_key, run, set_image, settle, strategy, with,
+};
+
+/// Two pods; the sidecar of the first one runs and is not ready, so it is not waited for.
+fn failing(sim: &mut Sim) {
+    sim.world.edit(&POD, &pod_key("web-0"), |pod| {
+        for list in ["containerStatuses", "conditions"] {
+            for item in pod["status"][list].as_array_mut().unwrap() {
+                if item["name"] == "agent" {
+                    item["ready"] = json!(false);
+                }
+                if item["type"] == "Ready" || item["type"] == "ContainersReady" {
+                    item["status"] = json!("False");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn the_way_back_before_the_kubelet_acted_does_not_stall_the_set() {
+    let set = with(log(), &strategy(&json!({ "maxUnavailable": 1 })));
+    let (mut sim, key) = drive(&set, 2);
+    settle(&mut sim, &key);
+    failing(&mut sim);
+    for tag in [2, 1] {
+        set_image(&mut sim, &key, &format!("example.com/agent:{tag}"));
+        sim.relist();
+        sim.turn(&key).unwrap();
+        assert_eq!(image(&pod(&sim, 0), "agent"), format!("example.com/agent:{tag}"));
+    }
+    run(&mut sim.world);
+    settle(&mut sim, &key);
+    set_image(&mut sim, &key, "example.com/agent:9");
+    settle(&mut sim, &key);
+    assert_eq!(counts(&sim, &key), [2, 2, 2, 2], "{}", sim.transcript.join("\n"));
+}
