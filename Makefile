@@ -1,7 +1,7 @@
 # The only list of commands: people, CI and the documentation use these. Bare `make` explains them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-unit test-api e2e lint fmt verify fuzz bench build release images generate cluster-up cluster-down clean
+.PHONY: help demo demo-down test test-unit test-api e2e e2e-charts lint fmt verify fuzz bench build release images generate cluster-up cluster-down clean
 
 help: ## Explain the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test-api: ## Tests on a real API server (embedded, or the cluster of KUBECONFIG)
 
 e2e: ## Scenarios with real containers on three real nodes (root; see e2e/README.md)
 	@hack/e2e/run
+
+e2e-charts: ## Helm, images and Prometheus on real nodes: install, kill, upgrade, roll back (root)
+	@hack/charts/real
 
 lint: ## rustfmt, clippy and rustdoc, warnings denied
 	@hack/test lint

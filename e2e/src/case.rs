@@ -165,6 +165,12 @@ impl Case {
         shell::kubectl(&[&arguments, &[script][..]].concat()).await
     }
 
+    /// Runs a script in a container that an update may end in the middle of it.
+    pub async fn sh_while_it_lives(&self, pod: &str, container: &str, script: &str) {
+        let arguments = ["exec", "-n", &self.space.name, pod, "-c", container, "--", "sh", "-c"];
+        shell::tried(&[&arguments, &[script][..]].concat()).await;
+    }
+
     async fn remove(&self) {
         let names = self.sidecar_sets().list(&kube::api::ListParams::default()).await;
         for set in names.map(|list| list.items).unwrap_or_default() {

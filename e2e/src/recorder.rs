@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures::TryStreamExt;
 use kruise_common::testing::cluster::wait;
 use kube::ResourceExt;
+use kube::api::ListParams;
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -81,8 +82,30 @@ impl Recorder {
         Ok(())
     }
 
-    /// Ends it.
-    pub fn end(self) -> Seen {
+    /// Ends it when it has seen everything up to now: what was read may be ahead of what is watched.
+    pub async fn end(self, case: &Case) -> Seen {
+        let list = case.core("Pod").list(&ListParams::default()).await.unwrap().items;
+        let there: BTreeMap<String, u64> = list
+            .iter()
+            .map(|pod| (pod.name_any(), version(pod.metadata.resource_version.as_deref())))
+            .collect();
+        wait("the watch to have seen it all", || async {
+            let seen = self.seen.lock().unwrap();
+            let mut newest = BTreeMap::new();
+            for (name, pod) in &seen.1 {
+                newest.insert(
+                    name,
+                    pod.as_ref().map(|pod| version(pod["metadata"]["resourceVersion"].as_str())),
+                );
+            }
+            let caught_up = there.iter().all(|(name, now)| {
+                newest.get(name).is_some_and(|seen| seen.is_none_or(|seen| seen >= *now))
+            });
+            let ended =
+                newest.iter().all(|(name, seen)| seen.is_none() || there.contains_key(*name));
+            (caught_up && ended).then_some(())
+        })
+        .await;
         self.task.abort();
         let mut seen = Seen::new();
         for (name, pod) in std::mem::take(&mut self.seen.lock().unwrap().1) {
@@ -90,4 +113,8 @@ impl Recorder {
         }
         seen
     }
+}
+
+fn version(text: Option<&str>) -> u64 {
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
 }

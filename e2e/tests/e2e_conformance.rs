@@ -68,7 +68,7 @@ where
             act(case.clone(), "real".to_owned()),
             act(case.clone(), "simulated".to_owned())
         );
-        let seen = recorder.end();
+        let seen = recorder.end(&case).await;
         let [real, simulated] = pods.map(|(pod, _)| Sequence::of(&seen[pod]));
         write(name, &real, &simulated);
         assert_eq!(real.settled(), simulated.settled(), "{name}: left is the real node");

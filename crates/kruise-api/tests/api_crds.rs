@@ -40,6 +40,12 @@ async fn openkruises_crd_is_taken_over_on_demand_only() {
     let api: Api<CustomResourceDefinition> = Api::all(Client::try_default().await.unwrap());
     said(&["apply"]);
     assert!(said(&["apply"]).contains("statefulsets.apps.kruise.io: unchanged"));
+    let one = said(&["apply", "statefulsets"]);
+    assert!(one.contains("statefulsets.apps.kruise.io: unchanged"), "{one}");
+    assert!(!one.contains("sidecarsets") && !one.contains("broadcastjobs"), "{one}");
+    let output = run(&["apply", "deployments"]);
+    let why = String::from_utf8_lossy(&output.stderr).to_string();
+    assert!(!output.status.success() && why.contains("there are statefulsets"), "{why}");
 
     let webhook = json!({
         "clientConfig": { "url": "https://127.0.0.1:1/convert" },

@@ -227,7 +227,12 @@ impl Census {
             };
         };
         let counted = failure.is_some_and(|failure| *failure.pod == *pod.meta.uid);
+        let stopped = counted && failure.is_some_and(|failure| failure.stopped);
         match class {
+            // We end it: that it failed is known, whatever becomes of it on its way out.
+            Class::Ending | Class::Disrupted if stopped => {
+                retry(true).map_or(Standing::Failed, Standing::Retrying)
+            }
             Class::Succeeded => Standing::Succeeded,
             Class::Failed(Blame::Node | Blame::Job) => Standing::Failed,
             Class::Failed(Blame::Attempt) | Class::OverLimit => {
@@ -321,6 +326,11 @@ impl Place {
 }
 
 impl Stray {
+    /// Whether it is at work beside another pod of its node: both go on (W22).
+    pub fn is_running_twin(&self) -> bool {
+        self.duplicate && self.class == Class::Active && self.pod.phase == Phase::Running
+    }
+
     fn active(&self) -> Option<&Arc<JobPod>> {
         (self.class == Class::Active).then_some(&self.pod)
     }

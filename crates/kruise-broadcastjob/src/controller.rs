@@ -37,6 +37,10 @@ impl Reconciler for BroadcastJobController {
         &snapshot.job.meta.uid
     }
 
+    fn generation(snapshot: &Snapshot) -> i64 {
+        snapshot.job.meta.generation
+    }
+
     fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan<Action, Hold> {
         crate::plan::plan(snapshot, now)
     }

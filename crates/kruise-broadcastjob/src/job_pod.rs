@@ -17,6 +17,9 @@ use kruise_common::table::{Record, Wire};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// How far the clocks of a node and of the API server may differ.
+const SKEW: SignedDuration = SignedDuration::from_secs(2);
+
 /// A pod of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobPod {
@@ -113,7 +116,10 @@ impl JobPod {
         let failed =
             self.exits.iter().filter(|exit| exit.code != 0).filter_map(|exit| exit.at).min();
         match (failed, began) {
-            (Some(failed), Some(began)) => failed >= began,
+            // Two clocks, the node's and the API server's, and whole seconds.
+            (Some(failed), Some(began)) => {
+                began.timestamp().duration_since(failed.timestamp()) <= SKEW
+            }
             _ => true,
         }
     }

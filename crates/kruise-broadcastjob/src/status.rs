@@ -39,7 +39,10 @@ pub fn status(
     }
     let status = compute(snapshot, plan, applied, now);
     let stored = &snapshot.job.status;
-    if status == *stored || (is_taken_over(stored) && says_the_same(&status, stored)) {
+    // A pod that is gone is known from nowhere else.
+    let nothing_new =
+        || is_taken_over(stored) && snapshot.departed.is_empty() && says_the_same(&status, stored);
+    if status == *stored || nothing_new() {
         return None;
     }
     Some(write(snapshot, &status))
@@ -188,6 +191,9 @@ fn failures(
         match seen {
             _ if place.standing == Standing::Succeeded => None,
             Some((pod, Class::OverLimit)) => Some(of_pod(before, &pod.meta.uid, true)),
+            Some((pod, _)) if pod.meta.terminating() && was_stopped(before, &pod.meta.uid) => {
+                before.cloned()
+            }
             Some((pod, Class::Failed(_))) if settings.retry.is_some() => {
                 Some(of_pod(before, &pod.meta.uid, false))
             }
@@ -212,6 +218,11 @@ fn stays(settings: &Settings, place: &Place, known: &Failure) -> bool {
         // A pod that was given up and is gone: its owner has it run again, unless we took it away ourselves.
         Some(_) | None => known.stopped && place.pod.is_none(),
     }
+}
+
+/// Whether the pod with this UID was told to stop before it ended by itself.
+fn was_stopped(known: Option<&Failure>, uid: &str) -> bool {
+    known.is_some_and(|known| known.stopped && known.pod == uid)
 }
 
 /// The clock that stops while the job is paused, if it does (W25).
@@ -243,8 +254,9 @@ fn ended(
     let mut status = compute(snapshot, &Plan::default(), &Applied::default(), now);
     let completed = ending == Ending::Complete;
     if completed {
-        // What was at work on nodes that are gone is about to go too, and nobody will count again.
-        status.active = number(census.slots().count());
+        // What may not stay where it is goes too, and nobody will count again.
+        status.active =
+            number(census.strays.iter().filter(|stray| stray.is_running_twin()).count());
     } else {
         let mut failed = census.failed.clone();
         let places = census.places.iter();

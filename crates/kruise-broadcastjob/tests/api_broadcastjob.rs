@@ -138,6 +138,8 @@ async fn a_pod_over_its_restart_limit_fails_the_job() {
     .await;
     let pods = space.pods().await;
     assert_eq!(pods[0]["spec"]["activeDeadlineSeconds"], 1);
+    let restarts = pods[0]["status"]["containerStatuses"][0]["restartCount"].as_i64();
+    assert!(restarts >= Some(2), "one is tolerated, the second is too many: {restarts:?}");
     controller.stop().await;
     space.end().await;
 }
@@ -237,30 +239,115 @@ async fn nodes_and_pods_that_go_are_no_failure() {
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
 async fn deadline_and_time_to_live_survive_the_controller() {
-    let space = Space::new("deadline", 2).await;
+    let space = Space::new("deadline", 3).await;
     let controller = start(&space).await;
     let change = json!({
-        "completionPolicy": { "activeDeadlineSeconds": 6, "ttlSecondsAfterFinished": 3 },
+        "parallelism": 1,
+        "completionPolicy": { "activeDeadlineSeconds": 8, "ttlSecondsAfterFinished": 3 },
         "template": { "metadata": { "annotations": { "sim.kruise.dev/ignore": "true" } } },
     });
     space.create(space.job("exit-0", &change)).await;
-    space.shows(json!({ "active": 2, "desired": 2 })).await;
+    space.shows(json!({ "active": 1, "desired": 3 })).await;
+    let healthy = json!({ "metadata": { "annotations": { "sim.kruise.dev/ignore": null } } });
+    space.change(json!({ "spec": { "parallelism": 2, "template": healthy } })).await;
+    space.shows(json!({ "succeeded": 2, "active": 1, "desired": 3, "phase": "running" })).await;
     controller.kill().await;
     let controller = start(&space).await;
-    space.shows(json!({ "phase": "failed", "failed": 2, "active": 0 })).await;
+    space.shows(json!({ "phase": "failed", "succeeded": 2, "failed": 1, "active": 0 })).await;
+    let ended = time(&space.status().await, "completionTime");
     let status = space.status().await;
+    assert!(ended - time(&status, "startTime") >= 8, "not early");
     let last = status["conditions"].as_array().unwrap().last().unwrap().clone();
     assert_eq!(last["type"], "Failed");
     assert_eq!(
         last["message"],
         format!("Job {}/clean was active longer than specified deadline", space.name)
     );
+    wait("the pod at work to be ended", || async {
+        let pods = space.pods().await;
+        let goes = |pod: &&Value| !pod["metadata"]["deletionTimestamp"].is_null();
+        let (gone, there): (Vec<_>, Vec<_>) = pods.iter().partition(goes);
+        assert!(there.iter().all(|pod| pod["status"]["phase"] == "Succeeded" || gone.is_empty()));
+        (there.len() == 2).then_some(())
+    })
+    .await;
     controller.kill().await;
     let controller = start(&space).await;
     wait("the job to go", || async {
         space.jobs("v1beta1").get_opt("clean").await.unwrap().is_none().then_some(())
     })
     .await;
+    assert!(jiff::Timestamp::now().as_second() - ended >= 3, "not early");
+    wait("its pods to go", || async {
+        let there = |pod: &Value| pod["metadata"]["deletionTimestamp"].is_null();
+        (!space.pods().await.iter().any(there)).then_some(())
+    })
+    .await;
+    controller.stop().await;
+    space.end().await;
+}
+
+/// A time of the status, in seconds.
+fn time(status: &Value, name: &str) -> i64 {
+    let time: jiff::Timestamp = status[name].as_str().unwrap().parse().unwrap();
+    time.as_second()
+}
+
+/// R10, and R12 at its bounds.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn a_paused_job_leaves_its_pods_alone_and_goes_on_afterwards() {
+    let space = Space::new("pause", 5).await;
+    let controller = start(&space).await;
+    space.create(space.job("never-ready", &json!({ "parallelism": "40%" }))).await;
+    let pods = space.running(2).await;
+    space.shows(json!({ "active": 2, "desired": 5, "phase": "running" })).await;
+    space.change(json!({ "spec": { "paused": true } })).await;
+    space.shows(json!({ "active": 2, "phase": "paused" })).await;
+    space.end_pod(&pods[0], "Succeeded").await;
+    space.shows(json!({ "active": 1, "succeeded": 1, "phase": "paused" })).await;
+    let now = space.running(1).await;
+    assert_eq!(now.len(), 2, "none is created");
+    assert_eq!(now[1]["metadata"]["uid"], pods[1]["metadata"]["uid"], "none is touched");
+    space.change(json!({ "spec": { "paused": false } })).await;
+    for left in (0..4).rev() {
+        let busy: Vec<Value> = space.running(left.min(1) + 1).await;
+        let pod = busy.iter().find(|pod| pod["status"]["phase"] == "Running").unwrap();
+        space.end_pod(pod, "Succeeded").await;
+        space.shows(json!({ "succeeded": 5 - left, "active": left.min(2) })).await;
+    }
+    space.shows(json!({ "phase": "completed", "succeeded": 5 })).await;
+    controller.stop().await;
+    space.end().await;
+}
+
+/// Under pods at work: a cordon, a taint that drives out, a label that goes (W5).
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn nodes_change_under_pods_at_work() {
+    let space = Space::new("change", 3).await;
+    let controller = start(&space).await;
+    for index in 0..3 {
+        space.change_node(index, json!({ "metadata": { "labels": { "disk": "ssd" } } })).await;
+    }
+    let change = json!({ "template": { "spec": { "nodeSelector": { "disk": "ssd" } } } });
+    space.create(space.job("never-ready", &change)).await;
+    let pods = space.running(3).await;
+    space.change_node(0, json!({ "spec": { "unschedulable": true } })).await;
+    space.change_node(1, json!({ "metadata": { "labels": { "disk": null } } })).await;
+    space.shows(json!({ "desired": 2, "active": 2 })).await;
+    let taint = json!([{ "key": "out", "effect": "NoExecute" }]);
+    space.change_node(2, json!({ "spec": { "taints": taint } })).await;
+    space.shows(json!({ "desired": 1, "active": 1 })).await;
+    wait("two pods to go", || async { (space.pods().await.len() == 1).then_some(()) }).await;
+    let left = space.pods_on(0).await;
+    assert!(pods.iter().any(|pod| pod["metadata"]["uid"] == left[0]["metadata"]["uid"]));
+    space.change_node(2, json!({ "spec": { "taints": null } })).await;
+    space.shows(json!({ "desired": 2, "active": 2 })).await;
+    for pod in space.running(2).await {
+        space.end_pod(&pod, "Succeeded").await;
+    }
+    space.shows(json!({ "phase": "completed", "succeeded": 2, "failed": 0, "desired": 2 })).await;
     controller.stop().await;
     space.end().await;
 }
@@ -335,12 +422,8 @@ async fn all_pods_are_created_at_once_and_a_child_of_a_cron_job_is_a_job() {
         space.end_pod(pod, "Succeeded").await;
     }
     space.shows(json!({ "phase": "completed", "desired": 10, "succeeded": 10 })).await;
-    let seconds = |status: &Value, name: &str| -> i64 {
-        let time: jiff::Timestamp = status[name].as_str().unwrap().parse().unwrap();
-        time.as_second()
-    };
     let status = space.status().await;
-    assert!(seconds(&status, "completionTime") - seconds(&status, "startTime") < 60);
+    assert!(time(&status, "completionTime") - time(&status, "startTime") < 60);
     controller.stop().await;
     space.end().await;
 }

@@ -37,6 +37,9 @@ pub trait Reconciler: Send + Sync + 'static {
     /// UID of the observed object, for events.
     fn uid(snapshot: &Self::Snapshot) -> &str;
 
+    /// `metadata.generation` of the observed object: its specification changed if this did.
+    fn generation(snapshot: &Self::Snapshot) -> i64;
+
     /// Decides.
     fn plan(snapshot: &Self::Snapshot, now: Timestamp) -> Plan<Self::Action, Self::Hold>;
 

@@ -3,7 +3,8 @@
 //! A relist is mark and sweep ([`Table::begin_sync`], [`Table::end_sync`]): memory does not double,
 //! and what vanished during a gap comes out as a change, which no watch event ever says.
 //! Replies to our own writes go straight in ([`Table::apply`]), so a controller never plans on a
-//! state older than its own last write; events that are older than a row are ignored.
+//! state older than its own last write; events that are older than a row are ignored, and so is whatever
+//! arrives late about an object that is gone.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -15,8 +16,10 @@ use crate::key::ObjectKey;
 use crate::kind::Kind;
 use crate::meta::Meta;
 
+mod gone;
 mod labels;
 
+use gone::Gone;
 use labels::ByLabel;
 pub use labels::Demands;
 
@@ -116,12 +119,34 @@ struct Rows<R> {
     selectors: ByLabel<R>,
     /// Rows by the labels that they bear, once somebody looks for them.
     by_label: Option<ByLabel<R>>,
-    /// UIDs that we deleted: an event still on its way must not bring them back.
-    gone: HashSet<Arc<str>, ahash::RandomState>,
+    gone: Gone,
     /// Rows whose object is gone and that still tell something, until they are buried.
     departed: VecDeque<Arc<R>>,
-    /// Keys seen since [`Table::begin_sync`].
-    seen: Option<HashSet<ObjectKey, ahash::RandomState>>,
+    /// Since [`Table::begin_sync`].
+    sync: Option<Relist>,
+    /// How many relists were complete.
+    lists: u64,
+}
+
+/// A relist under way.
+#[derive(Debug, Default)]
+struct Relist {
+    /// What the list has.
+    listed: HashSet<ObjectKey, ahash::RandomState>,
+    /// What replies told of meanwhile.
+    replied: HashSet<ObjectKey, ahash::RandomState>,
+    /// The latest version that the list has.
+    latest: Option<u64>,
+}
+
+/// What a relist leaves behind.
+#[derive(Debug)]
+pub struct Swept<R> {
+    /// Rows that are gone.
+    pub changes: Vec<Change<R>>,
+    /// Rows that only a reply told of while the list was read, with their UIDs: they are younger than the list, or were
+    /// deleted before it was made, and no event will ever say so. They have to be looked up.
+    pub doubtful: Vec<(ObjectKey, Arc<str>)>,
 }
 
 impl<R> Default for Table<R> {
@@ -133,9 +158,10 @@ impl<R> Default for Table<R> {
                 by_group: HashMap::default(),
                 selectors: ByLabel::default(),
                 by_label: None,
-                gone: HashSet::default(),
+                gone: Gone::default(),
                 departed: VecDeque::new(),
-                seen: None,
+                sync: None,
+                lists: 0,
             }),
         }
     }
@@ -230,31 +256,26 @@ impl<R: Record> Table<R> {
     /// Takes in a row from an event or from the reply to a write; `None` if nothing is new.
     pub fn apply(&self, row: R) -> Option<Change<R>> {
         let mut rows = self.write();
-        let key = row.meta().key.clone();
-        if let Some(seen) = &mut rows.seen {
-            seen.insert(key.clone());
+        if let Some(sync) = &mut rows.sync {
+            sync.replied.insert(row.meta().key.clone());
         }
-        if rows.gone.contains(&row.meta().uid) {
-            return None;
-        }
-        let old = rows.row(&key).cloned();
-        if old.as_ref().is_some_and(|old| !is_newer(old.meta(), row.meta())) {
-            return None;
-        }
-        let row = Arc::new(row);
-        rows.unindex(old.as_deref());
-        if let Some(other) = old.as_ref().filter(|old| old.meta().uid != row.meta().uid) {
-            rows.depart(other);
-        }
-        rows.index(&row);
-        rows.by_key.replace(Row(row.clone()));
-        Some(Change { old, new: Some(row) })
+        rows.take_in(row)
     }
 
-    /// Removes the row of `meta` unless its place was taken by a later object.
+    /// Takes in a row from a list.
+    pub fn apply_listed(&self, row: R) -> Option<Change<R>> {
+        let mut rows = self.write();
+        if let Some(sync) = &mut rows.sync {
+            sync.listed.insert(row.meta().key.clone());
+            sync.latest = sync.latest.max(row.meta().version());
+        }
+        rows.take_in(row)
+    }
+
+    /// Removes the row of `meta`, of which an event says that it is gone, unless its place was taken by a later object.
     pub fn remove(&self, meta: &Meta) -> Option<Change<R>> {
         let mut rows = self.write();
-        rows.gone.remove(&meta.uid);
+        rows.gone.since(&meta.uid, meta.version());
         let old = rows.row(&meta.key)?;
         if old.meta().uid != meta.uid && !is_newer(old.meta(), meta) {
             return None;
@@ -265,28 +286,44 @@ impl<R: Record> Table<R> {
     /// Removes a row that we know the server removed, before its event arrives.
     pub fn forget(&self, key: &ObjectKey, uid: &str) -> Option<Change<R>> {
         let mut rows = self.write();
+        rows.gone.for_good(uid);
         if rows.row(key).is_none_or(|row| *row.meta().uid != *uid) {
             return None;
         }
-        rows.gone.insert(Arc::from(uid));
         rows.take(key)
     }
 
-    /// A relist starts: from now on every row that is applied counts as seen. The old watch has ended and the list is
-    /// yet to be read, so nothing is under way that could bring back what we deleted before.
+    /// A relist starts. The old watch has ended: until [`Table::end_sync`] there are no events, only the list and replies.
     pub fn begin_sync(&self) {
-        let mut rows = self.write();
-        rows.gone.clear();
-        rows.seen = Some(HashSet::default());
+        self.write().sync = Some(Relist::default());
     }
 
-    /// A relist is complete: rows that were not seen are gone.
-    pub fn end_sync(&self) -> Vec<Change<R>> {
+    /// A relist is complete: rows that nobody told of are gone. `whole`: the list is of all objects of the kind, so what
+    /// is not in it was deleted; otherwise it may only have lost its label.
+    pub fn end_sync(&self, whole: bool) -> Swept<R> {
         let mut rows = self.write();
-        let Some(seen) = rows.seen.take() else { return Vec::new() };
-        let keys = rows.by_key.iter().map(|Row(row)| &row.meta().key);
-        let vanished: Vec<ObjectKey> = keys.filter(|key| !seen.contains(*key)).cloned().collect();
-        vanished.iter().filter_map(|key| rows.take(key)).collect()
+        let mut swept = Swept { changes: Vec::new(), doubtful: Vec::new() };
+        let Some(sync) = rows.sync.take() else { return swept };
+        rows.lists += 1;
+        let metas = rows.by_key.iter().map(|Row(row)| row.meta());
+        let missing: Vec<Meta> =
+            metas.filter(|meta| !sync.listed.contains(&meta.key)).cloned().collect();
+        for meta in missing {
+            if sync.replied.contains(&meta.key) {
+                swept.doubtful.push((meta.key, meta.uid));
+                continue;
+            }
+            let version = if whole { None } else { sync.latest.max(meta.version()) };
+            rows.gone.since(&meta.uid, version);
+            swept.changes.extend(rows.take(&meta.key));
+        }
+        swept
+    }
+
+    /// How many relists were complete. A reply to a request from before the last one may tell of an object that was
+    /// deleted before the list was made: it is no news.
+    pub fn lists(&self) -> u64 {
+        self.read().lists
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Rows<R>> {
@@ -299,6 +336,24 @@ impl<R: Record> Table<R> {
 }
 
 impl<R: Record> Rows<R> {
+    fn take_in(&mut self, row: R) -> Option<Change<R>> {
+        if self.gone.knows(row.meta()) {
+            return None;
+        }
+        let old = self.row(&row.meta().key).cloned();
+        if old.as_ref().is_some_and(|old| !is_newer(old.meta(), row.meta())) {
+            return None;
+        }
+        let row = Arc::new(row);
+        self.unindex(old.as_deref());
+        if let Some(other) = old.as_ref().filter(|old| old.meta().uid != row.meta().uid) {
+            self.depart(other);
+        }
+        self.index(&row);
+        self.by_key.replace(Row(row.clone()));
+        Some(Change { old, new: Some(row) })
+    }
+
     fn take(&mut self, key: &ObjectKey) -> Option<Change<R>> {
         let Row(old) = self.by_key.take(key)?;
         self.unindex(Some(&old));

@@ -36,6 +36,8 @@ mod runtime_recorder;
 #[cfg(feature = "runtime")]
 mod runtime_run;
 #[cfg(feature = "runtime")]
+mod runtime_watch;
+#[cfg(feature = "runtime")]
 mod runtime_webhook;
 #[cfg(feature = "runtime")]
 mod runtime_writer;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -346,6 +347,11 @@ impl WriteError {
     /// The same, with what `write` was about.
     pub fn of(self, write: &Write) -> Self {
         Self { target: Some((write.kind, write.key.clone())), ..self }
+    }
+
+    /// How long the server asks to wait.
+    pub fn wait(&self) -> Option<Duration> {
+        self.retry_after.map(|seconds| Duration::from_secs(u64::from(seconds)))
     }
 
     /// An error of `category` with `message`.

@@ -257,7 +257,8 @@ pub(crate) fn missing(pod: &Pod, name: &str, asked: Option<&Value>) -> Option<Mi
         return unsent.map(|_| Missing::Resize { container: name.to_owned(), why });
     }
     let runs_with = pod.status(name).and_then(|(_, status)| status.resources.as_deref());
-    if runs_with.is_some_and(|runs_with| agree(&container.resources, runs_with)) {
+    let runs = runs_with.is_some_and(|runs_with| agree(&container.resources, runs_with));
+    if runs && seen_by_kubelet(pod, asked) {
         return None;
     }
     let container = name.to_owned();
@@ -268,6 +269,15 @@ pub(crate) fn missing(pod: &Pod, name: &str, asked: Option<&Value>) -> Option<Mi
         return Some(Missing::Infeasible { container });
     }
     Some(Missing::Resize { container, why })
+}
+
+/// Whether the kubelet's status goes by a spec with what was asked for, if it says by which: amounts that are taken back at
+/// once agree with those of before, while the kubelet may yet turn to those in between (W27). What others change later
+/// does not count.
+fn seen_by_kubelet(pod: &Pod, asked: Option<&Value>) -> bool {
+    let before = asked.and_then(|asked| asked.get(GENERATION)?.as_i64());
+    let due = before.map_or(0, |before| before.saturating_add(1).min(pod.meta.generation));
+    pod.observed_generation == 0 || pod.observed_generation >= due
 }
 
 fn agree(a: &Resources, b: &Resources) -> bool {

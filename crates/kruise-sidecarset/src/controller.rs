@@ -82,6 +82,10 @@ impl Reconciler for SidecarSetController {
         &snapshot.set.meta.uid
     }
 
+    fn generation(snapshot: &Snapshot) -> i64 {
+        snapshot.set.meta.generation
+    }
+
     fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan<Action, Hold> {
         crate::plan::plan(snapshot, now)
     }

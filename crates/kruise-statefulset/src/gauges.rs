@@ -16,7 +16,7 @@ pub fn measures(snapshot: &Snapshot, now: Timestamp) -> Vec<Measure> {
         snapshot.pods.get(&ordinal).is_some_and(|pod| {
             let available = pod.availability(settings.min_ready_seconds, now);
             lifecycle_normal(pod) && !pod.terminating() && available == Availability::Available
-        })
+        }) && !snapshot.unfinished().contains_key(&ordinal)
     };
     let down = settings.ordinals.iter().filter(|ordinal| !up(*ordinal)).count();
     let policy = if settings.ordered { "OrderedReady" } else { "Parallel" };

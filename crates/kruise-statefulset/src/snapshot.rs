@@ -18,6 +18,7 @@ use kruise_common::gates::FeatureGates;
 use kruise_common::pod::Pod;
 use kruise_common::revision::Revision;
 use kruise_common::storage_class::StorageClass;
+use kruise_inplace::progress::{Missing, Progress, progress};
 use kruise_inplace::refresh::Context;
 
 use crate::claims::ClaimTemplate;
@@ -56,6 +57,8 @@ pub struct Snapshot {
     pub pull_jobs: Option<Vec<Arc<PullJob>>>,
     /// Worked out by [`Snapshot::chosen`].
     pub(crate) revised: OnceLock<Result<Revisions, Invalid>>,
+    /// Worked out by [`Snapshot::unfinished`].
+    pub(crate) in_place: OnceLock<BTreeMap<i32, Missing>>,
 }
 
 /// A spec that cannot be acted upon.
@@ -161,6 +164,18 @@ impl Snapshot {
         let settings = self.settings.as_ref().map_err(Clone::clone)?;
         let revisions = self.revised.get_or_init(|| Revisions::choose(self, settings));
         Ok((settings, revisions.as_ref().map_err(Clone::clone)?))
+    }
+
+    /// Pods whose in-place update is not finished, with what it lacks. Readiness does not tell: a pod whose CPU and memory
+    /// are changed serves all the time (IP-15). The annotations that tell are read once.
+    pub fn unfinished(&self) -> &BTreeMap<i32, Missing> {
+        self.in_place.get_or_init(|| {
+            let missing = |(at, pod): (&i32, &Arc<Pod>)| match progress(pod) {
+                Progress::Incomplete(missing) => Some((*at, missing)),
+                Progress::Complete => None,
+            };
+            self.pods.iter().filter_map(missing).collect()
+        })
     }
 
     /// What the upkeep of pods goes by; `None` if the spec cannot even be read, or no rollout has begun.

@@ -48,7 +48,7 @@ pub fn compute(
         status.update_revision = Some(revisions.update.name.to_string());
         status.volume_claims = claims(snapshot, settings);
         count(&mut status, snapshot, settings.min_ready_seconds, now);
-        complete(&mut status, settings);
+        complete(&mut status, settings, snapshot);
     } else {
         count(&mut status, snapshot, 0, now);
     }
@@ -56,38 +56,43 @@ pub fn compute(
     status
 }
 
-/// Counts all claimed pods, condemned ones included (19.1, S-1).
+/// Counts all claimed pods, condemned ones included (19.1, S-1). Available is what uses up no budget: a pod in the midst of
+/// an in-place update is not, even if it is ready throughout (§10.1, RU-5).
 fn count(status: &mut StatefulSetStatus, snapshot: &Snapshot, min_ready: i32, now: Timestamp) {
     let current = status.current_revision.clone().unwrap_or_default();
     let update = status.update_revision.clone().unwrap_or_default();
-    let pods = || snapshot.pods.values().filter(|pod| pod.phase != Phase::None);
+    let pods = || snapshot.pods.iter().filter(|(_, pod)| pod.phase != Phase::None);
     let at = |pod: &Pod, revision: &str| pod.revision() == Some(revision);
-    let available = |pod: &Pod| {
+    let available = |ordinal: i32, pod: &Pod| {
         crate::plan::lifecycle_normal(pod)
             && pod.availability(min_ready, now) == Availability::Available
+            && !snapshot.unfinished().contains_key(&ordinal)
     };
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let live = |revision: &str| {
-        number(pods().filter(|pod| !pod.terminating() && at(pod, revision)).count())
+        number(pods().filter(|(_, pod)| !pod.terminating() && at(pod, revision)).count())
     };
     status.replicas = number(pods().count());
-    status.ready_replicas = number(pods().filter(|pod| pod.ready()).count());
-    status.available_replicas = number(pods().filter(|pod| available(pod)).count());
+    status.ready_replicas = number(pods().filter(|(_, pod)| pod.ready()).count());
+    status.available_replicas = number(pods().filter(|(at, pod)| available(**at, pod)).count());
     status.current_replicas = live(&current);
     status.updated_replicas = live(&update);
-    let updated = || pods().filter(|pod| at(pod, &update));
-    status.updated_ready_replicas = number(updated().filter(|pod| pod.ready()).count());
-    status.updated_available_replicas = number(updated().filter(|pod| available(pod)).count());
+    let updated = || pods().filter(|(_, pod)| at(pod, &update));
+    status.updated_ready_replicas = number(updated().filter(|(_, pod)| pod.ready()).count());
+    status.updated_available_replicas =
+        number(updated().filter(|(at, pod)| available(**at, pod)).count());
 }
 
 /// The rollout is complete when every wanted pod is there, ready and updated (S-4); `spec.replicas` is asked
-/// too, so that a moment with few pods does not count as the end (W-9).
-fn complete(status: &mut StatefulSetStatus, settings: &Settings) {
+/// too, so that a moment with few pods does not count as the end (W-9). So is what the kubelet reports: pods whose CPU and
+/// memory change are ready and bear the new revision before they run with what it says (§10.2.3).
+fn complete(status: &mut StatefulSetStatus, settings: &Settings, snapshot: &Snapshot) {
     let all = settings.replicas;
     if settings.rolling().is_some()
         && status.replicas == all
         && status.updated_replicas == all
         && status.ready_replicas == all
+        && snapshot.unfinished().is_empty()
     {
         status.current_replicas = status.updated_replicas;
         status.current_revision = status.update_revision.clone();

@@ -13,7 +13,7 @@ use kruise_api::shared::pod_template::check_template;
 use kruise_api::statefulset::default::{DefaultingGates, default_object};
 use kruise_api::statefulset::v1beta1::StatefulSetSpec;
 use kruise_api::statefulset::validate::{
-    ClaimChange, claim_changes, stricter, validate, validate_update,
+    ClaimChange, claim_changes, claims_begin_to_follow, stricter, validate, validate_update,
 };
 use kruise_common::admission::registration::{Hook, Phase};
 use kruise_common::admission::{Admission, Answer, Operation, Request};
@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 
 use crate::object::Set;
 use crate::options::Options;
+use crate::ordinals::Ordinals;
 
 /// Where defaults are asked for (H-1).
 pub const MUTATE: &str = "/mutate-apps-kruise-io-statefulset";
@@ -44,6 +45,8 @@ const NEWER: [&str; 6] = [
 
 /// What leaves room for the hash of a revision in a label.
 const LONGEST_NAME: usize = 52;
+/// Longest value of a label, and longest host name.
+const LONGEST_LABEL: usize = 63;
 
 /// Answers reviews about sets.
 #[derive(Debug)]
@@ -178,9 +181,10 @@ impl Webhook {
         // A stored object that cannot be read excuses nothing and forbids nothing.
         let old = request.old.as_ref().and_then(|old| decode(old, "oldObject").ok());
         let Some(old) = old else {
-            let errors = [validate(&new.spec), stricter(&new.spec), new.options()].concat();
+            let mut errors = [validate(&new.spec), stricter(&new.spec), new.options()].concat();
+            errors.extend(self.too_long(request, &new.spec));
             let unusable = unusable(&new.spec, &errors);
-            let warnings = long_name(request).into_iter().chain(unusable);
+            let warnings = odd_name(request).into_iter().chain(unusable);
             return Answer::checked(&errors).with_warnings(warnings);
         };
         let mut errors = validate_update(&old.spec, &new.spec);
@@ -195,6 +199,7 @@ impl Webhook {
         let changed = new.spec.template != old.spec.template;
         let unusable = changed.then(|| unusable(&new.spec, &errors)).into_iter().flatten();
         let warnings = self.losses(request, &new).into_iter().chain(unusable);
+        let warnings = warnings.chain(self.cannot_follow(&old.spec, &new.spec));
         Answer::checked(&errors).with_warnings(warnings)
     }
 
@@ -216,6 +221,34 @@ impl Webhook {
         let rule =
             format!("storage class {} does not support volume expansion", class.meta.key.name);
         (!class.expandable).then(|| FieldError::forbidden(path, rule))
+    }
+
+    /// U-7b: claims begin to follow templates that change in the same request. It is accepted, and the controller reports
+    /// what it cannot do; whoever asks is told at once.
+    fn cannot_follow(&self, old: &StatefulSetSpec, new: &StatefulSetSpec) -> Vec<String> {
+        if !self.gates.resize_claims {
+            return Vec::new();
+        }
+        let (problems, changes) = claims_begin_to_follow(old, new);
+        let stuck = changes.iter().filter_map(|change| self.cannot_grow(change));
+        let told = problems.into_iter().chain(stuck);
+        told.map(|problem| format!("claims will not follow: {problem}")).collect()
+    }
+
+    /// W-27: pods carry their name as label and host name. A set whose highest pod cannot is refused when it is new; later
+    /// it may have been scaled to more digits, and must stay editable.
+    fn too_long(&self, request: &Request, spec: &StatefulSetSpec) -> Option<FieldError> {
+        let start =
+            spec.ordinals.as_ref().filter(|_| self.gates.start_ordinal).map_or(0, |o| o.start);
+        let ordinals =
+            Ordinals::new(start, &spec.reserve_ordinals, spec.replicas.unwrap_or(1)).ok()?;
+        let highest = ordinals.iter().next_back().unwrap_or(start);
+        let most = LONGEST_LABEL.saturating_sub(1 + highest.to_string().len());
+        let rule = format!(
+            "must be no more than {most} characters: pods up to ordinal {highest} bear it as label"
+        );
+        let long = request.name.len() > most;
+        long.then(|| FieldError::invalid("metadata.name", request.name.as_str(), rule))
     }
 
     /// What the stored set has and the older version cannot say.
@@ -273,14 +306,19 @@ fn unusable(spec: &StatefulSetSpec, errors: &[FieldError]) -> Vec<String> {
     problems.iter().map(|problem| format!("pods cannot be created: {problem}")).collect()
 }
 
-/// W-27: pods carry their name as label and host name, revisions theirs as label: 63 characters at most.
-fn long_name(request: &Request) -> Option<String> {
+/// W-27: names that are allowed and will make trouble: revisions carry theirs as label, pods as host name.
+fn odd_name(request: &Request) -> Vec<String> {
     let long = request.name.len() > LONGEST_NAME;
-    long.then(|| {
+    let long = long.then(|| {
         format!(
             "metadata.name: longer than {LONGEST_NAME} characters: names of pods and revisions may not fit their labels"
         )
-    })
+    });
+    let dotted = request.name.contains('.').then(|| {
+        "metadata.name: has a dot: pods cannot be created, for their name is their host name"
+            .to_owned()
+    });
+    long.into_iter().chain(dotted).collect()
 }
 
 /// The default class; of several the newest.

@@ -12,14 +12,19 @@
 
 #[path = "api_admission/balancer.rs"]
 mod balancer;
+#[path = "api_admission/claims.rs"]
+mod claims;
 #[path = "api_admission/doctor.rs"]
 mod doctor;
+#[path = "api_admission/mounted.rs"]
+mod mounted;
 #[path = "api_admission/rotation.rs"]
 mod rotation;
 #[path = "api_admission/stored.rs"]
 mod stored;
 
 use kruise_common::testing::admission::Admitted;
+use kruise_common::testing::cluster::Controller;
 use serde_json::{Value, json};
 
 /// The controller whose admission is tested.
@@ -30,6 +35,11 @@ fn admitted() -> Admitted {
         probe: set("probe"),
         filled: "/spec/revisionHistoryLimit",
     }
+}
+
+/// When the certificate in use ends.
+async fn expiry(controller: &Controller) -> f64 {
+    controller.metric("webhook_cert_expiry_timestamp_seconds", "").await.unwrap_or_default()
 }
 
 /// A set with nothing but what is required.

@@ -13,12 +13,18 @@
 
 #[path = "api/acceptance.rs"]
 mod acceptance;
+#[path = "api/audit.rs"]
+mod audit;
+#[path = "api/claims.rs"]
+mod claims;
 #[path = "api/crashes.rs"]
 mod crashes;
 #[path = "api/harness.rs"]
 mod harness;
 #[path = "api/objects.rs"]
 mod objects;
+#[path = "api/resources.rs"]
+mod resources;
 #[path = "api/rollouts.rs"]
 mod rollouts;
 #[path = "api/volumes.rs"]

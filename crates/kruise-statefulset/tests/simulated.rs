@@ -9,6 +9,8 @@
 )]
 //! The controller over the simulated cluster: whole rollouts as transcripts, the invariants as properties, take-over.
 
+#[path = "simulated/amounts.rs"]
+mod amounts;
 #[path = "simulated/builders.rs"]
 mod builders;
 #[path = "simulated/features.rs"]

@@ -128,13 +128,13 @@ async fn a_probe_that_flaps_during_an_update_costs_budget() {
         })
         .await;
         for _ in 0..3 {
-            case.sh("web-1", "app", "touch /tmp/unready; sleep 1; rm -f /tmp/unready; sleep 1")
-                .await;
+            let flap = "touch /tmp/unready; sleep 1; rm -f /tmp/unready; sleep 1";
+            case.sh_while_it_lives("web-1", "app", flap).await;
             if images_are(&[case.pod("web-1").await], "app", "v2") {
                 break;
             }
         }
-        let _ = case.sh("web-0", "app", "rm -f /tmp/unready").await;
+        case.sh_while_it_lives("web-0", "app", "rm -f /tmp/unready").await;
         case.rolled_out("web").await;
         let pods = case.space.pods().await;
         assert!(images_are(&pods, "app", "v2"));

@@ -33,18 +33,30 @@ enum Command {
         #[arg(long, value_enum, default_value = "yaml")]
         format: Format,
     },
-    /// Apply all CRDs to the cluster of KUBECONFIG (server-side apply) and wait until they are established.
+    /// Apply CRDs to the cluster of KUBECONFIG (server-side apply) and wait until they are established.
     Apply(Apply),
 }
 
 #[derive(clap::Args)]
 struct Apply {
+    /// Which, by their plurals (statefulsets); without any, all.
+    #[arg(value_parser = plural)]
+    only: Vec<String>,
     /// Only say what would change.
     #[arg(long)]
     dry_run: bool,
     /// Take over CRDs that belong to a Helm release of somebody else (OpenKruise's).
     #[arg(long)]
     take_over: bool,
+}
+
+/// A plural of ours.
+fn plural(text: &str) -> anyhow::Result<String> {
+    let known: Vec<String> = crd::all()?.into_iter().map(|crd| crd.spec.names.plural).collect();
+    if known.iter().any(|name| name == text) {
+        return Ok(text.to_owned());
+    }
+    bail!("no CRD of ours is called {text:?}; there are {}", known.join(", "))
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -63,7 +75,10 @@ async fn main() -> anyhow::Result<()> {
         Command::Apply(options) => {
             let client = Client::try_default().await.context("no cluster")?;
             let api: Api<CustomResourceDefinition> = Api::all(client);
-            for crd in &crds {
+            let wanted = |crd: &&CustomResourceDefinition| {
+                options.only.is_empty() || options.only.contains(&crd.spec.names.plural)
+            };
+            for crd in crds.iter().filter(wanted) {
                 apply(&api, crd, &options).await?;
             }
             Ok(())
@@ -84,7 +99,7 @@ fn print(crds: &[CustomResourceDefinition], format: Format) -> anyhow::Result<()
 async fn apply(
     api: &Api<CustomResourceDefinition>,
     crd: &CustomResourceDefinition,
-    &Apply { dry_run, take_over }: &Apply,
+    &Apply { dry_run, take_over, .. }: &Apply,
 ) -> anyhow::Result<()> {
     let name = crd.name_any();
     let live = api.get_opt(&name).await.with_context(|| format!("cannot read CRD {name}"))?;

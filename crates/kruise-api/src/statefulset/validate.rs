@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use claims::{ClaimChange, claim_changes};
+pub use claims::{ClaimChange, ClaimChanges, claim_changes, claims_begin_to_follow};
 pub use stricter::stricter;
 pub use update::validate_update;
 

@@ -83,6 +83,19 @@ fn every_manifest_is_completed_to_what_openkruise_stored() {
     }
 }
 
+/// D-8, gate TemplateNoDefaults.
+#[test]
+fn with_the_gate_templates_stay_as_they_are_written() {
+    let gates = DefaultingGates { template_no_defaults: true, ..DefaultingGates::default() };
+    let before = manifest("sts-lifecycle");
+    let mut object = before.clone();
+    assert!(default_object(&mut object, None, &gates), "the rest is filled");
+    for member in ["template", "volumeClaimTemplates"] {
+        assert_eq!(object["spec"][member], before["spec"][member], "{member}");
+    }
+    assert_eq!(object["spec"]["revisionHistoryLimit"], 10);
+}
+
 #[test]
 fn a_stored_template_is_left_alone_while_it_does_not_change() {
     let old = manifest("sts-min");

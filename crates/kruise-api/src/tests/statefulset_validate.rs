@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::rules::Rules;
 use crate::statefulset::v1beta1::StatefulSetSpec;
 use crate::statefulset::validate::{
-    ClaimChange, claim_changes, stricter, validate, validate_update,
+    ClaimChange, claim_changes, claims_begin_to_follow, stricter, validate, validate_update,
 };
 
 /// The spec of a set as admission leaves it, with changes.
@@ -180,6 +180,9 @@ fn claims_that_do_not_follow_may_change_at_will() {
     ] {
         let changes = claim_changes(&with_claims(from, &one), &with_claims(to, &json!([])));
         assert_eq!(changes, (Vec::new(), Vec::new()), "{from} → {to}");
+        let (problems, _) =
+            claims_begin_to_follow(&with_claims(from, &one), &with_claims(to, &json!([])));
+        assert_eq!(problems.len(), usize::from(to != "OnDelete"), "{from} → {to}: a warning");
     }
 }
 

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kruise_api::keys;
+use kruise_common::moment::Moment;
 use kruise_common::plan::Note;
-use kruise_common::pod::Phase;
 
 use super::Turn;
 use super::action::{Action, Why};
@@ -19,6 +19,8 @@ use crate::mark::Marks;
 
 /// Seconds that a kubelet has to end a pod that was told to.
 pub const STOP_WITHIN: i64 = 60;
+/// Seconds between two pods of a node whose end does not count.
+const RERUN_AFTER: i64 = 10;
 
 /// Plans the removals of an open job.
 pub fn delete(turn: &mut Turn<'_>) {
@@ -45,7 +47,20 @@ pub fn delete(turn: &mut Turn<'_>) {
     for (pod, since) in over {
         actions.extend(stop(turn, &pod, since));
     }
-    turn.plan.burst(actions);
+    // What somebody keeps from going keeps nobody else.
+    turn.plan.each(actions);
+}
+
+/// Plans the removal of pods at work that may not stay, for a job that is complete: nobody will look at them again.
+pub fn misplaced(turn: &mut Turn<'_>) {
+    let census = turn.census;
+    let unfit = census.places.iter().filter(|place| place.unfit.is_some());
+    let mut actions: Vec<_> =
+        unfit.filter_map(|place| Some(gone(place.pod.as_ref()?, Why::Unfit))).collect();
+    for stray in &census.strays {
+        actions.extend(of_stray(turn, stray));
+    }
+    turn.plan.each(actions);
 }
 
 fn at_place(turn: &mut Turn<'_>, place: &Place) -> Option<Action> {
@@ -54,7 +69,19 @@ fn at_place(turn: &mut Turn<'_>, place: &Place) -> Option<Action> {
         return Some(gone(pod, Why::Unfit));
     }
     match &place.standing {
-        Standing::Disrupted => Some(gone(pod, Why::Disrupted)),
+        Standing::Disrupted => {
+            let until = rerun_at(pod);
+            if until <= turn.now {
+                return Some(gone(pod, Why::Disrupted));
+            }
+            let node = place.node.name().to_owned();
+            turn.plan.holds.push(Hold::RetryAt { node, until: Some(until) });
+            None
+        }
+        Standing::Retrying(_) if pod.meta.terminating() => {
+            turn.plan.holds.push(Hold::PodTerminating { pod: pod.name().to_owned() });
+            None
+        }
         Standing::Retrying(until) => {
             let due = until.is_some_and(|until| until <= turn.now);
             if due && pod.ended() {
@@ -78,6 +105,13 @@ fn at_place(turn: &mut Turn<'_>, place: &Place) -> Option<Action> {
     }
 }
 
+/// When a node may have another pod after one whose end does not count: one that ends at once each time, whatever the
+/// reason, must not be made again as fast as it ends.
+fn rerun_at(pod: &JobPod) -> Timestamp {
+    let created = pod.meta.created.map_or(Timestamp::MIN, Moment::timestamp);
+    created.checked_add(SignedDuration::from_secs(RERUN_AFTER)).unwrap_or(created)
+}
+
 /// A pod that belongs to no node: nobody else takes it away if it never began (W11), or if another node has the name of
 /// the one it began on. Of two on a node the one that has not begun goes (W22).
 fn of_stray(turn: &mut Turn<'_>, stray: &Stray) -> Option<Action> {
@@ -88,8 +122,7 @@ fn of_stray(turn: &mut Turn<'_>, stray: &Stray) -> Option<Action> {
     if stray.duplicate {
         let node = pod.node().unwrap_or_default();
         let text = format!("Duplicated pod {} found on same node {node}", pod.name());
-        let begun = pod.phase == Phase::Running;
-        return (!begun).then(|| {
+        return (!stray.is_running_twin()).then(|| {
             turn.plan.notes.push(Note::warning(keys::EVENT_DUPLICATE_POD, text));
             gone(pod, Why::Duplicate)
         });

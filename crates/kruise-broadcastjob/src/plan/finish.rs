@@ -5,7 +5,7 @@ use kruise_api::broadcastjob::amount;
 
 use super::Turn;
 use super::action::{Action, Ending, Why};
-use super::delete::{STOP_WITHIN, stop};
+use super::delete::{self, STOP_WITHIN, stop};
 use super::hold::{Hold, Pauser};
 use crate::mark;
 use crate::snapshot::OnFailure;
@@ -45,7 +45,7 @@ pub fn course(turn: &Turn<'_>) -> Course {
 
 fn too_many(turn: &Turn<'_>, forgiven: usize) -> bool {
     let tolerated = amount::of(&turn.settings.max_failed, turn.census.desired()).unwrap_or(0);
-    turn.census.failed.len().saturating_sub(forgiven) > tolerated
+    turn.census.results().1.saturating_sub(forgiven) > tolerated
 }
 
 /// Failures that the owner of a paused job has seen: it was paused by hand since (W10).
@@ -62,6 +62,7 @@ fn all_done(turn: &Turn<'_>) -> bool {
 /// Records the end, then ends what is at work if it is a bad one. Pods over their limit are told to stop either way.
 pub fn end(turn: &mut Turn<'_>, ending: Ending) {
     if ending == Ending::Complete {
+        delete::misplaced(turn);
         stop_all(turn, None);
         turn.plan.in_order(vec![Action::Finish(ending)]);
     } else {
@@ -75,13 +76,13 @@ pub fn end(turn: &mut Turn<'_>, ending: Ending) {
 fn kill(turn: &mut Turn<'_>) {
     let pods = turn.census.active().map(|pod| pod.meta.key.name.clone());
     let actions = pods.map(|pod| Action::DeletePod { pod, why: Why::JobFailed });
-    turn.plan.burst(actions.collect());
+    turn.plan.each(actions.collect());
 }
 
 fn stop_all(turn: &mut Turn<'_>, since: Option<Timestamp>) {
     let pods: Vec<_> = turn.census.over_limit(turn.settings).map(|(_, pod)| pod.clone()).collect();
     let actions = pods.iter().filter_map(|pod| stop(turn, pod, since)).collect();
-    turn.plan.burst(actions);
+    turn.plan.each(actions);
 }
 
 /// A job that is over: whatever a crash left at work ends, and after its time the job itself goes (§15.3).
@@ -90,6 +91,8 @@ pub fn after_the_end(turn: &mut Turn<'_>) {
     let ended = job.status.completion_time.as_ref().map(|time| time.0);
     if job.failed() {
         kill(turn);
+    } else {
+        delete::misplaced(turn);
     }
     stop_all(turn, ended);
     if !turn.settings.completion.ends {

@@ -60,7 +60,8 @@ fn whose_fault_the_end_was_is_told_by_the_times() {
     };
     assert!(deleted(json!([])).disrupted());
     assert!(deleted(exit("2026-01-01T00:06:00Z")).disrupted(), "asked at 06:00, ended at 06:00");
-    assert!(!deleted(exit("2026-01-01T00:05:59Z")).disrupted(), "it had failed before");
+    assert!(deleted(exit("2026-01-01T00:05:58Z")).disrupted(), "by the clock of another machine");
+    assert!(!deleted(exit("2026-01-01T00:05:57Z")).disrupted(), "it had failed before");
     let plain = json!({ "status": { "phase": "Failed", "containerStatuses": exit("2026-01-01T00:06:00Z") } });
     assert!(!seen("a", &plain).disrupted());
     let evicted = json!({ "status": { "phase": "Failed", "reason": "Evicted" } });

@@ -1,5 +1,7 @@
 //! What others do to pods and nodes in the middle of a job.
 
+use std::collections::BTreeSet;
+
 use kruise_common::kind::{NODE, POD};
 use serde_json::{Value, json};
 
@@ -10,14 +12,20 @@ use crate::builders::{
 
 const TURNS: usize = 400;
 
-/// Two nodes whose pods are at work and do not end by themselves.
+/// Two nodes whose pods are at work for a while and do not end by themselves.
 fn at_work(change: &Value) -> (Sim, kruise_common::key::ObjectKey) {
     let mut job = clean_with(&image("never-ready"));
     merge(&mut job, &json!({ "spec": change }));
     let (mut sim, key) = drive(2, job);
     begin(&mut sim, &key, 3);
     assert_eq!(counts(&sim, &key).1, [2, 0, 0, 2]);
+    later(&mut sim, 10);
     (sim, key)
+}
+
+fn later(sim: &mut Sim, seconds: i64) {
+    let time = jiff::SignedDuration::from_secs(seconds);
+    sim.world.now = sim.world.now.checked_add(time).unwrap();
 }
 
 /// Lets the pods of these nodes end well.
@@ -75,7 +83,7 @@ fn an_evicted_pod_runs_again_unless_it_failed_before() {
     assert_ne!(uid(&sim, "n0"), before);
 
     let (mut sim, key) = at_work(&json!({}));
-    disrupt(&mut sim, Some("2026-01-01T00:04:59Z"));
+    disrupt(&mut sim, Some("2026-01-01T00:04:57Z"));
     sim.settle(&key, TURNS).unwrap();
     assert_eq!(counts(&sim, &key), ("failed".to_owned(), [0, 0, 2, 2]));
 }
@@ -188,7 +196,7 @@ fn results_survive_the_loss_of_pods_and_nodes() {
     let (mut sim, key) = drive(3, clean_with(&json!({ "spec": { "parallelism": 1 } })));
     while counts(&sim, &key).1[1] < 1 {
         begin(&mut sim, &key, 1);
-        sim.world.now = sim.world.now.checked_add(jiff::SignedDuration::from_secs(1)).unwrap();
+        later(&mut sim, 1);
     }
     let pod = pod_on(&sim, "n0");
     sim.world.delete(&POD, &pod);
@@ -253,16 +261,62 @@ fn a_pod_that_does_not_stop_is_deleted() {
         sim.turn(&key).unwrap();
     }
     assert!(pods_on(&sim, "n0")[0]["metadata"]["deletionTimestamp"].is_null(), "it has a minute");
-    sim.world.now = sim.world.now.checked_add(jiff::SignedDuration::from_secs(61)).unwrap();
+    later(&mut sim, 61);
     sim.relist();
     sim.turn(&key).unwrap();
     assert!(!pods_on(&sim, "n0")[0]["metadata"]["deletionTimestamp"].is_null());
+    for phase in ["Running", "Failed"] {
+        sim.world.edit(&POD, &pod, |pod| pod["status"]["phase"] = json!(phase));
+        for _ in 0..2 {
+            sim.relist();
+            sim.turn(&key).unwrap();
+            assert_eq!(counts(&sim, &key), ("running".to_owned(), [1, 0, 1, 2]), "on its way out");
+        }
+    }
     // Somebody forces it away at last: the node has failed, and is not run again.
     sim.world.edit(&POD, &pod, |pod| pod["metadata"]["deletionGracePeriodSeconds"] = json!(0));
     succeed(&mut sim, &["n1"]);
     sim.settle(&key, TURNS).unwrap();
     assert!(pods_on(&sim, "n0").is_empty());
     assert_eq!(counts(&sim, &key), ("completed".to_owned(), [0, 1, 1, 2]));
+}
+
+/// All nodes that count are done; what may not stay where it is goes with the last of them, and is not left behind.
+#[test]
+fn completion_leaves_nobody_behind() {
+    let (mut sim, key) = at_work(&json!({}));
+    let selector =
+        json!({ "spec": { "template": { "spec": { "nodeSelector": { "disk": "ssd" } } } } });
+    change_node(&mut sim, "n1", &json!({ "metadata": { "labels": { "disk": "ssd" } } }));
+    succeed(&mut sim, &["n1"]);
+    change(&mut sim, &key, &selector);
+    sim.settle(&key, TURNS).unwrap();
+    assert_eq!(counts(&sim, &key), ("completed".to_owned(), [0, 1, 0, 1]));
+    assert!(pods_on(&sim, "n0").is_empty(), "it would run on for ever");
+}
+
+/// A pod whose end does not count and that ends at once, for whatever reason, is not made again as fast as it ends.
+#[test]
+fn a_pod_that_always_ends_at_once_is_not_made_again_at_once() {
+    let rules =
+        json!([{ "action": "Ignore", "onExitCodes": { "operator": "In", "values": [42] } }]);
+    let (mut sim, key) = at_work(&json!({ "failurePolicy": { "rules": rules } }));
+    let mut before = BTreeSet::new();
+    for _ in 0..20 {
+        let Some(now) = pods_on(&sim, "n0").first().cloned() else { continue };
+        before.insert(text(&now, "/metadata/uid").to_owned());
+        let pod = pod_on(&sim, "n0");
+        sim.world.edit(&POD, &pod, |pod| {
+            let ended = json!([{ "name": "c", "state": { "terminated": { "exitCode": 42 } } }]);
+            merge(&mut pod["status"], &json!({ "phase": "Failed", "containerStatuses": ended }));
+        });
+        later(&mut sim, 1);
+        for _ in 0..3 {
+            sim.relist();
+            sim.turn(&key).unwrap();
+        }
+    }
+    assert!((2..=3).contains(&before.len()), "{} pods in twenty seconds", before.len());
 }
 
 /// W22: one of two pods on a node, made by another controller before.

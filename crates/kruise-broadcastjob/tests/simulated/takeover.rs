@@ -73,6 +73,29 @@ fn nothing_runs_twice_and_new_nodes_are_served() {
     });
 }
 
+/// W16: OpenKruise's record of who is done are the pods. One that somebody cleans up is recorded before it is forgotten.
+#[test]
+fn a_pod_that_is_cleaned_up_after_the_take_over_is_not_made_again() {
+    everywhere(|mut sim, place| {
+        sim.turn(&key("never")).unwrap();
+        let pods = sim.world.list(&POD);
+        let mine = pods.filter(|pod| pod["metadata"]["labels"]["broadcastjob-name"] == "never");
+        let done = mine.filter(|pod| pod["status"]["phase"] == "Succeeded");
+        let done: Vec<String> =
+            done.map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect();
+        assert!(!done.is_empty(), "{place}");
+        for name in done {
+            sim.world.delete(&POD, &key(&name));
+        }
+        sim.relist();
+        sim.turn(&key("never")).unwrap();
+        assert!(!status(&sim, &key("never"))["results"].is_null(), "{place}");
+        let mut sim = Drive::new(sim.world, process);
+        sim.settle(&key("never"), 100).unwrap();
+        assert!(!sim.writes.iter().any(|write| write.verb() == "create"), "{place}");
+    });
+}
+
 #[test]
 fn a_status_that_was_lost_is_computed_as_it_was() {
     everywhere(|mut sim, place| {

@@ -298,6 +298,17 @@ fn nonsense_gets_a_condition_and_harms_nobody() {
     }
 }
 
+/// R17: 1 + 2 + 4 + 3.
+#[test]
+fn one_turn_creates_all_that_may_be_at_work() {
+    let mut job = clean_with(&image("never-ready"));
+    merge(&mut job, &spec(&json!({ "parallelism": 10 })));
+    let (mut sim, key) = drive(10, job);
+    sim.turn(&key).unwrap();
+    let created = sim.writes.iter().filter(|write| write.verb() == "create").count();
+    assert_eq!(created, 10, "{}", sim.transcript.join("\n"));
+}
+
 /// W7: with the largest parallelism there is, a count below zero overflowed, and the manager crashed for ever.
 #[test]
 fn the_largest_parallelism_overflows_nothing() {

@@ -227,7 +227,8 @@ pub struct Terms {
     pub namespace: String,
 }
 
-/// The configuration of one phase as it is to be applied, or `None` if no hook belongs to it.
+/// The configuration of one phase as it is to be applied, or `None` if no hook belongs to it. Without a bundle it says
+/// nothing of the CA: whoever injects one (cert-manager) is left alone.
 pub fn configuration(terms: &Terms, phase: Phase, hooks: &[Hook], bundle: &str) -> Option<Value> {
     let hooks: Vec<Value> = hooks
         .iter()
@@ -252,7 +253,9 @@ pub fn configuration(terms: &Terms, phase: Phase, hooks: &[Hook], bundle: &str) 
 
 fn webhook(terms: &Terms, hook: &Hook, bundle: &str) -> Value {
     let mut client = terms.endpoint.client(hook.path);
-    if let Some(client) = client.as_object_mut() {
+    if let Some(client) = client.as_object_mut()
+        && !bundle.is_empty()
+    {
         client.insert("caBundle".to_owned(), json!(STANDARD.encode(bundle)));
     }
     let conditions = hook.conditions.iter();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Grows from `base` by doubling up to `max`, with up to a tenth of jitter.
+/// Grows from `base` by doubling up to `max`, with up to a tenth of jitter; never longer than `max` (L2).
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     /// First delay.
@@ -16,6 +16,12 @@ impl Backoff {
     pub fn delay(&self, failures: u32, chance: f64) -> Duration {
         let factor = 2u32.saturating_pow(failures.saturating_sub(1).min(24));
         let delay = self.base.saturating_mul(factor).min(self.max);
-        delay.mul_f64(1.0 + chance.clamp(0.0, 1.0) / 10.0)
+        let jitter = delay.mul_f64(chance.clamp(0.0, 1.0) / 10.0);
+        // The longest delay is spread too, but downwards.
+        if delay == self.max {
+            delay.saturating_sub(jitter)
+        } else {
+            (delay + jitter).min(self.max)
+        }
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use crate::write::{Category, WriteError};
+
 /// The window of all writes of this process.
 #[derive(Debug)]
 pub struct Limiter {
@@ -86,6 +88,13 @@ impl Slot<'_> {
     pub fn succeeded(&self) {
         let mut state = self.limiter.lock();
         state.window = (state.window + 1.0 / state.window.max(1.0)).min(self.limiter.most);
+    }
+
+    /// Takes heed of a failed request, if it failed because the server asks for less.
+    pub fn heed(&self, error: &WriteError) {
+        if error.category == Category::Throttled {
+            self.throttled(error.wait());
+        }
     }
 
     /// The server asks for less: the window halves, once per round trip, and all wait for `retry_after` if it is given.

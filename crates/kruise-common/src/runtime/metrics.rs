@@ -260,7 +260,13 @@ impl Metrics {
             Box::new(registered),
             Box::new(ProcessCollector::for_self()),
         ];
-        families.into_iter().try_for_each(|family| registry.register(family))
+        families.into_iter().try_for_each(|family| registry.register(family))?;
+        // Known from the start, or the first failure would tell no rate.
+        self.reconcile_errors.with_label_values(&[self.controller]).inc_by(0);
+        for result in [TurnResult::Success, TurnResult::Error, TurnResult::RequeueAfter] {
+            self.reconcile_total.with_label_values(&[self.controller, result.as_str()]).inc_by(0);
+        }
+        Ok(())
     }
 
     /// A turn ended.
@@ -347,6 +353,11 @@ impl Metrics {
     pub fn cache(&self, resource: &str, objects: usize) {
         let objects = i64::try_from(objects).unwrap_or(i64::MAX);
         self.cache_objects.with_label_values(&[resource]).set(objects);
+    }
+
+    /// A kind is watched: its errors are 0 until there is one. A counter that begins with its first error tells no rate.
+    pub fn watches(&self, resource: &str) {
+        self.watch_errors.with_label_values(&[resource]).inc_by(0);
     }
 
     /// A watch failed or broke.

@@ -59,6 +59,9 @@ pub enum ProcessError {
     /// The metrics.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// A part of the process ended that must not.
+    #[error("a task of the process: {0}")]
+    Task(tokio::task::JoinError),
     /// The admin server or the signals.
     #[error("{what}: {source}")]
     Io {
@@ -243,7 +246,8 @@ impl Process {
         }
         let lost = CancellationToken::new();
         let campaign = CancellationToken::new();
-        let leadership = self.campaign(&lost, &campaign, &mut tasks)?;
+        let filled = CancellationToken::new();
+        let leadership = self.campaign(&lost, &campaign, &filled, &mut tasks)?;
         let (recorder, poster) =
             recorder(self.client.clone(), R::NAME, leadership.clone(), self.metrics.clone());
         let webhooks = self.webhooks(&leadership, recorder.clone(), &mut tasks).await?;
@@ -256,6 +260,7 @@ impl Process {
         self.metrics.workers(workers);
         let start = async move {
             futures::future::join_all(synced).await;
+            filled.cancel();
             if let Some(webhooks) = webhooks {
                 webhooks.open().await;
             }
@@ -346,11 +351,13 @@ impl Process {
         Ok(())
     }
 
-    /// Starts the campaign; the handle leads as long as the Lease is ours.
+    /// Starts the campaign once the caches are `filled`: a replica that knows nothing must not keep the Lease from one
+    /// that could work. The handle leads as long as the Lease is ours.
     fn campaign(
         &self,
         lost: &CancellationToken,
         campaign: &CancellationToken,
+        filled: &CancellationToken,
         tasks: &mut JoinSet<()>,
     ) -> Result<Leadership, ProcessError> {
         if !self.args.enable_leader_election {
@@ -375,7 +382,12 @@ impl Process {
         };
         let (leadership, run) =
             leader::campaign(self.client.clone(), config, campaign.clone(), lost.clone());
-        tasks.spawn(run);
+        let (campaign, filled) = (campaign.clone(), filled.clone());
+        tasks.spawn(async move {
+            if campaign.run_until_cancelled(filled.cancelled()).await.is_some() {
+                run.await;
+            }
+        });
         Ok(leadership)
     }
 
@@ -392,6 +404,7 @@ impl Process {
             signal(SignalKind::interrupt()).map_err(|source| io("SIGINT handler", source))?;
         tokio::select! {
             () = lost.cancelled() => return Err(ProcessError::LostLeadership),
+            error = panicked(&mut tasks) => return Err(error),
             _ = term.recv() => {}
             _ = interrupt.recv() => {}
         }
@@ -406,6 +419,17 @@ impl Process {
             tracing::warn!("some tasks did not end in time");
         }
         Ok(())
+    }
+}
+
+/// Waits for a task that panics. Without one of its tasks a process would go on and do nothing.
+async fn panicked(tasks: &mut JoinSet<()>) -> ProcessError {
+    loop {
+        match tasks.join_next().await {
+            Some(Err(error)) if error.is_panic() => return ProcessError::Task(error),
+            Some(_) => {}
+            None => return std::future::pending().await,
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use kube::{Api, Client};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
@@ -47,6 +48,9 @@ use kruise_api::keys;
 const FILES_EVERY: Duration = Duration::from_secs(10);
 /// Least and longest wait after a failed write.
 const RETRY: Backoff = Backoff { base: Duration::from_millis(200), max: Duration::from_secs(30) };
+
+/// How many writes of a configuration in a row need not last: hooks may change faster than the watch tells of them.
+const INSISTS: u32 = 8;
 
 /// After how many failed rounds trouble is no passing one: two seconds or so.
 const LASTING: u32 = 4;
@@ -118,6 +122,8 @@ enum Problem {
         "{kind} {name} was written by another installation, {by}: only one may be in a cluster"
     )]
     Foreign { kind: &'static str, name: String, by: String },
+    #[error("{kind} {name} is changed back by somebody each time that it was written")]
+    ChangedBack { kind: &'static str, name: String },
 }
 
 /// Rounds that failed one after another, and what was said of them.
@@ -156,6 +162,29 @@ impl Trouble {
 struct Views {
     secret: watch::Receiver<Seen<Secret>>,
     configurations: [watch::Receiver<Seen<DynamicObject>>; 2],
+    insistence: [Insistence; 2],
+}
+
+/// Writes of a configuration that did not last. Some clusters complete every configuration in their own way; to write that
+/// away at once, each time, would have no end.
+#[derive(Debug, Default)]
+struct Insistence {
+    writes: u32,
+    next: Option<Instant>,
+}
+
+impl Insistence {
+    /// Whether the next write has to wait.
+    fn waits(&self) -> bool {
+        self.next.is_some_and(|next| Instant::now() < next)
+    }
+
+    fn wrote(&mut self) {
+        self.writes = self.writes.saturating_add(1);
+        let beyond = self.writes.saturating_sub(INSISTS);
+        let wait = RETRY.delay(beyond, rand::random());
+        self.next = (beyond > 0).then(|| Instant::now() + wait);
+    }
 }
 
 impl Registrar {
@@ -197,7 +226,7 @@ impl Registrar {
         };
         let configurations = Phase::ALL
             .map(|phase| follow(self.configurations(phase), phase.name(self.terms.binary), tasks));
-        Views { secret, configurations }
+        Views { secret, configurations, insistence: Default::default() }
     }
 
     fn configurations(&self, phase: Phase) -> Api<DynamicObject> {
@@ -344,7 +373,9 @@ impl Registrar {
             return Ok(false);
         }
         let hooks = self.desk.admission.hooks();
-        for (phase, view) in Phase::ALL.into_iter().zip(&mut views.configurations) {
+        let mut problem = None;
+        let views = views.configurations.iter_mut().zip(&mut views.insistence);
+        for (phase, (view, insistence)) in Phase::ALL.into_iter().zip(views) {
             let seen = view.borrow_and_update().clone();
             let stored = match &seen {
                 Seen::Unknown => return Ok(false),
@@ -361,14 +392,26 @@ impl Registrar {
                 _ => false,
             };
             right &= is_right;
+            if is_right {
+                *insistence = Insistence::default();
+            }
             let able = self.desk.ready.load(Ordering::Acquire) && self.certificate.is_set();
             if is_right || !able || !self.leadership.is_leader() {
                 continue;
             }
             self.refuse_foreign(phase, value.as_ref())?;
+            if insistence.waits() {
+                let name = phase.name(self.terms.binary);
+                problem = Some(Problem::ChangedBack { kind: phase.kind(), name });
+                continue;
+            }
             self.write_configuration(phase, wanted, stored.map(|stored| &stored.metadata)).await?;
+            insistence.wrote();
         }
         self.desk.metrics.registered(right);
+        if let Some(problem) = problem {
+            return Err(problem);
+        }
         if right {
             self.desk.admission.registered();
         }

@@ -2,7 +2,7 @@
 //!
 //! # Guarantees
 //! One turn per object at a time. A turn that failed gets another after a backoff that belongs to
-//! the object. Every hold becomes log, metric and, if it knows its end, a timer. At most one status
+//! the object. Every hold becomes log, metric and a timer, of a minute if it does not know its end. At most one status
 //! write per object and second.
 
 use std::collections::HashMap;
@@ -37,6 +37,11 @@ const TURN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_s
 const WIDTH_KEPT: Duration = Duration::from_mins(1);
 /// When an object whose namespace is being deleted is looked at again, should it still be there: it is to go as well.
 const NAMESPACE_ENDS: Duration = Duration::from_mins(1);
+/// When an object that waits is looked at again, though nothing seems to have happened: no event may be relied upon (L3),
+/// and the clock may have been put right. A turn that changes nothing costs no request.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
+/// When an object is looked at again whose hold should be over.
+const OVER: Duration = Duration::from_secs(1);
 /// Least time between two log lines that name the same reasons for waiting with other examples.
 const WAITING_EVERY: Duration = Duration::from_secs(10);
 
@@ -65,13 +70,21 @@ pub struct Crank<R: Reconciler> {
 pub struct Memory {
     failures: u32,
     status_written: Option<Instant>,
-    /// How many actions the last turn that did something had under way without a failure, and when: the next one goes on
-    /// from there. In a rollout every turn has few actions, and would never get beyond its first steps.
-    width: Option<(usize, Instant)>,
+    width: Option<Width>,
     holds: Vec<&'static str>,
     measures: Vec<Measure>,
     /// What the log last said of the holds, and when.
     said: Option<(String, Instant)>,
+}
+
+/// How many actions the last turn that did something had under way without a failure: the next one goes on from there.
+/// In a rollout every turn has few actions, and would never get beyond its first steps.
+#[derive(Clone, Copy, Debug)]
+struct Width {
+    actions: usize,
+    at: Instant,
+    /// What was taken from one specification may be refused from the next.
+    generation: i64,
 }
 
 /// What is left after a turn.
@@ -124,7 +137,7 @@ impl<R: Reconciler> Crank<R> {
     async fn reconcile(&self, key: &ObjectKey) -> After {
         if let Err(error) = self.writer.resolve(key).await {
             tracing::warn!(controller = R::NAME, object = %key, %error, "cannot look up an unanswered write");
-            return After::Failed(None);
+            return After::Failed(error.wait());
         }
         let began = instant();
         let Some(snapshot) = self.reconciler.observe(key) else {
@@ -150,10 +163,7 @@ impl<R: Reconciler> Crank<R> {
             Some(error) if error.category == Category::NamespaceTerminating => {
                 After::At(NAMESPACE_ENDS)
             }
-            Some(error) => {
-                let wait = error.retry_after.map(|s| Duration::from_secs(u64::from(s)));
-                After::Failed(wait)
-            }
+            Some(error) => After::Failed(error.wait()),
             None if applied.not_attempted() => After::At(Duration::ZERO),
             None => due(&plan, now, status.unwrap_or_default()),
         }
@@ -223,9 +233,12 @@ impl<R: Reconciler> Crank<R> {
     ) -> Applied<R::Action> {
         let mut applied = Applied::default();
         let mut ended = false;
-        let known = self.remember(key, |memory| memory.width.take());
-        let known = known.filter(|(_, at)| instant().saturating_duration_since(*at) < WIDTH_KEPT);
-        let mut width = known.map_or(1, |(width, _)| width);
+        let generation = R::generation(snapshot);
+        let known = self.remember(key, |memory| memory.width.take()).filter(|known| {
+            known.generation == generation
+                && instant().saturating_duration_since(known.at) < WIDTH_KEPT
+        });
+        let mut width = known.map_or(1, |known| known.actions);
         for step in &plan.steps {
             let (actions, most) = match step {
                 Step::InOrder(actions) => (actions, 1),
@@ -245,9 +258,10 @@ impl<R: Reconciler> Crank<R> {
             applied.outcomes.extend(outcomes);
         }
         if applied.failed().next().is_none() {
-            let at =
-                if applied.outcomes.is_empty() { known.map(|(_, at)| at) } else { Some(instant()) };
-            self.remember(key, |memory| memory.width = at.map(|at| (width, at)));
+            let did = !applied.outcomes.is_empty();
+            let at = if did { Some(instant()) } else { known.map(|known| known.at) };
+            let kept = at.map(|at| Width { actions: width, at, generation });
+            self.remember(key, |memory| memory.width = kept);
         }
         applied
     }
@@ -395,15 +409,20 @@ fn ends<A>(step: &Step<A>, outcome: &Outcome) -> bool {
     }
 }
 
-/// When the object is due again: the earliest end of a hold, or when its status may be written.
+/// When the object is due again: the earliest end of a hold, a while later if it waits for an event, or when its status
+/// may be written.
 fn due<A, H: Hold>(plan: &Plan<A, H>, now: Timestamp, status: Option<Duration>) -> After {
-    let until = plan.holds.iter().filter_map(Hold::until).min();
-    let hold = until.map(|until| {
-        // A little later than asked: the point itself must be past, whatever the clock's grain.
-        let wait = until.duration_since(now);
-        Duration::try_from(wait).unwrap_or_default() + Duration::from_millis(5)
+    let hold = plan.holds.iter().map(|hold| match hold.until() {
+        Some(until) if until > now => {
+            // A little later than asked: the point itself must be past, whatever the clock's grain.
+            let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+            (wait + Duration::from_millis(5)).min(LOOK_AGAIN)
+        }
+        // It is over and still holds: nothing that time alone will change soon.
+        Some(_) => OVER,
+        None => LOOK_AGAIN,
     });
-    match hold.into_iter().chain(status).min() {
+    match hold.chain(status).min() {
         Some(delay) => After::At(delay),
         None => After::Nothing,
     }

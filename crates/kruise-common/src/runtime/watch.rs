@@ -3,14 +3,15 @@
 //!
 //! # Guarantees
 //! Lists are consistent reads (never from a lagging cache), paged. A broken watch backs off alone and
-//! without end. Whatever vanished while it was down is found when it is back (mark and sweep).
+//! without end; one that is dead is noticed within a minute. Whatever vanished while it was down is found
+//! when it is back (mark and sweep).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
-use kube::Api;
 use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,10 @@ use crate::table::{Change, Record, Table, Wire};
 
 /// Objects per list page: bounds the memory of a relist.
 const PAGE: u32 = 250;
+/// How long a page may take: a connection that went silent in the middle of a list must not freeze the cache (D.1).
+const PAGE_PATIENCE: Duration = Duration::from_mins(1);
+/// How long a watch is open, in seconds: a dead connection is noticed when its end does not come.
+const WATCH_SECONDS: u32 = 55;
 
 /// Which objects a change concerns; reads tables at most.
 pub type Mapper<R> = Box<dyn Fn(&Change<R>) -> Vec<ObjectKey> + Send + Sync>;
@@ -51,6 +56,7 @@ impl<W: Wire> Cache<W> {
         mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
         changed: Option<Arc<Notify>>,
     ) -> Arc<Self> {
+        metrics.watches(W::KIND.plural);
         Arc::new(Self {
             table: Arc::default(),
             interner,
@@ -64,39 +70,83 @@ impl<W: Wire> Cache<W> {
 
     /// Watches what `api` reaches and `labels` selects (all if empty) until `stop`.
     pub async fn run(self: Arc<Self>, api: Api<W>, labels: &'static str, stop: CancellationToken) {
-        let mut config = watcher::Config::default().page_size(PAGE);
+        let mut config = watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS);
         if !labels.is_empty() {
             config = config.labels(labels);
         }
-        let events = watcher(api, config);
-        pin_mut!(events);
-        let backoff = Backoff { base: Duration::from_millis(200), max: Duration::from_secs(15) };
         let mut failures = 0;
+        let whole = labels.is_empty();
+        let follow = async {
+            loop {
+                let Some(problem) = self.follow(&api, &config, whole, &mut failures).await else {
+                    return;
+                };
+                self.failed(&problem, &mut failures).await;
+            }
+        };
+        stop.run_until_cancelled(follow).await;
+    }
+
+    /// Lists and watches until something happens after which only a new list helps: then says what.
+    async fn follow(
+        &self,
+        api: &Api<W>,
+        config: &watcher::Config,
+        whole: bool,
+        failures: &mut u32,
+    ) -> Option<String> {
+        let events = watcher(api.clone(), config.clone());
+        pin_mut!(events);
+        let mut listing = true;
         loop {
-            let event = tokio::select! {
-                () = stop.cancelled() => return,
-                event = events.next() => event,
+            // A watch that is open may be silent for long, and its own time-out ends it. A page that was begun may not.
+            let patience = if listing { PAGE_PATIENCE } else { Duration::MAX };
+            let Ok(event) = tokio::time::timeout(patience, events.next()).await else {
+                return Some(format!("a page of the list did not come in {PAGE_PATIENCE:?}"));
             };
-            match event {
-                Some(Ok(event)) => {
+            match event? {
+                Ok(event) => {
+                    match event {
+                        Event::Init => listing = true,
+                        Event::InitDone => listing = false,
+                        _ => {}
+                    }
                     if !matches!(event, Event::Init) {
-                        failures = 0;
+                        *failures = 0;
                     }
-                    self.take(event);
-                }
-                Some(Err(error)) => {
-                    failures += 1;
-                    self.metrics.watch_error(W::KIND.plural);
-                    tracing::warn!(resource = W::KIND.plural, failures, %error, "watch failed");
-                    let delay = backoff.delay(failures, rand::random());
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = tokio::time::sleep(delay) => {}
+                    for (key, uid) in self.take(event, whole) {
+                        if let Err(problem) =
+                            self.look_up(api.clone().into_client(), &key, &uid).await
+                        {
+                            return Some(format!("{key}: {problem}"));
+                        }
                     }
                 }
-                None => return,
+                Err(error) => self.failed(&error.to_string(), failures).await,
             }
         }
+    }
+
+    /// Reads live what only a reply told of while a list was read.
+    async fn look_up(&self, client: Client, key: &ObjectKey, uid: &str) -> Result<(), String> {
+        let path = format!("{}/{}", W::KIND.path(&key.namespace), key.name);
+        let request =
+            http::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
+        let answer = tokio::time::timeout(PAGE_PATIENCE, client.request::<W>(request)).await;
+        match answer.map_err(|_| format!("no answer in {PAGE_PATIENCE:?}"))? {
+            Ok(object) => self.upsert(object),
+            Err(kube::Error::Api(status)) if status.code == 404 => self.removed(key, uid),
+            Err(error) => return Err(error.to_string()),
+        }
+        Ok(())
+    }
+
+    async fn failed(&self, problem: &str, failures: &mut u32) {
+        *failures += 1;
+        self.metrics.watch_error(W::KIND.plural);
+        tracing::warn!(resource = W::KIND.plural, failures, problem, "watch failed");
+        let backoff = Backoff { base: Duration::from_millis(200), max: Duration::from_secs(15) };
+        tokio::time::sleep(backoff.delay(*failures, rand::random())).await;
     }
 
     /// Waits until the first list is complete.
@@ -106,14 +156,23 @@ impl<W: Wire> Cache<W> {
         let _ = synced.wait_for(|synced| *synced).await;
     }
 
-    fn take(&self, event: Event<W>) {
+    /// Returns what has to be looked up.
+    fn take(&self, event: Event<W>, whole: bool) -> Vec<(ObjectKey, Arc<str>)> {
+        let mut doubtful = Vec::new();
         match event {
             Event::Init => self.table.begin_sync(),
-            Event::InitApply(object) | Event::Apply(object) => self.upsert(object),
-            Event::InitDone => {
-                for change in self.table.end_sync() {
+            Event::InitApply(object) => {
+                if let Some(change) = self.table.apply_listed(object.into_record(&self.interner)) {
                     self.concern(&change);
                 }
+            }
+            Event::Apply(object) => self.upsert(object),
+            Event::InitDone => {
+                let swept = self.table.end_sync(whole);
+                for change in swept.changes {
+                    self.concern(&change);
+                }
+                doubtful = swept.doubtful;
                 self.synced.send_replace(true);
             }
             Event::Delete(object) => {
@@ -124,6 +183,7 @@ impl<W: Wire> Cache<W> {
             }
         }
         self.metrics.cache(W::KIND.plural, self.table.len());
+        doubtful
     }
 
     fn upsert(&self, object: W) {
@@ -161,12 +221,16 @@ impl<W: Wire> Sink for Cache<W> {
         }
     }
 
-    fn removed(&self, key: &ObjectKey, uid: Option<&str>) {
-        let change = match uid {
-            Some(uid) => self.table.forget(key, uid),
-            None => self.table.get(key).and_then(|row| self.table.forget(key, &row.meta().uid)),
-        };
-        if let Some(change) = change {
+    fn lists(&self) -> u64 {
+        self.table.lists()
+    }
+
+    fn uid(&self, key: &ObjectKey) -> Option<Arc<str>> {
+        self.table.get(key).map(|row| row.meta().uid.clone())
+    }
+
+    fn removed(&self, key: &ObjectKey, uid: &str) {
+        if let Some(change) = self.table.forget(key, uid) {
             self.concern(&change);
         }
     }

@@ -3,8 +3,8 @@
 //!
 //! # Guarantees
 //! Nothing is sent without leadership at that moment. The reply goes into the cache before the
-//! caller sees it, so the next turn of the owner knows its own write. A write without an answer is
-//! remembered and looked up live before the owner's next turn ([`Writer::resolve`]): bounded, never a silent stall.
+//! caller sees it, so the next turn of the owner knows its own write. A write without an answer, or whose answer
+//! a list overtook, is remembered and looked up live before the owner's next turn ([`Writer::resolve`]): bounded, never a silent stall.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,8 +28,12 @@ use crate::write::{Category, Guard, Patch, Request, Write, WriteError};
 pub trait Sink: Send + Sync {
     /// An object as the server returned it.
     fn stored(&self, body: &[u8]);
-    /// An object that the server has removed, or that was looked up and is not there.
-    fn removed(&self, key: &ObjectKey, uid: Option<&str>);
+    /// How many lists it has read. A reply that a list overtook may be older than it.
+    fn lists(&self) -> u64;
+    /// UID of the object that is known under this name.
+    fn uid(&self, key: &ObjectKey) -> Option<Arc<str>>;
+    /// An object that the server has removed.
+    fn removed(&self, key: &ObjectKey, uid: &str);
 }
 
 /// Sends writes.
@@ -72,12 +76,16 @@ impl Writer {
     /// Sends `write` on behalf of `owner`.
     pub async fn send(&self, owner: &ObjectKey, write: &Write) -> Result<(), WriteError> {
         let slot = self.limiter.enter().await;
-        if let Some(guard) = &write.guard {
-            self.check(guard).await?;
+        if let Some(guard) = &write.guard
+            && let Err(error) = self.check(guard).await
+        {
+            slot.heed(&error);
+            return Err(error);
         }
         let not_leader = || WriteError::new(Category::NotLeader, "this replica does not lead");
         let _leading = self.leadership.enter().ok_or_else(not_leader)?;
         let started = Instant::now();
+        let lists = self.lists(write.kind);
         let result = self.request(build(write)?).await;
         let resource = resource(write);
         let outcome = result.as_ref().map_or_else(|error| error.category.as_str(), |_| "ok");
@@ -91,17 +99,17 @@ impl Writer {
         match result {
             Ok(body) => {
                 slot.succeeded();
-                self.store(write, &body);
-                if matches!(write.request, Request::Evict { .. }) {
+                if self.lists(write.kind) != lists {
+                    self.leave_unresolved(owner, write);
+                } else if matches!(write.request, Request::Evict { .. }) {
                     self.follow(owner, write).await;
+                } else {
+                    self.store(write, &body);
                 }
                 Ok(())
             }
             Err(error) => {
-                if matches!(error.category, Category::Throttled) {
-                    let wait = error.retry_after.map(|s| Duration::from_secs(u64::from(s)));
-                    slot.throttled(wait);
-                }
+                slot.heed(&error);
                 self.settle(owner, write, error)
             }
         }
@@ -130,10 +138,18 @@ impl Writer {
     /// Reads an object live into its cache.
     async fn look_up(&self, kind: &'static Kind, key: &ObjectKey) -> Result<(), WriteError> {
         let Some(sink) = self.sinks.get(kind.plural) else { return Ok(()) };
-        match self.get(kind, key).await {
-            Ok(body) => sink.stored(&body),
-            Err(error) if error.category == Category::NotFound => sink.removed(key, None),
-            Err(error) => return Err(error),
+        // Only what was known before the question is gone if the answer is no: what comes meanwhile is younger.
+        let (known, lists) = (sink.uid(key), sink.lists());
+        match (self.get(kind, key).await, known) {
+            (Ok(_), _) if sink.lists() != lists => {
+                return Err(WriteError::new(Category::Unknown, "a list overtook the answer"));
+            }
+            (Ok(body), _) => sink.stored(&body),
+            (Err(error), Some(uid)) if error.category == Category::NotFound => {
+                sink.removed(key, &uid);
+            }
+            (Err(error), None) if error.category == Category::NotFound => {}
+            (Err(error), _) => return Err(error),
         }
         Ok(())
     }
@@ -172,6 +188,10 @@ impl Writer {
             return Err(gone("is being deleted"));
         }
         Ok(())
+    }
+
+    fn lists(&self, kind: &Kind) -> Option<u64> {
+        self.sinks.get(kind.plural).map(|sink| sink.lists())
     }
 
     async fn get(&self, kind: &Kind, key: &ObjectKey) -> Result<Vec<u8>, WriteError> {
@@ -213,10 +233,13 @@ impl Writer {
             // A deletion with a grace period returns the object with its deletionTimestamp;
             // one that is complete returns the object or a Status without.
             Request::Delete { uid } => {
-                if still_there(body) {
+                let left = Left::of(body);
+                if left.object {
+                    // Also of one that is gone: its last state may be news.
                     sink.stored(body);
-                } else {
-                    sink.removed(&write.key, Some(uid));
+                }
+                if !left.waits {
+                    sink.removed(&write.key, uid);
                 }
             }
         }
@@ -232,7 +255,7 @@ impl Writer {
         match (error.category, &write.request) {
             (Category::NotFound, Request::Delete { uid } | Request::Evict { uid }) => {
                 if let Some(sink) = self.sinks.get(write.kind.plural) {
-                    sink.removed(&write.key, Some(uid));
+                    sink.removed(&write.key, uid);
                 }
                 Ok(())
             }
@@ -303,27 +326,39 @@ fn build(write: &Write) -> Result<http::Request<Vec<u8>>, WriteError> {
     request.header(header::CONTENT_TYPE, content).body(body).map_err(malformed)
 }
 
-/// Whether the reply to a DELETE shows an object that still has to terminate.
-fn still_there(body: &[u8]) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Reply {
-        kind: Option<String>,
-        metadata: Option<Meta>,
+/// What the reply to a DELETE shows.
+#[derive(Default)]
+struct Left {
+    /// An object, not only a Status.
+    object: bool,
+    /// It still has to terminate.
+    waits: bool,
+}
+
+impl Left {
+    fn of(body: &[u8]) -> Self {
+        #[derive(serde::Deserialize)]
+        struct Reply {
+            kind: Option<String>,
+            metadata: Option<Meta>,
+        }
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Meta {
+            uid: Option<serde::de::IgnoredAny>,
+            deletion_timestamp: Option<serde::de::IgnoredAny>,
+            deletion_grace_period_seconds: Option<i64>,
+            finalizers: Option<Vec<serde::de::IgnoredAny>>,
+        }
+        let Ok(reply) = serde_json::from_slice::<Reply>(body) else { return Self::default() };
+        let Some(meta) = reply.metadata.filter(|_| reply.kind.as_deref() != Some("Status")) else {
+            return Self::default();
+        };
+        let waits = meta.deletion_grace_period_seconds.is_some_and(|seconds| seconds > 0)
+            || meta.finalizers.is_some_and(|finalizers| !finalizers.is_empty());
+        let waits = meta.deletion_timestamp.is_some() && waits;
+        Self { object: meta.uid.is_some(), waits }
     }
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Meta {
-        deletion_timestamp: Option<serde::de::IgnoredAny>,
-        deletion_grace_period_seconds: Option<i64>,
-        finalizers: Option<Vec<serde::de::IgnoredAny>>,
-    }
-    let Ok(reply) = serde_json::from_slice::<Reply>(body) else { return false };
-    let Some(meta) = reply.metadata.filter(|_| reply.kind.as_deref() != Some("Status")) else {
-        return false;
-    };
-    let waits = meta.deletion_grace_period_seconds.is_some_and(|seconds| seconds > 0)
-        || meta.finalizers.is_some_and(|finalizers| !finalizers.is_empty());
-    meta.deletion_timestamp.is_some() && waits
 }
 
 /// The body of a failure; proxies send something else.

@@ -3,6 +3,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::missing_panics_doc,
+    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "test code: what goes wrong ends the test"
 )]
@@ -161,12 +162,20 @@ async fn hooks(binary: &Path) {
     }
 }
 
-/// A controller process.
+/// A controller process; a test that fails shows what it logged.
 pub struct Controller {
     child: Child,
     /// Where /metrics is.
     address: String,
     log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the controller at {} logged:\n{}", self.address, self.log());
+        }
+    }
 }
 
 impl Controller {

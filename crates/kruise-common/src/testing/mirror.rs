@@ -49,10 +49,10 @@ impl<W: Wire> Mirror for MirrorOf<W> {
         self.table.begin_sync();
         for object in world.list(W::KIND) {
             if let Some(row) = self.record(object) {
-                self.table.apply(row);
+                self.table.apply_listed(row);
             }
         }
-        self.table.end_sync();
+        self.table.end_sync(true);
     }
 
     fn see(&self, key: &ObjectKey, object: Option<&Value>) {

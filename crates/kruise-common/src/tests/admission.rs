@@ -196,6 +196,17 @@ fn a_configuration_says_where_and_about_what_to_ask() {
     assert_eq!(configuration(&terms, Phase::Validating, &[hook(Phase::Mutating)], "CA"), None);
 }
 
+/// Without a CA of our own the member is not applied, so that it belongs to whoever injects one.
+#[test]
+fn a_ca_that_somebody_else_injects_is_not_contradicted() {
+    let terms = terms(Endpoint::service("system/kruise-web").unwrap());
+    let made = configuration(&terms, Phase::Mutating, &[hook(Phase::Mutating)], "").unwrap();
+    assert_eq!(made["webhooks"][0]["clientConfig"].get("caBundle"), None);
+    let mut stored = made.clone();
+    stored["webhooks"][0]["clientConfig"]["caBundle"] = json!("Q0E=");
+    assert!(says(&stored, &made));
+}
+
 #[test]
 fn a_controller_of_one_namespace_asks_about_no_other() {
     let terms = Terms {

@@ -55,6 +55,7 @@ struct Snapshot {
     steps: Vec<Step<u32>>,
     holds: Vec<Wait>,
     status: bool,
+    generation: i64,
 }
 
 type Observe = dyn Fn(&ObjectKey) -> Option<Snapshot> + Send + Sync;
@@ -80,6 +81,10 @@ impl Reconciler for Fake {
 
     fn uid(_: &Snapshot) -> &'static str {
         "uid"
+    }
+
+    fn generation(snapshot: &Snapshot) -> i64 {
+        snapshot.generation
     }
 
     fn plan(snapshot: &Snapshot, _: Timestamp) -> Plan<u32, Wait> {
@@ -118,7 +123,14 @@ struct Ignored;
 
 impl Sink for Ignored {
     fn stored(&self, _: &[u8]) {}
-    fn removed(&self, _: &ObjectKey, _: Option<&str>) {}
+    fn lists(&self) -> u64 {
+        0
+    }
+
+    fn uid(&self, _: &ObjectKey) -> Option<Arc<str>> {
+        None
+    }
+    fn removed(&self, _: &ObjectKey, _: &str) {}
 }
 
 fn works(

@@ -1,6 +1,7 @@
 //! What goes over the wire, what the answers mean, and where they go.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -20,16 +21,29 @@ mod answers;
 
 /// What came into the cache of pods.
 #[derive(Default)]
-struct Cache(Mutex<Vec<String>>);
+struct Cache {
+    told: Mutex<Vec<String>>,
+    /// UID of every pod that is asked for.
+    known: Mutex<Option<&'static str>>,
+    lists: AtomicU64,
+}
 
 impl Sink for Cache {
     fn stored(&self, body: &[u8]) {
         let body: Value = serde_json::from_slice(body).unwrap();
-        self.0.lock().unwrap().push(format!("stored {}", body["metadata"]["name"]));
+        self.told.lock().unwrap().push(format!("stored {}", body["metadata"]["name"]));
     }
 
-    fn removed(&self, key: &ObjectKey, uid: Option<&str>) {
-        self.0.lock().unwrap().push(format!("removed {key} {uid:?}"));
+    fn lists(&self) -> u64 {
+        self.lists.load(Ordering::SeqCst)
+    }
+
+    fn uid(&self, _: &ObjectKey) -> Option<Arc<str>> {
+        self.known.lock().unwrap().map(Arc::from)
+    }
+
+    fn removed(&self, key: &ObjectKey, uid: &str) {
+        self.told.lock().unwrap().push(format!("removed {key} {uid}"));
     }
 }
 
@@ -49,7 +63,7 @@ fn led_by(
     answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
 ) -> Fixture {
     let (client, log) = api(answer);
-    let cache = Arc::new(Cache::default());
+    let cache = Arc::new(Cache { known: Mutex::new(Some("u")), ..Cache::default() });
     let metrics = Metrics::new("statefulset-controller").unwrap();
     let sinks: HashMap<_, Arc<dyn Sink>> =
         HashMap::from([("pods", cache.clone() as Arc<dyn Sink>)]);
@@ -64,7 +78,7 @@ impl Fixture {
     }
 
     fn cached(&self) -> Vec<String> {
-        std::mem::take(&mut *self.cache.0.lock().unwrap())
+        std::mem::take(&mut *self.cache.told.lock().unwrap())
     }
 
     fn last(&self) -> Seen {
@@ -139,20 +153,23 @@ async fn a_deletion_carries_the_uid_and_nothing_that_overrides_the_grace() {
 
 #[tokio::test(start_paused = true)]
 async fn the_cache_knows_whether_a_deleted_object_is_still_there() {
-    let gone = r#"removed ns/web-0 Some("u")"#;
-    let there = r#"stored "web-0""#;
+    let removed = "removed ns/web-0 u".to_owned();
+    let stored = r#"stored "web-0""#.to_owned();
+    let there = vec![stored.clone()];
+    // Its last state first: that may be news.
+    let gone = vec![stored, removed.clone()];
     let time = "2026-01-01T00:00:00Z";
     let success = json!({"kind": "Status", "status": "Success", "metadata": {}});
     for (metadata, wanted) in [
-        (json!({}), gone),
-        (json!({"deletionTimestamp": time, "deletionGracePeriodSeconds": 0}), gone),
-        (json!({"deletionTimestamp": time, "deletionGracePeriodSeconds": 30}), there),
+        (json!({}), &gone),
+        (json!({"deletionTimestamp": time, "deletionGracePeriodSeconds": 0}), &gone),
+        (json!({"deletionTimestamp": time, "deletionGracePeriodSeconds": 30}), &there),
         (
             json!({"deletionTimestamp": time, "deletionGracePeriodSeconds": 0, "finalizers": ["f"]}),
-            there,
+            &there,
         ),
-        (json!({"deletionTimestamp": time, "finalizers": []}), gone),
-        (Value::Null, gone),
+        (json!({"deletionTimestamp": time, "finalizers": []}), &gone),
+        (Value::Null, &vec![removed]),
     ] {
         let mut body = if metadata.is_null() { success.clone() } else { pod() };
         for (name, value) in metadata.as_object().into_iter().flatten() {
@@ -160,7 +177,7 @@ async fn the_cache_knows_whether_a_deleted_object_is_still_there() {
         }
         let at = fixture(move |_| Answer::Json(200, body.clone()));
         at.send(&delete()).await.unwrap();
-        assert_eq!(at.cached(), [wanted], "{metadata}");
+        assert_eq!(at.cached(), *wanted, "{metadata}");
     }
 }
 

@@ -90,7 +90,15 @@ impl Sink for LastAnswer {
         *self.0.lock().unwrap() = Some(Answer::Stored(object));
     }
 
-    fn removed(&self, _: &ObjectKey, _: Option<&str>) {
+    fn lists(&self) -> u64 {
+        0
+    }
+
+    fn uid(&self, _: &ObjectKey) -> Option<Arc<str>> {
+        Some("whoever was there".into())
+    }
+
+    fn removed(&self, _: &ObjectKey, _: &str) {
         *self.0.lock().unwrap() = Some(Answer::Removed);
     }
 }

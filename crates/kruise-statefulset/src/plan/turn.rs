@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_common::plan::{self, Plan};
 use kruise_common::pod::{Availability, Pod};
-use kruise_inplace::progress::{Progress, progress};
 
 use super::action::{Action, Why};
 use super::hold::Hold;
@@ -95,7 +94,7 @@ impl<'a> Turn<'a> {
         if pod.terminating() {
             return Some(Hold::PodTerminating { pod: name() });
         }
-        if let Progress::Incomplete(missing) = progress(pod) {
+        if let Some(missing) = self.snapshot.unfinished().get(&ordinal) {
             return Some(Hold::InPlaceInProgress { pod: name(), missing: missing.to_string() });
         }
         // Somebody is about to change it: until that shows, it counts as gone.

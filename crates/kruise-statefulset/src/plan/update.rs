@@ -27,15 +27,12 @@ type Compared = Result<Arc<Change>, String>;
 
 /// Plans the update phase.
 pub fn update(turn: &mut Turn<'_>) {
-    // Pods that a user wants replaced wait as well (SD-6).
-    let outdated =
-        turn.replicas().filter(|(at, pod)| !current(turn, *at, pod) || wants_replacement(pod));
-    let outdated = outdated.count();
+    let outdated = outdated(turn);
     let Some(rolling) = turn.rolling() else {
         if outdated > 0 {
             turn.hold(Hold::OnDelete { outdated });
         }
-        cancel_unwanted(turn, None);
+        cancel_unwanted(turn, Wanted::Nobody);
         return;
     };
     let mut unavailable = unavailable(turn);
@@ -43,6 +40,7 @@ pub fn update(turn: &mut Turn<'_>) {
         if outdated > 0 {
             turn.hold(Hold::Paused { outdated });
         }
+        cancel_unwanted(turn, Wanted::Later);
         return;
     }
     let specified = specified_delete(turn, &mut unavailable);
@@ -89,7 +87,23 @@ pub fn update(turn: &mut Turn<'_>) {
     } else {
         turn.plan.burst(actions);
     }
-    cancel_unwanted(turn, Some(&candidates));
+    cancel_unwanted(turn, Wanted::These(&candidates));
+}
+
+/// How many pods are to be updated; those that a user wants replaced are as well (SD-6).
+fn outdated(turn: &Turn<'_>) -> usize {
+    turn.replicas().filter(|(at, pod)| !current(turn, *at, pod) || wants_replacement(pod)).count()
+}
+
+/// Whom an update is about.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    /// Nobody: pods are updated when somebody deletes them.
+    Nobody,
+    /// Whoever is outdated, once it is not paused any more.
+    Later,
+    /// These.
+    These(&'a BTreeSet<i32>),
 }
 
 fn explain_partition(turn: &mut Turn<'_>, candidates: &BTreeSet<i32>) {
@@ -103,18 +117,25 @@ fn explain_partition(turn: &mut Turn<'_>, candidates: &BTreeSet<i32>) {
 
 /// Pods that were announced to a hook and are not wanted deleted or updated any more serve again: scaled back up, label
 /// taken away, rolled back (W-2), or fallen out of the candidates (W-34). Whom this turn deletes or updates is touched by
-/// now. Without `targets` nothing is updated at all; of whom the update does not reach nothing is known.
-fn cancel_unwanted(turn: &mut Turn<'_>, targets: Option<&BTreeSet<i32>>) {
+/// now; of whom the update does not reach nothing is known.
+fn cancel_unwanted(turn: &mut Turn<'_>, update: Wanted<'_>) {
     let mut actions = Vec::new();
     for (ordinal, pod) in turn.replicas() {
         let decided = pod.terminating() || pod.ended() || turn.touched.contains(&ordinal);
         if decided || !turn.reaches(ordinal) {
             continue;
         }
-        let target = targets.is_some_and(|targets| targets.contains(&ordinal));
-        let wanted = match pod.meta.labels.get(keys::LIFECYCLE_STATE) {
-            Some("PreparingDelete") => targets.is_some() && wants_replacement(pod),
-            Some("PreparingUpdate") => target || turn.updated(pod),
+        let wanted = match (pod.meta.labels.get(keys::LIFECYCLE_STATE), update) {
+            (Some("PreparingDelete"), Wanted::Nobody) => false,
+            (Some("PreparingDelete"), Wanted::Later) => {
+                wants_replacement(pod) || !current(turn, ordinal, pod)
+            }
+            (Some("PreparingDelete"), Wanted::These(_)) => wants_replacement(pod),
+            (Some("PreparingUpdate"), Wanted::Nobody) => turn.updated(pod),
+            (Some("PreparingUpdate"), Wanted::Later) => true,
+            (Some("PreparingUpdate"), Wanted::These(targets)) => {
+                targets.contains(&ordinal) || turn.updated(pod)
+            }
             _ => continue,
         };
         if !wanted {

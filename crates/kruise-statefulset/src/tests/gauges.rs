@@ -31,6 +31,11 @@ fn unavailable_replicas_are_measured() {
         format!("kruise_statefulset_max_unavailable{{{label}}} 1"),
     ];
     assert_eq!(told(&three(&json!({}))), expected, "one is unready, one is missing");
+    let corrupt =
+        json!({ "metadata": { "annotations": { "apps.kruise.io/inplace-update-state": "{" } } });
+    let seen = Facts::new(&set(&json!({ "replicas": 1 })), [pod(0, &corrupt)]).snapshot("");
+    let down = format!("kruise_statefulset_unavailable_replicas{{{label}}} 1");
+    assert_eq!(told(&seen)[0], down, "it uses budget, however ready it is");
     let parallel =
         json!({ "podManagementPolicy": "Parallel", "updateStrategy": { "type": "OnDelete" } });
     let label = "pod_management_policy=Parallel";

@@ -77,6 +77,39 @@ fn the_rollout_ends_when_all_wanted_pods_are_updated_and_ready() {
     assert!(!complete(&[pod(0, &at("{update}")), pod(1, &at("other"))]));
 }
 
+/// §10.2.3: a pod whose CPU changes is ready throughout, and is done when the kubelet reports that it runs with it.
+#[test]
+fn a_resize_that_the_kubelet_has_not_reported_is_not_the_end() {
+    let resized = |ordinal: i32, runs_with: &str| {
+        let state = json!({
+            "revision": "{update}", "updateTimestamp": "2026-01-01T00:09:00Z", "lastContainerStatuses": null,
+            "updateResources": true,
+            "containerBatchesRecord": [{ "timestamp": "2026-01-01T00:09:00Z", "containers": ["app"] }],
+            "containerResources": { "app": { "requests": { "cpu": "2" }, "generation": 1 } },
+        });
+        let mut pod = pod(ordinal, &at("{update}"));
+        let annotations = json!({ "apps.kruise.io/inplace-update-state": state.to_string() });
+        let resources = |cpu: &str| json!({ "requests": { "cpu": cpu } });
+        json_patch::merge(
+            &mut pod,
+            &json!({
+                "metadata": { "generation": 2, "annotations": annotations },
+                "spec": { "containers": [{ "name": "app", "image": "app:1", "resources": resources("2") }] },
+                "status": { "containerStatuses": [{ "name": "app", "resources": resources(runs_with) }] },
+            }),
+        );
+        pod
+    };
+    let told = |runs_with: &str| {
+        let status = status(&snapshot(&[resized(0, "2"), resized(1, runs_with)]));
+        assert_eq!((status.updated_replicas, status.ready_replicas), (2, 2));
+        assert_eq!(status.available_replicas, status.updated_available_replicas);
+        (status.current_revision == status.update_revision, status.available_replicas)
+    };
+    assert_eq!(told("1"), (false, 1));
+    assert_eq!(told("2"), (true, 2));
+}
+
 #[test]
 fn claims_are_counted_against_their_template() {
     let set = set(&json!({ "volumeClaimTemplates": [claim_template("2Gi")] }));

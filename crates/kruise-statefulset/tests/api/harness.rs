@@ -1,7 +1,7 @@
 //! A namespace for one test and a controller process for it. Waiting is on conditions, with deadlines.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
@@ -87,8 +87,11 @@ impl Space {
 
     /// Waits until the set has arrived at its spec.
     pub async fn rolled_out(&self, name: &str) {
-        wait("the rollout", String::new, || async {
+        let seen = std::cell::RefCell::new(serde_json::Value::Null);
+        let tell = || seen.borrow().to_string();
+        wait("the rollout", tell, || async {
             let set = self.sets().get(name).await.ok()?;
+            seen.borrow_mut().clone_from(&set.data["status"]);
             let (spec, status) = (&set.data["spec"], &set.data["status"]);
             let done = status["observedGeneration"] == json!(set.metadata.generation)
                 && status["currentRevision"] == status["updateRevision"]
@@ -140,8 +143,10 @@ impl Space {
     /// Watches how many pods are available from now on; there are `many` now.
     pub fn watch_available(&self, many: usize) -> Available {
         let least = Arc::new(AtomicUsize::new(many));
-        let (api, seen) = (self.api("", "v1", "Pod"), least.clone());
+        let gone: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (api, seen, goes) = (self.api("", "v1", "Pod"), least.clone(), gone.clone());
         let task = tokio::spawn(async move {
+            let mut going = std::collections::BTreeSet::new();
             let mut up = std::collections::BTreeSet::new();
             let mut full = false;
             let events = watcher(api, watcher::Config::default()).default_backoff();
@@ -157,7 +162,11 @@ impl Space {
                     .into_iter()
                     .flatten()
                     .any(|c| c["type"] == "Ready" && c["status"] == "True");
-                if ready && !gone && pod.metadata.deletion_timestamp.is_none() {
+                let terminating = pod.metadata.deletion_timestamp.is_some();
+                if terminating && going.insert(pod.metadata.uid.clone()) {
+                    goes.lock().unwrap().push(pod.name_any());
+                }
+                if ready && !gone && !terminating {
                     up.insert(pod.name_any());
                 } else {
                     up.remove(&pod.name_any());
@@ -168,17 +177,23 @@ impl Space {
                 }
             }
         });
-        Available { least, task }
+        Available { least, gone, task }
     }
 }
 
 /// How many pods were available at the worst moment.
 pub struct Available {
     least: Arc<AtomicUsize>,
+    gone: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Available {
+    /// Pods that were deleted so far, in that order.
+    pub fn gone(&self) -> Vec<String> {
+        self.gone.lock().unwrap().clone()
+    }
+
     /// Ends the watch.
     pub fn least(self) -> usize {
         self.task.abort();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -12,6 +13,23 @@ use crate::harness::{Space, wait};
 pub fn ordinal(pod: &Value) -> i32 {
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
     name.rsplit('-').next().and_then(|digits| digits.parse().ok()).unwrap_or(-1)
+}
+
+/// When a pod was created; whole seconds.
+pub fn created(pod: &Value) -> Timestamp {
+    pod["metadata"]["creationTimestamp"].as_str().unwrap().parse().unwrap()
+}
+
+/// Since when a pod is ready; whole seconds.
+pub fn ready_since(pod: &Value) -> Timestamp {
+    let conditions = pod["status"]["conditions"].as_array().unwrap();
+    let ready = conditions.iter().find(|condition| condition["type"] == "Ready").unwrap();
+    ready["lastTransitionTime"].as_str().unwrap().parse().unwrap()
+}
+
+/// UIDs of objects, in their order.
+pub fn uids(objects: &[Value]) -> Vec<Value> {
+    objects.iter().map(|object| object["metadata"]["uid"].clone()).collect()
 }
 
 /// Whether a condition is true.

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::acceptance::{ALL_GATES, set_with, use_image};
+use crate::acceptance::{ALL_GATES, break_pod, set_with, use_image};
 use crate::harness::{Controller, Space, set};
-use crate::objects::{image, is_true, is_up, ordinal};
+use crate::objects::{created, image, is_true, is_up, ordinal, ready_since, uids};
 
 /// Ordinals that run an image.
 fn at(pods: &[Value], tag: &str) -> Vec<i32> {
@@ -19,6 +19,40 @@ async fn updated(space: &Space, tag: &str, wanted: &[i32], replicas: usize) -> V
         pods.len() == replicas && pods.iter().all(is_up) && at(pods, tag) == wanted
     });
     pods.await
+}
+
+/// AC-2, and AC-10: a broken pod halts the rollout, which goes on when it is well again.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn ac2_an_ordered_update_goes_from_the_top_and_halts_while_a_pod_is_broken() {
+    let space = Space::new("ac2").await;
+    let controller = Controller::start(&space, ALL_GATES).await;
+    space.create(set("web", 3)).await;
+    space.ordinals_are(&[0, 1, 2]).await;
+    let watch = space.watch_available(3);
+    space.patch("web", use_image("3.2")).await;
+    space.rolled_out("web").await;
+    let before = space.ordinals_are(&[0, 1, 2]).await;
+    assert_eq!(watch.gone(), ["web-2", "web-1", "web-0"]);
+    assert_eq!(watch.least(), 2, "one at a time");
+    for pair in before.windows(2) {
+        let (after, earlier) = (created(&pair[0]), ready_since(&pair[1]));
+        assert!(after >= earlier, "each after the one above it is ready");
+    }
+    break_pod(&space, "web-1", "fail-pull").await;
+    space.patch("web", use_image("3.3")).await;
+    let status = space
+        .status_is("web", "the halt", |status| {
+            let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+            conditions.iter().any(|c| c["type"] == "Progressing" && c["reason"] == "StuckRollout")
+        })
+        .await;
+    assert_ne!(status["updateRevision"], status["currentRevision"]);
+    assert_eq!(uids(&before), uids(&space.pods().await), "nobody else is touched");
+    break_pod(&space, "web-1", "3.2").await;
+    space.rolled_out("web").await;
+    assert!(space.pods().await.iter().all(|pod| image(pod).ends_with(":3.3")));
+    controller.stop().await;
 }
 
 #[tokio::test]
@@ -194,6 +228,89 @@ async fn ac5_ac13_an_in_place_update_waits_for_its_hook() {
     controller.stop().await;
 }
 
+/// AC-5: a `preDelete` hook holds a re-creation, and no image changes before the grace period has ended.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn ac5_an_update_overtakes_neither_hook_nor_grace_period() {
+    let space = Space::new("ac5").await;
+    let controller = Controller::start(&space, ALL_GATES).await;
+    let change = json!({ "spec": {
+        "lifecycle": { "preDelete": { "labelsHandler": { "hold": "on" } } },
+        "template": { "metadata": { "labels": { "app": "web", "hold": "on" } } },
+    } });
+    space.create(set_with(1, &change)).await;
+    let before = space.ordinals_are(&[0]).await;
+    space.patch("web", use_image("3.2")).await;
+    space
+        .pods_are("the hook", |pods| {
+            pods[0]["metadata"]["labels"]["lifecycle.apps.kruise.io/state"] == "PreparingDelete"
+        })
+        .await;
+    space.status_is("web", "the wait", |s| s["updateRevision"] != s["currentRevision"]).await;
+    assert_eq!(controller.holds("HookPending").await, 1);
+    let pod = space.pod("web-0").await.unwrap();
+    assert_eq!(pod["metadata"]["uid"], before[0]["metadata"]["uid"]);
+    assert!(pod["metadata"]["deletionTimestamp"].is_null());
+    space.merge_pod("web-0", json!({ "metadata": { "labels": { "hold": null } } })).await;
+    space
+        .pods_are("the new pod", |pods| {
+            pods.iter().all(is_up) && uids(pods) != uids(&before) && at(pods, "3.2") == [0]
+        })
+        .await;
+    // Who is not asked any more: the next update is in place, after two seconds.
+    let graced = json!({ "spec": {
+        "lifecycle": null,
+        "updateStrategy": { "rollingUpdate": {
+            "podUpdatePolicy": "InPlaceIfPossible", "inPlaceUpdateStrategy": { "gracePeriodSeconds": 2 },
+        } },
+        "template": { "spec": { "readinessGates": [{ "conditionType": "InPlaceUpdateReady" }] } },
+    } });
+    space.merge("web", graced).await;
+    space.rolled_out("web").await;
+    space.patch("web", use_image("3.1")).await;
+    space
+        .pods_are("the grace period", |pods| {
+            pods[0]["metadata"]["annotations"]["apps.kruise.io/inplace-update-grace"].is_string()
+                && at(pods, "3.1").is_empty()
+        })
+        .await;
+    space.rolled_out("web").await;
+    let pod = space.pod("web-0").await.unwrap();
+    let state = &pod["metadata"]["annotations"]["apps.kruise.io/inplace-update-state"];
+    let state: Value = serde_json::from_str(state.as_str().unwrap()).unwrap();
+    let time = |text: &Value| text.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let changed = time(&state["containerBatchesRecord"][0]["timestamp"]);
+    let began = time(&state["updateTimestamp"]);
+    assert!(changed.duration_since(began).as_secs() >= 2, "{state}");
+    controller.stop().await;
+}
+
+/// AC-3: what is down anyway, what an update takes down and what is deleted by label count together.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn ac3_updates_and_deletions_by_label_share_one_budget() {
+    let space = Space::new("ac3-shared").await;
+    let controller = Controller::start(&space, ALL_GATES).await;
+    let change = json!({ "spec": {
+        "podManagementPolicy": "Parallel", "updateStrategy": { "rollingUpdate": { "maxUnavailable": 2 } },
+    } });
+    space.create(set_with(5, &change)).await;
+    let before = space.ordinals_are(&[0, 1, 2, 3, 4]).await;
+    break_pod(&space, "web-0", "fail-pull").await;
+    let watch = space.watch_available(4);
+    for name in ["web-1", "web-2"] {
+        let label = json!({ "metadata": { "labels": { "apps.kruise.io/specified-delete": "" } } });
+        space.merge_pod(name, label).await;
+    }
+    space.patch("web", use_image("3.2")).await;
+    space.rolled_out("web").await;
+    let after = space.ordinals_are(&[0, 1, 2, 3, 4]).await;
+    assert_eq!(at(&after, "3.2"), [0, 1, 2, 3, 4]);
+    assert!(uids(&before).iter().zip(uids(&after)).all(|(old, new)| *old != new));
+    assert!(watch.least() >= 3, "two of five at most");
+    controller.stop().await;
+}
+
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
 async fn ac3_labelled_pods_are_replaced_within_the_budget() {
@@ -228,8 +345,33 @@ async fn ac3_labelled_pods_are_replaced_within_the_budget() {
 async fn ac7_a_steady_set_is_left_alone_by_a_controller_that_starts() {
     let space = Space::new("ac7").await;
     let controller = Controller::start(&space, ALL_GATES).await;
-    space.create(set("web", 2)).await;
+    // With everything that could have to be kept up: gates, hooks, claims and their owners, an update in the past.
+    let hook = json!({ "labelsHandler": { "hold": "on" }, "markPodNotReady": true });
+    let change = json!({ "spec": {
+        "lifecycle": { "preDelete": hook, "inPlaceUpdate": { "labelsHandler": { "other": "on" } } },
+        "persistentVolumeClaimRetentionPolicy": { "whenScaled": "Delete", "whenDeleted": "Delete" },
+        "podManagementPolicy": "Parallel",
+        "updateStrategy": { "rollingUpdate": { "podUpdatePolicy": "InPlaceIfPossible", "maxUnavailable": "100%" } },
+        "volumeClaimTemplates": [{
+            "metadata": { "name": "data" },
+            "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+        }],
+        "template": {
+            "metadata": { "labels": { "app": "web", "hold": "on" } },
+            "spec": { "readinessGates": [{ "conditionType": "InPlaceUpdateReady" }] },
+        },
+    } });
+    space.create(set_with(2, &change)).await;
     space.rolled_out("web").await;
+    space.patch("web", use_image("3.2")).await;
+    space.rolled_out("web").await;
+    for name in ["web-0", "web-1"] {
+        space.merge_pod(name, json!({ "metadata": { "labels": { "other": "on" } } })).await;
+    }
+    let normal = |pod: &Value| {
+        is_up(pod) && pod["metadata"]["labels"]["lifecycle.apps.kruise.io/state"] == "Normal"
+    };
+    space.pods_are("pods that are as they were", |pods| pods.iter().all(normal)).await;
     space
         .status_is("web", "the end", |status| {
             let conditions = status["conditions"].as_array().cloned().unwrap_or_default();

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use crate::acceptance::{ALL_GATES, set_with};
 use crate::harness::{Controller, Space};
-use crate::objects::is_up;
+use crate::objects::{is_up, uids};
 
-fn template(name: &str, class: &str, size: &str) -> Value {
+/// A claim template.
+pub fn template(name: &str, class: &str, size: &str) -> Value {
     json!({
         "metadata": { "name": name },
         "spec": {
@@ -16,7 +17,8 @@ fn template(name: &str, class: &str, size: &str) -> Value {
     })
 }
 
-fn size(claim: &Value) -> &str {
+/// What a claim asks for.
+pub fn size(claim: &Value) -> &str {
     claim["spec"]["resources"]["requests"]["storage"].as_str().unwrap_or_default()
 }
 
@@ -45,6 +47,11 @@ async fn ac20_claims_go_with_their_pods_and_their_set_where_that_is_asked_for() 
     // A range that is reserved takes its claims along (PV-12).
     space.merge("web", json!({ "spec": { "reserveOrdinals": ["0-1"] } })).await;
     space.claims_are(&["data-web-2", "data-web-3"]).await;
+    // A pod that was let go and taken again has claims that go with the set (PV-15).
+    space.ordinals_are(&[2, 3]).await;
+    space.merge_pod("web-2", json!({ "metadata": { "ownerReferences": null } })).await;
+    let owned = |pod: &Value| pod["metadata"]["ownerReferences"][0]["controller"] == true;
+    space.pods_are("the adoption", |pods| pods.iter().all(owned)).await;
     space.delete_set("web").await;
     space.claims_are(&[]).await;
     controller.stop().await;
@@ -106,8 +113,6 @@ async fn ac22_claims_grow_one_after_the_other_and_never_shrink() {
         .status_is("web", "the end", |s| s["volumeClaims"][0]["compatibleReadyReplicas"] == 2)
         .await;
     let after = space.pods().await;
-    let uids =
-        |pods: &[Value]| pods.iter().map(|p| p["metadata"]["uid"].clone()).collect::<Vec<_>>();
     assert_eq!(uids(&before), uids(&after), "no pod was touched (W-12)");
     // What cannot grow is said; what was asked back shrinks nothing.
     space

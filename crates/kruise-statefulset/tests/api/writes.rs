@@ -1,22 +1,16 @@
 //! How many writes a pod costs, as the API server counts them in its audit log (`inplace.md` §22.1, docs/writes.md).
 //! The test plays the owner of a hook and the node daemon; their writes are not the controller's.
 
-use std::path::PathBuf;
-
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
+use crate::acceptance::use_image;
+use crate::audit::{self, Call};
 use crate::harness::{Controller, Space, set, wait};
 
 const REPLICAS: i64 = 2;
 const STATE: &str = "/metadata/labels/lifecycle.apps.kruise.io~1state";
 const REPORT: &str = "apps.kruise.io/runtime-containers-meta";
-
-/// What the API server has logged, if it is the one of `hack/with-cluster`.
-fn audit_log() -> Option<PathBuf> {
-    let log = PathBuf::from(std::env::var_os("KUBECONFIG")?).with_file_name("audit.log");
-    log.exists().then_some(log)
-}
 
 /// Calls of our controller about pods of the namespace: done, and refused.
 struct Calls {
@@ -25,24 +19,24 @@ struct Calls {
 }
 
 fn calls(space: &Space) -> Option<Calls> {
-    let text = std::fs::read_to_string(audit_log()?).unwrap();
-    let mut calls = Calls { done: Vec::new(), refused: Vec::new() };
-    for event in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-        let object = &event["objectRef"];
-        let agent = event["userAgent"].as_str().unwrap_or_default();
-        let ours = object["namespace"] == space.name()
-            && object["resource"] == "pods"
-            && agent.starts_with("kruise-statefulset");
-        let verb = event["verb"].as_str().unwrap_or_default();
-        if !ours || !["create", "patch", "update", "delete"].contains(&verb) {
-            continue;
-        }
-        let subresource = object["subresource"].as_str().map(|name| format!("/{name}"));
-        let call = format!("{verb} pods{}", subresource.unwrap_or_default());
-        let code = event["responseStatus"]["code"].as_u64().unwrap_or(0);
-        if code < 300 { calls.done.push(call) } else { calls.refused.push(call) }
-    }
-    Some(calls)
+    let ours = audit::writes(space, "pods")?.into_iter().filter(|call| call.ours);
+    let (done, refused): (Vec<Call>, Vec<Call>) = ours.partition(|call| call.done);
+    let texts = |calls: Vec<Call>| calls.into_iter().map(|call| call.call).collect();
+    Some(Calls { done: texts(done), refused: texts(refused) })
+}
+
+/// These calls once for each pod, in the order in which they are compared.
+fn for_each_pod(calls: &[&str]) -> Vec<String> {
+    let mut all: Vec<String> =
+        calls.iter().flat_map(|call| [(*call).to_owned(), (*call).to_owned()]).collect();
+    all.sort_unstable();
+    all
+}
+
+fn sorted(calls: &[String]) -> Vec<String> {
+    let mut calls = calls.to_vec();
+    calls.sort_unstable();
+    calls
 }
 
 async fn edit(space: &Space, pod: &Value, metadata: Value) {
@@ -139,6 +133,8 @@ struct Case {
     value: Value,
     plays: Plays,
     calls: Vec<&'static str>,
+    /// How often the container of a pod is started anew.
+    restarts: u32,
 }
 
 fn case(name: &'static str, set: Value, to: (&'static str, Value), calls: &[&'static str]) -> Case {
@@ -147,7 +143,8 @@ fn case(name: &'static str, set: Value, to: (&'static str, Value), calls: &[&'st
         "env" => Plays::Daemon,
         _ => Plays::Nobody,
     };
-    Case { name, set, path: to.0, value: to.1, plays, calls: calls.to_vec() }
+    let restarts = u32::from(!["metadata", "resize", "recreate"].contains(&name));
+    Case { name, set, path: to.0, value: to.1, plays, calls: calls.to_vec(), restarts }
 }
 
 fn cases() -> Vec<Case> {
@@ -212,6 +209,16 @@ async fn count(case: Case) {
         report(&space, 2_053_173_458).await;
     }
     let before = calls(&space);
+    if let Some(before) = &before {
+        let creation = for_each_pod(&["create pods", "patch pods/status"]);
+        assert_eq!(
+            sorted(&before.done),
+            creation,
+            "{}: creation, by the server's count",
+            case.name
+        );
+        assert_eq!(before.refused, [""; 0], "{}: creation", case.name);
+    }
     let operation = json!([{ "op": "replace", "path": case.path, "value": case.value }]);
     space.patch("web", operation).await;
     match case.plays {
@@ -225,14 +232,15 @@ async fn count(case: Case) {
     assert_eq!(written - created, each * REPLICAS, "{}: by the controller's count", case.name);
     if let (Some(before), Some(after)) = (before, calls(&space)) {
         println!("{}: as the server counts them", case.name);
-        let mut seen = after.done[before.done.len()..].to_vec();
-        let mut want: Vec<&str> = case.calls.iter().flat_map(|call| [*call; 2]).collect();
-        seen.sort_unstable();
-        want.sort_unstable();
-        assert_eq!(seen, want, "{}: by the server's count", case.name);
+        let seen = sorted(&after.done[before.done.len()..]);
+        assert_eq!(seen, for_each_pod(&case.calls), "{}: by the server's count", case.name);
         assert_eq!(after.refused, before.refused, "{}: no conflict", case.name);
     }
     assert_eq!(conflicts, 0, "{}", case.name);
+    for pod in space.pods().await {
+        let restarts = &pod["status"]["containerStatuses"][0]["restartCount"];
+        assert_eq!(*restarts, case.restarts, "{}: {pod}", case.name);
+    }
     controller.stop().await;
 }
 
@@ -242,4 +250,28 @@ async fn every_kind_of_update_costs_as_many_writes_as_documented() {
     for case in cases() {
         count(case).await;
     }
+}
+
+/// However much happens to the pods, the set is told of it once a second.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn a_busy_set_has_one_status_write_a_second_at_most() {
+    let space = Space::new("busy").await;
+    let controller = Controller::start(&space, &[]).await;
+    let mut busy = crate::in_place(30);
+    busy["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"] = json!(4);
+    space.create(busy).await;
+    space.rolled_out("web").await;
+    space.patch("web", use_image("3.2")).await;
+    space.rolled_out("web").await;
+    if let Some(calls) = audit::writes(&space, "statefulsets") {
+        let told: Vec<Call> = calls.into_iter().filter(|call| call.ours).collect();
+        let (first, last) = (&told.first().unwrap().at, &told.last().unwrap().at);
+        let seconds = usize::try_from(last.duration_since(*first).as_secs()).unwrap();
+        println!("{} status writes in {seconds} s", told.len());
+        assert!(told.iter().all(|call| call.call == "patch statefulsets/status"), "{told:?}");
+        // The first one, one a second, and one for what is left of the last second.
+        assert!(told.len() <= seconds + 2, "{} writes in {seconds} s", told.len());
+    }
+    controller.stop().await;
 }

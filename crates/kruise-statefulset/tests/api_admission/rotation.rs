@@ -4,15 +4,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kruise_common::admission::registration::Phase;
-use kruise_common::runtime::certs;
 use kruise_common::testing::admission::{dry_run, free_port};
-use kruise_common::testing::cluster::{Controller, Space, wait, warning};
+use kruise_common::testing::cluster::{Space, wait, warning};
 use kruise_common::testing::load::Load;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::balancer::Balancer;
-use super::{admitted, set};
+use super::{admitted, expiry, set};
 
 /// Sets that are created (dry run) without a pause.
 fn load(space: &Space) -> Load {
@@ -25,10 +24,6 @@ fn load(space: &Space) -> Load {
             if filled { Ok(()) } else { Err("stored without defaults".to_owned()) }
         }
     })
-}
-
-async fn expiry(controller: &Controller) -> f64 {
-    controller.metric("webhook_cert_expiry_timestamp_seconds", "").await.unwrap_or_default()
 }
 
 #[tokio::test]
@@ -156,45 +151,27 @@ async fn a_second_installation_is_refused() {
     admitted().unregister(&space).await;
 }
 
+/// Managed clusters complete every configuration in their own way, at each write.
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
-async fn mounted_certificates_are_used_and_read_again() {
-    let space = Space::new("mounted").await;
-    let directory = std::env::temp_dir().join(&space.name);
-    std::fs::create_dir_all(&directory).unwrap();
-    let write = || {
-        let hosts = ["127.0.0.1".to_owned()];
-        let life = jiff::SignedDuration::from_hours(24);
-        let made = certs::make("test", &hosts, life, jiff::Timestamp::now()).unwrap();
-        for (name, text) in [("tls.crt", made.cert), ("tls.key", made.key), ("ca.crt", made.ca)] {
-            std::fs::write(directory.join(name), text).unwrap();
+async fn somebody_who_changes_a_configuration_back_is_not_fought_without_end() {
+    let space = Space::new("fight").await;
+    let mut controller = admitted().alone(&space, &[]).await;
+    let mutating = admitted().configurations(&space, Phase::Mutating);
+    let other = tokio::spawn(async move {
+        let name = "kruise-statefulset-mutating";
+        let params = PatchParams::default();
+        let change = json!([{ "op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 7 }]);
+        let change = Patch::Json::<()>(serde_json::from_value(change).unwrap());
+        loop {
+            mutating.patch(name, &params, &change).await.unwrap();
         }
-    };
-    write();
-    let controller =
-        admitted().alone(&space, &["--webhook-cert-dir", directory.to_str().unwrap()]).await;
-    let secrets = space.api("", "v1", "Secret");
-    let own = secrets.get_opt("kruise-statefulset-webhook-certs").await.unwrap();
-    assert!(own.is_none(), "none of our own is made");
-    let first = expiry(&controller).await;
-    let spent = controller.metric("process_cpu_seconds_total", "").await.unwrap();
-    // Certificates count in seconds: the next one must end later.
-    wait("the next second", || async {
-        (jiff::Timestamp::now().as_second() + 24 * 3600 > cast(first) + 1).then_some(())
-    })
-    .await;
-    write();
-    controller.until("webhook_cert_expiry", "", |at| at > first).await;
-    admitted().asked(&space).await;
-    let spent = controller.metric("process_cpu_seconds_total", "").await.unwrap() - spent;
-    assert!(spent < 4.0, "{spent} s of CPU in some ten seconds: it waits for nothing");
+    });
+    controller.said("is changed back by somebody", "problem=").await;
+    let registered = controller.metric("kruise_webhook_registered", "").await;
+    assert_eq!(registered, Some(0.0));
+    other.abort();
+    controller.until("kruise_webhook_registered", "", |registered| registered > 0.0).await;
     controller.stop().await;
     admitted().unregister(&space).await;
-    std::fs::remove_dir_all(&directory).unwrap();
-}
-
-fn cast(seconds: f64) -> i64 {
-    #[expect(clippy::cast_possible_truncation, reason = "a Unix time")]
-    let seconds = seconds as i64;
-    seconds
 }

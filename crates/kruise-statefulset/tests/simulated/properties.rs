@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use kruise_common::key::ObjectKey;
-use kruise_common::kind::{POD, STATEFUL_SET};
+use kruise_common::kind::{CONTROLLER_REVISION, POD, STATEFUL_SET};
 use kruise_common::testing::drive::Fate;
 use kruise_common::testing::property;
 use kruise_common::testing::world::World;
-use kruise_common::write::{Request, Write};
+use kruise_common::write::{Patch, Request, Write};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -38,6 +38,8 @@ struct Story {
 struct Step {
     replicas: i32,
     image: u8,
+    /// CPU that containers ask for; nothing restarts for it.
+    cpu: u8,
     policy: &'static str,
     partition: i32,
     max_unavailable: i32,
@@ -55,19 +57,23 @@ fn step() -> impl Strategy<Value = Step> {
     let reserved = prop::collection::vec(0..5, 0..2);
     let user = (prop::option::of(0..5_u8), prop::option::weighted(0.2, 0..5_u8));
     let numbers = (prop_oneof![4 => Just(0), 1 => 0..4], prop::option::weighted(0.2, 1..3));
-    let all = (0..6, 1..4_u8, policy, 0..4, 1..4, reserved, user, numbers);
+    let template = (1..4_u8, prop_oneof![2 => Just(1_u8), 1 => 2..4_u8]);
+    let all = (0..6, template, policy, 0..4, 1..4, reserved, user, numbers);
     all.prop_map(
-        |(replicas, image, policy, partition, max_unavailable, reserved, user, numbers)| Step {
-            replicas,
-            image,
-            policy,
-            partition,
-            max_unavailable,
-            reserved,
-            delete: user.0,
-            replace: user.1,
-            start: numbers.0,
-            scale_budget: numbers.1,
+        |(replicas, (image, cpu), policy, partition, max_unavailable, reserved, user, numbers)| {
+            Step {
+                replicas,
+                image,
+                cpu,
+                policy,
+                partition,
+                max_unavailable,
+                reserved,
+                delete: user.0,
+                replace: user.1,
+                start: numbers.0,
+                scale_budget: numbers.1,
+            }
         },
     )
 }
@@ -108,7 +114,10 @@ fn spec(story: &Story, step: &Step) -> Value {
         }},
         "template": { "spec": {
             "readinessGates": [{ "conditionType": "InPlaceUpdateReady" }],
-            "containers": [{ "name": "app", "image": format!("example.com/app:{}", step.image) }],
+            "containers": [{
+                "name": "app", "image": format!("example.com/app:{}", step.image),
+                "resources": { "requests": { "cpu": step.cpu.to_string() } },
+            }],
         }},
     }})
 }
@@ -122,21 +131,33 @@ fn key() -> ObjectKey {
     ObjectKey { namespace: "default".into(), name: "web".into() }
 }
 
-/// Without order the partition is a number of pods: whoever leaves the old revision leaves enough behind (AC-4).
+/// Image and CPU of the first container of a template or a pod.
+fn made_of(spec: &Value) -> (&str, &str) {
+    (text(spec, "/containers/0/image"), text(spec, "/containers/0/resources/requests/cpu"))
+}
+
+/// Without order the partition is a number of pods: whoever leaves the old revision leaves enough behind (AC-4). A pod
+/// is at the revision that its label says, whatever is not done yet.
 fn inspect_partition(world: &World, write: &Write, step: &Step) {
-    let image = format!("example.com/app:{}", step.image);
+    let (image, cpu) = (format!("example.com/app:{}", step.image), step.cpu.to_string());
+    let key = |name: &str| ObjectKey { namespace: "default".into(), name: name.into() };
     let wanted = wanted(step);
     let old = |pod: &&Value| {
+        let revision = text(pod, "/metadata/labels/controller-revision-hash");
+        let stored = world.get(&CONTROLLER_REVISION, &key(revision));
+        let template = stored.and_then(|stored| stored.pointer("/data/spec/template/spec"));
         wanted.contains(text(pod, "/metadata/name"))
-            && text(pod, "/spec/containers/0/image") != image
+            && template.is_none_or(|template| made_of(template) != (&*image, &*cpu))
     };
+    let label = "/metadata/labels/controller-revision-hash";
     let moves = *write.kind == POD
         && match &write.request {
             Request::Delete { .. } => true,
-            Request::Patch { patch, .. } => {
-                format!("{patch:?}").contains("/spec/containers/0/image")
+            Request::Patch { patch: Patch::Json(operations), .. } => {
+                let mut all = operations.as_array().into_iter().flatten();
+                all.any(|one| one["op"] == "add" && one["path"] == label)
             }
-            Request::Create { .. } | Request::Evict { .. } => false,
+            Request::Patch { .. } | Request::Create { .. } | Request::Evict { .. } => false,
         };
     let target = world.list(&POD).find(|pod| text(pod, "/metadata/name") == &*write.key.name);
     // Who is labelled for deletion goes whatever the partition says, and comes back old (SD-2).
@@ -212,6 +233,16 @@ fn converged(sim: &Sim, step: &Step, ordered: bool) {
     let old = old.count();
     let partition = usize::try_from(step.partition.min(step.replicas)).unwrap();
     assert!(old <= partition, "{old} old pods, partition {partition}\n{story}");
+    // Every pod is made of, and runs with, what its revision says.
+    for pod in sim.world.list(&POD) {
+        let revision = text(pod, "/metadata/labels/controller-revision-hash");
+        let stored = sim.world.get(&CONTROLLER_REVISION, &key().sibling(revision)).unwrap();
+        let template = made_of(&stored["data"]["spec"]["template"]["spec"]);
+        assert_eq!(made_of(&pod["spec"]), template, "{story}");
+        let runs = &pod["status"]["containerStatuses"];
+        assert_eq!(text(runs, "/0/image"), template.0, "{story}");
+        assert_eq!(text(runs, "/0/resources/requests/cpu"), template.1, "{story}");
+    }
     assert!(sim.world.list(&POD).all(|pod| is_true(pod, "Ready")), "ordered: {ordered}\n{story}");
     let status = &sim.world.get(&STATEFUL_SET, &key()).unwrap()["status"];
     assert_eq!(status["replicas"], step.replicas, "{story}");
@@ -262,7 +293,8 @@ fn play(story: &Story, trouble: Trouble) {
     if story.claims {
         merge(&mut set, &with_claims());
     }
-    let (mut sim, key) = drive_with(set, "StatefulSetStartOrdinal=true".parse().unwrap());
+    let gates = "StatefulSetStartOrdinal=true,InPlaceWorkloadVerticalScaling=true";
+    let (mut sim, key) = drive_with(set, gates.parse().unwrap());
     let (seen, unordered) = (believed.clone(), story.unordered);
     let ordered = story.ordered.then_some(story.at_once);
     sim.inspect = Box::new(move |world, write| {
@@ -341,6 +373,7 @@ fn a_crash_after_any_write_of_a_rollout_still_converges() {
         let step = |image| Step {
             replicas: 3,
             image,
+            cpu: image,
             policy,
             partition: 0,
             max_unavailable: 2,

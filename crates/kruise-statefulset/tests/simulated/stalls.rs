@@ -184,6 +184,30 @@ fn what_a_hook_was_told_is_taken_back_when_it_is_not_wanted_any_more() {
     assert_eq!(state(&sim, 2), "Normal", "scaled back up (W-2)");
 }
 
+/// W-2 beside RU-3: a pause puts off what is wanted, and keeps nobody out of traffic for what is not.
+#[test]
+fn a_pause_holds_no_pod_that_is_not_wanted_deleted_any_more() {
+    let paused = json!({ "spec": { "updateStrategy": { "rollingUpdate": { "paused": true } } } });
+    let label = "apps.kruise.io/specified-delete";
+    for outdated in [false, true] {
+        let mut set = web_with(2, &json!({}));
+        hook(&mut set, "preDelete");
+        let (mut sim, key) = drive(set);
+        settle(&mut sim, &key);
+        edit(&mut sim, 1, &json!({ "labels": { label: "true" } }));
+        settle(&mut sim, &key);
+        change(&mut sim, &key, &paused);
+        if outdated {
+            set_image(&mut sim, &key, "example.com/app:2");
+        }
+        settle(&mut sim, &key);
+        assert_eq!(state(&sim, 1), "PreparingDelete");
+        edit(&mut sim, 1, &json!({ "labels": { label: null } }));
+        settle(&mut sim, &key);
+        assert_eq!(state(&sim, 1), if outdated { "PreparingDelete" } else { "Normal" });
+    }
+}
+
 #[test]
 fn a_pod_that_falls_out_of_the_candidates_serves_again() {
     let mut set = web_with(3, &in_place());

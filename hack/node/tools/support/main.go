@@ -3,6 +3,7 @@
 //
 //	support registry ADDRESS BUSYBOX ACTOR       serves images of every name and tag, as described in image.go
 //	support push BUSYBOX ACTOR NAME:TAG...       writes the same images to a registry elsewhere
+//	support load LAYOUT NAME:TAG                 writes the image of an OCI layout, a directory, to a registry
 //	support forward ADDRESS TARGET               every connection to ADDRESS goes to TARGET
 package main
 
@@ -26,10 +27,12 @@ func run(args []string) error {
 		return serveRegistry(args[1], args[2], args[3])
 	case len(args) >= 4 && args[0] == "push":
 		return push(args[1], args[2], args[3:])
+	case len(args) == 3 && args[0] == "load":
+		return load(args[1], args[2])
 	case len(args) == 3 && args[0] == "forward":
 		return forward(args[1], args[2])
 	}
-	return fmt.Errorf("usage: support {registry ADDRESS BUSYBOX ACTOR | push BUSYBOX ACTOR NAME:TAG... | forward ADDRESS TARGET}")
+	return fmt.Errorf("usage: support {registry ADDRESS BUSYBOX ACTOR | push BUSYBOX ACTOR NAME:TAG... | load LAYOUT NAME:TAG | forward ADDRESS TARGET}")
 }
 
 func forward(address, target string) error {

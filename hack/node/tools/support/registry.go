@@ -20,6 +20,8 @@ import (
 //
 //	fail-pull…     is not there, and never will be
 //	slow-pull-N…   is there, and every answer about the tag takes N seconds
+//
+// What was written to it under a name stays what it is.
 type onDemand struct {
 	stored http.Handler
 	maker  *maker
@@ -31,6 +33,11 @@ type onDemand struct {
 var manifest = regexp.MustCompile(`^/v2/(.+)/manifests/([A-Za-z0-9_][A-Za-z0-9._-]*)$`)
 
 func (r *onDemand) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	if written := manifest.FindStringSubmatch(request.URL.Path); written != nil && request.Method == http.MethodPut {
+		r.lock.Lock()
+		r.made[written[1]+":"+written[2]] = true
+		r.lock.Unlock()
+	}
 	reading := request.Method == http.MethodGet || request.Method == http.MethodHead
 	if asked := manifest.FindStringSubmatch(request.URL.Path); reading && asked != nil {
 		repository, tag := asked[1], asked[2]

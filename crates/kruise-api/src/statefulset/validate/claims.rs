@@ -14,19 +14,27 @@ pub struct ClaimChange {
     pub class: Option<String>,
 }
 
-/// Problems of the change, and the templates whose storage class has to be asked. Judged by the new strategy (unlike
-/// OpenKruise, U-7); a request that also switches the strategy on is accepted (U-7b).
-pub fn claim_changes(
-    old: &StatefulSetSpec,
-    new: &StatefulSetSpec,
-) -> (Vec<FieldError>, Vec<ClaimChange>) {
-    let follows = |spec: &StatefulSetSpec| {
-        let strategy = spec.volume_claim_update_strategy.as_ref();
-        strategy.and_then(|strategy| strategy.type_.as_deref()) == Some("OnPodRollingUpdate")
-    };
-    if !follows(old) || !follows(new) {
-        return (Vec::new(), Vec::new());
-    }
+/// Problems of a change, and the templates whose storage class has to be asked.
+pub type ClaimChanges = (Vec<FieldError>, Vec<ClaimChange>);
+
+/// What the change is refused for. Judged by the new strategy (unlike OpenKruise, U-7); a request that also switches the
+/// strategy on is accepted (U-7b).
+pub fn claim_changes(old: &StatefulSetSpec, new: &StatefulSetSpec) -> ClaimChanges {
+    if follows(old) && follows(new) { compare(old, new) } else { ClaimChanges::default() }
+}
+
+/// What a request that switches the strategy on is accepted with although the controller will not get it done (U-7b):
+/// worth a warning.
+pub fn claims_begin_to_follow(old: &StatefulSetSpec, new: &StatefulSetSpec) -> ClaimChanges {
+    if !follows(old) && follows(new) { compare(old, new) } else { ClaimChanges::default() }
+}
+
+fn follows(spec: &StatefulSetSpec) -> bool {
+    let strategy = spec.volume_claim_update_strategy.as_ref();
+    strategy.and_then(|strategy| strategy.type_.as_deref()) == Some("OnPodRollingUpdate")
+}
+
+fn compare(old: &StatefulSetSpec, new: &StatefulSetSpec) -> ClaimChanges {
     let path = "spec.volumeClaimTemplates";
     let (before, after) = (read(&old.volume_claim_templates), read(&new.volume_claim_templates));
     if before.len() != after.len() {

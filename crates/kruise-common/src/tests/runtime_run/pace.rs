@@ -48,8 +48,9 @@ async fn a_burst_starts_slowly() {
     assert_eq!(rounds.into_values().collect::<Vec<_>>(), [1, 2, 4, 8, 10]);
 }
 
-/// How many actions of the first round of a turn of ten were sent, after a first turn and what came between.
-async fn first_round(idle: Duration) -> usize {
+/// How many actions of the first round of a turn of ten were sent, after a first turn and what came between: time, and
+/// perhaps another generation.
+async fn first_round(idle: Duration, changed: bool) -> usize {
     let turn = Arc::new(AtomicU32::new(0));
     let seen = turn.clone();
     let it = works(
@@ -57,7 +58,9 @@ async fn first_round(idle: Duration) -> usize {
         move |_| {
             let from = seen.fetch_add(1, Ordering::SeqCst) * 10;
             let steps = vec![Step::Burst((from..from + 10).collect())];
-            Some(Snapshot { steps: if from < 20 { steps } else { vec![] }, ..Snapshot::default() })
+            let generation = if changed { i64::from(from) } else { 1 };
+            let steps = if from < 20 { steps } else { vec![] };
+            Some(Snapshot { steps, generation, ..Snapshot::default() })
         },
         |_| slow(ms(10)),
     );
@@ -70,9 +73,11 @@ async fn first_round(idle: Duration) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_goes_on_as_wide_as_the_last_one_unless_that_is_long_past() {
-    assert_eq!(first_round(s(1)).await, 10);
-    assert_eq!(first_round(s(61)).await, 1);
+async fn a_turn_goes_on_as_wide_as_the_last_one_unless_that_is_long_past_or_of_another_generation()
+{
+    assert_eq!(first_round(s(1), false).await, 10);
+    assert_eq!(first_round(s(61), false).await, 1);
+    assert_eq!(first_round(s(1), true).await, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -77,7 +77,7 @@ async fn a_namespace_that_is_being_deleted_has_a_category_of_its_own() {
 async fn an_object_that_is_gone_already_is_deleted() {
     let at = fixture(|_| failure(404, "NotFound"));
     at.send(&delete()).await.unwrap();
-    assert_eq!(at.cached(), [r#"removed ns/web-0 Some("u")"#]);
+    assert_eq!(at.cached(), ["removed ns/web-0 u"]);
     at.writer.resolve(&key("set")).await.unwrap();
     assert_eq!(lines(&at.log).len(), 1);
 }
@@ -117,7 +117,49 @@ async fn what_cannot_be_looked_up_yet_stays_to_be_looked_up() {
     }
     pass(s(60)).await;
     at.writer.resolve(&key("set")).await.unwrap();
-    assert_eq!(at.cached(), ["removed ns/web-0 None"]);
+    assert_eq!(at.cached(), ["removed ns/web-0 u"]);
+}
+
+/// A creation without an answer may be done after the question and before the answer to it: that pod is not gone.
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_it_is_looked_up_is_not_gone() {
+    let at = fixture(|request| match request.method.as_str() {
+        "GET" => Answer::After(s(1), Box::new(failure(404, "NotFound"))),
+        _ => Answer::Broken,
+    });
+    *at.cache.known.lock().unwrap() = None;
+    at.send(&patch()).await.unwrap_err();
+    let comes = async {
+        pass(ms(500)).await;
+        *at.cache.known.lock().unwrap() = Some("v");
+    };
+    let owner = key("set");
+    let (resolved, ()) = tokio::join!(at.writer.resolve(&owner), comes);
+    resolved.unwrap();
+    assert_eq!(at.cached(), [""; 0]);
+}
+
+/// A list that was complete before the answer came may be younger than it.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_a_list_overtook_is_looked_up() {
+    let at = fixture(|_| Answer::After(s(1), Box::new(Answer::Json(200, pod()))));
+    let list = async {
+        pass(ms(500)).await;
+        at.cache.lists.store(1, Ordering::SeqCst);
+    };
+    let write = patch();
+    let (sent, ()) = tokio::join!(at.send(&write), list);
+    sent.unwrap();
+    assert_eq!(at.cached(), [""; 0]);
+    let list = async {
+        pass(ms(500)).await;
+        at.cache.lists.store(2, Ordering::SeqCst);
+    };
+    let owner = key("set");
+    let (resolved, ()) = tokio::join!(at.writer.resolve(&owner), list);
+    assert_eq!(resolved.unwrap_err().category, Category::Unknown, "again");
+    at.writer.resolve(&owner).await.unwrap();
+    assert_eq!(at.cached(), [r#"stored "web-0""#]);
 }
 
 /// After these the cache may be wrong: without a look the next turn would do the same again.

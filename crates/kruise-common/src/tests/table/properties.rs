@@ -1,10 +1,11 @@
-//! A table beside a server that creates, changes and deletes, whose events are late, and whose watch breaks.
+//! A table beside a server that creates, changes and deletes, whose events and answers are late, and whose watch breaks.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::key::ObjectKey;
 use crate::table::Change;
 
 #[derive(Clone, Debug)]
@@ -25,6 +26,15 @@ enum Op {
     List,
     /// The list arrives.
     Listed,
+    /// An answer that is under way arrives; they overtake each other.
+    Answer(u8),
+}
+
+/// An answer to one of our writes.
+#[derive(Clone, Debug)]
+enum Answer {
+    Stored(u8, Object),
+    Gone(u8, String),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -35,6 +45,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (1..4usize).prop_map(Op::Deliver),
         1 => Just(Op::List),
         1 => Just(Op::Listed),
+        4 => any::<u8>().prop_map(Op::Answer),
     ]
 }
 
@@ -52,6 +63,8 @@ struct World {
     version: u64,
     /// Events: the object, and whether it was deleted.
     events: VecDeque<(u8, Object, bool)>,
+    /// With the number of lists read when the write was sent.
+    answers: Vec<(u64, Answer)>,
     list: Option<BTreeMap<u8, Object>>,
     /// The rows as told by changes only.
     told: BTreeMap<String, Meta>,
@@ -89,8 +102,8 @@ impl World {
                 let object = Object { uid, version: self.version, owner };
                 self.events.push_back((name, object.clone(), false));
                 if reply {
-                    let change = self.table.apply(record(name, &object));
-                    self.tell(change);
+                    let answer = Answer::Stored(name, object.clone());
+                    self.answers.push((self.table.lists(), answer));
                 }
                 self.stored.insert(name, object);
             }
@@ -100,13 +113,11 @@ impl World {
                 object.version = self.version;
                 self.events.push_back((number, object.clone(), true));
                 if reply {
-                    let change = self.table.forget(&key(&name(number)), &object.uid);
-                    if change.is_some() {
-                        self.dead.insert(object.uid);
-                    }
-                    self.tell(change);
+                    let answer = Answer::Gone(number, object.uid);
+                    self.answers.push((self.table.lists(), answer));
                 }
             }
+            Op::Answer(index) => self.answer(usize::from(index)),
             Op::Deliver(most) if self.list.is_none() => {
                 for _ in 0..most {
                     let Some((number, object, deleted)) = self.events.pop_front() else { return };
@@ -125,19 +136,59 @@ impl World {
                 self.events.clear();
                 self.list = Some(self.stored.clone());
             }
-            Op::Listed => {
-                let Some(list) = self.list.take() else { return };
-                for (number, object) in list {
-                    let change = self.table.apply(record(number, &object));
-                    self.tell(change);
-                }
-                for change in self.table.end_sync() {
-                    self.tell(Some(change));
-                }
-            }
+            Op::Listed => self.listed(),
             Op::Deliver(_) | Op::List => {}
         }
         self.check();
+    }
+
+    fn answer(&mut self, index: usize) {
+        if self.answers.is_empty() {
+            return;
+        }
+        let (lists, answer) = self.answers.swap_remove(index % self.answers.len());
+        if lists != self.table.lists() {
+            let (Answer::Stored(number, _) | Answer::Gone(number, _)) = answer;
+            let known = self.table.get(&key(&name(number)));
+            let known = known.map(|row| (row.0.key.clone(), row.0.uid.clone()));
+            return self.look_up(number, known);
+        }
+        let change = match answer {
+            Answer::Stored(number, object) => self.table.apply(record(number, &object)),
+            Answer::Gone(number, uid) => {
+                let change = self.table.forget(&key(&name(number)), &uid);
+                self.dead.insert(uid);
+                change
+            }
+        };
+        self.tell(change);
+    }
+
+    /// A live read, and what was known before.
+    fn look_up(&mut self, number: u8, known: Option<(ObjectKey, Arc<str>)>) {
+        let change = match (self.stored.get(&number), known) {
+            (Some(object), _) => self.table.apply(record(number, object)),
+            (None, Some((key, uid))) => self.table.forget(&key, &uid),
+            (None, None) => None,
+        };
+        self.tell(change);
+    }
+
+    fn listed(&mut self) {
+        let Some(list) = self.list.take() else { return };
+        for (number, object) in list {
+            let change = self.table.apply_listed(record(number, &object));
+            self.tell(change);
+        }
+        let swept = self.table.end_sync(true);
+        for change in swept.changes {
+            self.dead.insert(change.old.as_ref().unwrap().0.uid.to_string());
+            self.tell(Some(change));
+        }
+        for (doubtful, uid) in swept.doubtful {
+            let number = (0..5).find(|number| name(*number) == *doubtful.name).unwrap();
+            self.look_up(number, Some((doubtful, uid)));
+        }
     }
 
     /// Every view shows the same rows, and nothing that is known to be gone.
@@ -172,6 +223,9 @@ proptest! {
         }
         world.act(&Op::Listed);
         world.act(&Op::Deliver(usize::MAX));
+        while !world.answers.is_empty() {
+            world.act(&Op::Answer(0));
+        }
         let stored: Vec<_> =
             world.stored.iter().map(|(number, object)| record(*number, object).0).collect();
         prop_assert_eq!(world.told.into_values().collect::<Vec<_>>(), stored);

@@ -122,6 +122,27 @@ fn a_resize_that_was_not_sent_is_sent_later_and_only_once() {
     assert_eq!(idle(&cluster), Refresh::default());
 }
 
+/// W27: the amounts of before are no evidence while the kubelet may not have seen that they are wanted again.
+#[test]
+fn amounts_that_are_taken_back_at_once_wait_for_the_kubelet() {
+    let mut cluster = Cluster::new(&pod());
+    cluster.run(5);
+    cluster.perform(&begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), cluster.world.now));
+    cluster.perform(&begin(&cluster.pod(), &to_cpu("1"), &to("web-a"), cluster.world.now));
+    let (spec, status) = ("/spec/containers/0/resources", "/status/containerStatuses/0/resources");
+    assert_eq!(cluster.value().pointer(spec), cluster.value().pointer(status));
+    let missing = Missing::Resize { container: "main".to_owned(), why: String::new() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing));
+    cluster.run(1);
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+    // What somebody else changes later is not ours to wait for.
+    cluster.edit(|pod| pod["metadata"]["generation"] = json!(9));
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+    // Kubelets before 1.34 do not say what they have seen.
+    cluster.edit(|pod| drop(pod["status"].as_object_mut().unwrap().remove("observedGeneration")));
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
 /// W7: what was not sent is part of the next update, unless that wants something else.
 #[test]
 fn a_resize_that_was_not_sent_is_part_of_the_next_update() {

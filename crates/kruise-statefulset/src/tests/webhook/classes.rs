@@ -13,6 +13,11 @@ use crate::webhook::{VALIDATE, Webhook};
 
 /// What is said about a template that grows from 1Gi to 2Gi, with these classes: (name, expands, default, created).
 fn asked(class: Option<&str>, classes: &[(&str, Value, bool, &str)]) -> String {
+    asked_of("OnPodRollingUpdate", class, classes)
+}
+
+/// The same of a set that had this strategy before.
+fn asked_of(before: &str, class: Option<&str>, classes: &[(&str, Value, bool, &str)]) -> String {
     let table: Arc<Table<StorageClass>> = Arc::default();
     for (name, expands, default, created) in classes {
         let annotation =
@@ -27,13 +32,13 @@ fn asked(class: Option<&str>, classes: &[(&str, Value, bool, &str)]) -> String {
     }
     let gates = "StatefulSetAutoResizePVCGate=true".parse().unwrap();
     let webhook = Webhook { gates, sets: Arc::default(), classes: Some(table) };
-    let object = |size: &str| {
+    let object = |strategy: &str, size: &str| {
         let mut template = claim_template(size);
         template["spec"]["storageClassName"] = json!(class);
         let set = set(&json!({
             "podManagementPolicy": "OrderedReady",
             "updateStrategy": { "type": "OnDelete" },
-            "volumeClaimUpdateStrategy": { "type": "OnPodRollingUpdate" },
+            "volumeClaimUpdateStrategy": { "type": strategy },
             "volumeClaimTemplates": [template],
         }));
         RawJson::from_string(set.to_string()).unwrap()
@@ -45,8 +50,8 @@ fn asked(class: Option<&str>, classes: &[(&str, Value, bool, &str)]) -> String {
         namespace: "default".to_owned(),
         name: "web".to_owned(),
         operation: Operation::Update,
-        object: Some(object("2Gi")),
-        old: Some(object("1Gi")),
+        object: Some(object("OnPodRollingUpdate", "2Gi")),
+        old: Some(object(before, "1Gi")),
         user: String::new(),
         dry_run: false,
     };
@@ -65,6 +70,17 @@ fn a_template_grows_only_where_its_class_lets_volumes_grow() {
         assert!(says.contains("storage class fast does not support volume expansion"), "{says}");
     }
     assert!(asked(Some("gone"), &yes).contains("can not get sc"));
+}
+
+/// U-7b.
+#[test]
+fn claims_that_begin_to_follow_are_warned_about_not_refused() {
+    let at = "2026-01-01T00:00:00Z";
+    let says = asked_of("OnDelete", Some("fast"), &[("fast", json!(false), false, at)]);
+    assert!(says.contains("Allowed"), "{says}");
+    assert!(says.contains("claims will not follow: spec.volumeClaimTemplates[data]"), "{says}");
+    let says = asked_of("OnDelete", Some("fast"), &[("fast", json!(true), false, at)]);
+    assert!(!says.contains("claims will not follow"), "{says}");
 }
 
 #[test]
@@ -130,4 +146,21 @@ fn what_could_never_be_acted_upon_is_refused_when_it_is_new() {
 fn a_long_name_is_warned_about() {
     assert!(judged(None, &json!({}), &"x".repeat(53)).contains("longer than 52 characters"));
     assert!(!judged(None, &json!({}), &"x".repeat(52)).contains("longer than"));
+    assert!(judged(None, &json!({}), "a.b").contains("has a dot"));
+}
+
+/// W-27: not one of the pods could be made; a stored set stays editable.
+#[test]
+fn a_name_that_no_pod_can_bear_is_refused_when_it_is_new() {
+    let of = |replicas: i32| json!({ "spec": { "replicas": replicas } });
+    let refused = |old: Option<&Value>, replicas: i32, length: usize| {
+        judged(old, &of(replicas), &"x".repeat(length)).contains("bear it as label")
+    };
+    for (replicas, longest) in [(0, 61), (10, 61), (11, 60), (101, 59)] {
+        assert!(!refused(None, replicas, longest), "{replicas}");
+        assert!(refused(None, replicas, longest + 1), "{replicas}");
+    }
+    assert!(!refused(Some(&of(10)), 11, 61));
+    let reserved = json!({ "spec": { "replicas": 1, "reserveOrdinals": ["0-99"] } });
+    assert!(judged(None, &reserved, &"x".repeat(60)).contains("no more than 59 characters"));
 }

@@ -1,0 +1,132 @@
+//! Rollouts that change nothing but amounts of CPU and memory: pods serve throughout, so readiness does not tell when they
+//! are done (`inplace.md` §10.2.3, §18; S-4).
+
+use kruise_common::key::ObjectKey;
+use kruise_common::kind::{POD, STATEFUL_SET};
+use serde_json::{Value, json};
+
+use crate::builders::{Sim, change, drive_with, in_place, is_true, merge, text, web_with};
+
+/// The template's amount of CPU.
+fn cpu(amount: &str) -> Value {
+    let resources = json!({ "requests": { "cpu": amount } });
+    let container = json!({ "name": "app", "image": "example.com/app:1", "resources": resources });
+    json!({ "spec": { "template": { "spec": { "containers": [container] } } } })
+}
+
+/// Three pods with one CPU, whose kubelets put off every change until they are told otherwise.
+fn deferring(more: &Value) -> (Sim, ObjectKey) {
+    let mut set = web_with(3, &in_place());
+    merge(&mut set, &cpu("1"));
+    let deferred = json!({ "sim.kruise.dev/resize": "Deferred" });
+    merge(
+        &mut set,
+        &json!({ "spec": { "template": { "metadata": { "annotations": deferred } } } }),
+    );
+    merge(&mut set, more);
+    let gates = "InPlaceWorkloadVerticalScaling=true".parse().unwrap();
+    let (mut sim, key) = drive_with(set, gates);
+    settle(&mut sim, &key);
+    (sim, key)
+}
+
+fn settle(sim: &mut Sim, key: &ObjectKey) {
+    sim.settle(key, 400).unwrap();
+}
+
+/// Lets the kubelets of these pods act.
+fn room(sim: &mut Sim, key: &ObjectKey, ordinals: &[i32]) {
+    for ordinal in ordinals {
+        sim.world.edit(&POD, &key.sibling(format!("web-{ordinal}")), |pod| {
+            pod["metadata"]["annotations"]["sim.kruise.dev/resize"] = json!("");
+        });
+    }
+    settle(sim, key);
+}
+
+/// CPU asked for and given, pod by pod.
+fn amounts(sim: &Sim) -> Vec<(String, String)> {
+    let of =
+        |pod: &Value, path: &str| text(pod, &format!("{path}/0/resources/requests/cpu")).to_owned();
+    let pods = sim.world.list(&POD);
+    pods.map(|pod| (of(pod, "/spec/containers"), of(pod, "/status/containerStatuses"))).collect()
+}
+
+/// Whether the rollout counts as done, and how many pods are updated, ready, available.
+fn counted(sim: &Sim, key: &ObjectKey) -> (bool, [Value; 3]) {
+    let status = &sim.world.get(&STATEFUL_SET, key).unwrap()["status"];
+    let numbers = ["updatedReplicas", "readyReplicas", "availableReplicas"];
+    (
+        status["currentRevision"] == status["updateRevision"],
+        numbers.map(|name| status[name].clone()),
+    )
+}
+
+fn holds(sim: &Sim, key: &ObjectKey) -> Vec<String> {
+    sim.plan(key).unwrap().holds.iter().map(ToString::to_string).collect()
+}
+
+fn pair(asked: &str, given: &str) -> (String, String) {
+    (asked.to_owned(), given.to_owned())
+}
+
+#[test]
+fn a_rollout_of_amounts_ends_when_the_kubelets_have_reported_them() {
+    let all =
+        json!({ "spec": { "updateStrategy": { "rollingUpdate": { "maxUnavailable": "100%" } } } });
+    let (mut sim, key) = deferring(&all);
+    let from = sim.writes.len();
+    change(&mut sim, &key, &cpu("2"));
+    settle(&mut sim, &key);
+    assert_eq!(amounts(&sim), [pair("2", "1"), pair("2", "1"), pair("2", "1")]);
+    assert_eq!(counted(&sim, &key), (false, [json!(3), json!(3), json!(0)]));
+    let missing = "InPlaceInProgress{pod: web-0, missing: resize of container app (Deferred)}";
+    assert!(holds(&sim, &key).contains(&missing.to_owned()), "{:?}", holds(&sim, &key));
+    room(&mut sim, &key, &[0, 1]);
+    assert_eq!(counted(&sim, &key), (false, [json!(3), json!(3), json!(2)]));
+    room(&mut sim, &key, &[2]);
+    assert_eq!(counted(&sim, &key), (true, [json!(3), json!(3), json!(3)]));
+    assert_eq!(holds(&sim, &key), [""; 0]);
+    let pods = sim.writes[from..].iter().filter(|write| *write.kind == POD);
+    assert_eq!(pods.count(), 2 * 3, "the wait costs nothing");
+    assert!(sim.world.list(&POD).all(|pod| is_true(pod, "Ready")));
+}
+
+/// RU-5: the budget is taken up until the kubelet has reported; in order nobody overtakes.
+#[test]
+fn amounts_change_one_pod_after_the_other() {
+    for policy in ["OrderedReady", "Parallel"] {
+        let one = json!({ "spec": { "podManagementPolicy": policy } });
+        let (mut sim, key) = deferring(&one);
+        change(&mut sim, &key, &cpu("2"));
+        settle(&mut sim, &key);
+        assert_eq!(amounts(&sim), [pair("1", "1"), pair("1", "1"), pair("2", "1")], "{policy}");
+        room(&mut sim, &key, &[2]);
+        assert_eq!(amounts(&sim), [pair("1", "1"), pair("2", "1"), pair("2", "2")], "{policy}");
+        assert!(!counted(&sim, &key).0);
+        room(&mut sim, &key, &[1, 0]);
+        assert_eq!(amounts(&sim), [pair("2", "2"), pair("2", "2"), pair("2", "2")], "{policy}");
+        assert!(counted(&sim, &key).0);
+    }
+}
+
+/// AC-13: what a node has no room for is taken back, and nothing was restarted.
+#[test]
+fn amounts_that_are_taken_back_end_the_rollout() {
+    let (mut sim, key) = deferring(&json!({}));
+    let before: Vec<Value> =
+        sim.world.list(&POD).map(|pod| pod["metadata"]["uid"].clone()).collect();
+    let first = sim.world.get(&STATEFUL_SET, &key).unwrap()["status"]["updateRevision"].clone();
+    change(&mut sim, &key, &cpu("2"));
+    settle(&mut sim, &key);
+    assert!(!counted(&sim, &key).0);
+    change(&mut sim, &key, &cpu("1"));
+    settle(&mut sim, &key);
+    assert_eq!(amounts(&sim), [pair("1", "1"), pair("1", "1"), pair("1", "1")]);
+    assert_eq!(counted(&sim, &key), (true, [json!(3), json!(3), json!(3)]));
+    assert_eq!(sim.world.get(&STATEFUL_SET, &key).unwrap()["status"]["updateRevision"], first);
+    for (pod, uid) in sim.world.list(&POD).zip(before) {
+        assert_eq!(pod["metadata"]["uid"], uid);
+        assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 0);
+    }
+}
