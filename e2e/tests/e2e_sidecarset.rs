@@ -203,3 +203,76 @@ async fn a_native_sidecar_starts_before_and_ends_after_the_application() {
     })
     .await;
 }
+
+/// A container that stays until the pod ends, and then goes at once.
+fn waiting() -> Value {
+    json!(["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"])
+}
+
+fn native(tag: &str) -> Value {
+    json!({
+        "name": "agent", "image": image(tag), "restartPolicy": "Always", "command": waiting(),
+        "resources": { "requests": { "cpu": "1m", "memory": "4Mi" } },
+    })
+}
+
+/// 30.9: the kubelet restarts a native sidecar whose image changed, and nothing else of the pod. Needs
+/// `--update-native-sidecars`.
+#[tokio::test]
+#[ignore = "needs a cluster: make e2e"]
+async fn a_native_sidecar_gets_its_image_beside_the_application() {
+    play("native-update", |case| async move {
+        let sidecar = sidecars(&case, "web", &json!({ "initContainers": [native("v1")] })).await;
+        case.run(set("web", 2, &json!({}))).await;
+        let before = case.space.pods().await;
+        let recorder = Recorder::start(&case).await;
+        let change = json!([{ "op": "replace", "path": "/spec/initContainers/0/image", "value": image("v2") }]);
+        kruise_common::testing::cluster::patch(&case.sidecar_sets(), &sidecar, change).await.unwrap();
+        updated(&case, &sidecar, 2).await;
+        let after = case.space.pods().await;
+        assert_eq!((before.len(), after.len()), (2, 2));
+        for (old, new) in before.iter().zip(&after) {
+            same_pod(old, new);
+            assert_eq!(container(old, "app")["containerID"], container(new, "app")["containerID"]);
+            assert_eq!((restarts(new, "agent"), restarts(new, "app")), (1, 0));
+            let name = new["metadata"]["name"].as_str().unwrap();
+            assert!(case.sh(name, "agent", "cat /etc/image").await.ends_with(":v2"));
+        }
+        assert!(recorder.fewest_ready("web-", 2) >= 1, "one at a time");
+    })
+    .await;
+}
+
+/// §28: beside a native sidecar a Job completes by itself; nobody has to end the sidecar.
+#[tokio::test]
+#[ignore = "needs a cluster: make e2e"]
+async fn a_job_completes_beside_a_native_sidecar() {
+    play("native-job", |case| async move {
+        let native =
+            json!({ "updateStrategy": { "type": "NotUpdate" }, "initContainers": [native("v1")] });
+        sidecars(&case, "job", &native).await;
+        let job = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "once" },
+            "spec": { "template": {
+                "metadata": { "labels": { "app": "job" } },
+                "spec": {
+                    "restartPolicy": "Never",
+                    "containers": [{
+                        "name": "app", "image": image("v1"), "command": ["sh", "-c", "sleep 1"],
+                        "resources": { "requests": { "cpu": "1m", "memory": "4Mi" } },
+                    }],
+                },
+            } },
+        });
+        let jobs = case.space.api("batch", "v1", "Job");
+        case.create(&jobs, job).await;
+        case.until("the Job to complete", &jobs, "once", |job| job["status"]["succeeded"] == 1)
+            .await;
+        let pods = case.space.pods().await;
+        assert_eq!(pods.len(), 1);
+        assert_eq!(pods[0]["status"]["phase"], "Succeeded");
+        let status = container(&pods[0], "agent");
+        assert!(status["state"]["terminated"].is_object(), "it ended with the Job: {status}");
+    })
+    .await;
+}

@@ -241,6 +241,16 @@ pub const SIDECARSET_EVICTS: &str = "kruise.io/sidecarset-evict-not-upgradable";
 pub const SIDECARSET_REPAIRS: &str = "kruise.io/sidecarset-evict-not-injected";
 /// Annotation of a set, not in OpenKruise: `true` lets pods that are not ready wait for the budget like all others.
 pub const SIDECARSET_CAUTIOUS: &str = "kruise.io/sidecarset-update-not-ready-within-budget";
+/// Annotation of a set, not in OpenKruise: after how many seconds without progress its roll-out counts as stalled (W-43).
+pub const SIDECARSET_DEADLINE: &str = "kruise.io/sidecarset-progress-deadline-seconds";
+/// Annotation of a set, not in OpenKruise: `true` lets its containers mount volumes that only the pods have (W-19).
+pub const SIDECARSET_POD_VOLUMES: &str = "kruise.io/sidecarset-pod-volumes";
+/// Annotation of a set, not in OpenKruise: `true` lets its containers share with the pod's init containers too (W-19).
+pub const SIDECARSET_SHARES_FROM_INIT: &str = "kruise.io/sidecarset-share-from-init";
+/// Annotation of a pod, not in OpenKruise: `*` or names of sets that it does without, if the controller allows it (W-47).
+pub const SIDECARSET_SKIP: &str = "kruise.io/sidecarset-skip";
+/// Condition of a set, not in OpenKruise: its roll-out makes no progress.
+pub const CONDITION_STALLED: &str = "Stalled";
 /// Condition of a set, not in OpenKruise: pods cannot be updated in place, with counts by reason.
 pub const CONDITION_NOT_UPGRADABLE: &str = "NotUpgradablePods";
 /// Condition of a set, not in OpenKruise: pods that match run without its sidecars.

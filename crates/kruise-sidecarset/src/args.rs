@@ -26,6 +26,11 @@ pub struct Args {
     /// as OpenKruise does silently.
     #[arg(long)]
     pub refuse_replaced_containers: bool,
+
+    /// Let pods do without sidecars by the annotation kruise.io/sidecarset-skip: names of SidecarSets, or * for all. Whoever
+    /// may create pods then decides about their sidecars.
+    #[arg(long)]
+    pub allow_pod_opt_out: bool,
 }
 
 /// Flags of the roll-out.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kruise_api::keys;
-use kruise_api::shared::selector::{InvalidSelector, Selector};
+use kruise_api::shared::selector::{InvalidSelector, Labels, Selector};
 use kruise_api::sidecarset::v1beta1::{InjectedRevision, PARTIAL, SidecarSetSpec};
 use kruise_common::meta::Pairs;
 use kruise_common::revision::Revision;
@@ -44,6 +44,8 @@ pub struct Offer<'a> {
     pub revisions: &'a dyn Fn(&str) -> Vec<Arc<Revision>>,
     /// Revisions that were read before.
     pub library: &'a Library,
+    /// Pods may say which sets they do without (W-47).
+    pub opt_out: bool,
     /// A number from 0 to 1 for the named set and revision (REV-7).
     pub chance: Chance<'a>,
 }
@@ -61,6 +63,33 @@ pub struct Chosen {
     pub revision: String,
     /// Whether it is a recorded one that the set names.
     pub recorded: bool,
+    /// What the set asks for besides its spec.
+    pub asks: Asks,
+}
+
+/// What annotations of a set ask for at injection (W-19).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// Its containers may mount volumes that only the pod has.
+    pub pod_volumes: bool,
+    /// Its containers share with the pod's init containers too.
+    pub from_init: bool,
+}
+
+impl Asks {
+    fn of(set: &SidecarSet) -> Self {
+        let asked = |key: &str| set.annotations.get(key).is_some_and(|value| value == "true");
+        Self {
+            pod_volumes: asked(keys::SIDECARSET_POD_VOLUMES),
+            from_init: asked(keys::SIDECARSET_SHARES_FROM_INIT),
+        }
+    }
+}
+
+/// Whether a pod does without the set by its own wish (W-47), which counts where the controller allows it.
+pub fn skips(annotations: &impl Labels, set: &str) -> bool {
+    let said = annotations.label(keys::SIDECARSET_SKIP).unwrap_or_default();
+    said.split(',').map(str::trim).any(|name| name == "*" || name == set)
 }
 
 /// Why a pod cannot be created.
@@ -111,6 +140,9 @@ pub fn choose(pod: &Newcomer<'_>, offer: &Offer<'_>) -> Result<Vec<Chosen>, Refu
         if content.spec.injection_strategy.paused || !content.matcher.selects(pod.labels) {
             continue;
         }
+        if offer.opt_out && skips(pod.annotations, set.name()) {
+            continue;
+        }
         match content.matcher.reach(pod.namespace, pod.namespace_labels) {
             Reach::Inside => matched.push((set, content)),
             Reach::Outside => {}
@@ -143,6 +175,7 @@ fn revision_for(
         hashes: content.hashes.clone(),
         revision: latest_revision(set, &content.spec),
         recorded: false,
+        asks: Asks::of(set),
     };
     let Some(wanted) = named(&content.spec) else { return Ok(latest()) };
     let revisions = (offer.revisions)(set.name());
@@ -164,6 +197,7 @@ fn revision_for(
         hashes: recorded.hashes.clone(),
         revision: recorded.name.to_string(),
         recorded: true,
+        asks: Asks::of(set),
     })
 }
 

@@ -63,9 +63,15 @@ impl<'a> Pod<'a> {
 
     /// The pod's own containers: no SidecarSet has put them there, and none replaces them (INJ-30).
     fn own_containers(&self) -> impl Iterator<Item = &'a Value> + use<'_, 'a> {
+        self.sources(false)
+    }
+
+    /// The same, with its own init containers behind them if a set asks for that (W-19).
+    fn sources(&self, init: bool) -> impl Iterator<Item = &'a Value> + use<'_, 'a> {
         let replaced = |container: &Value| self.placed.contains(name_of(container));
         let own = move |container: &&Value| !is_injected(container) && !replaced(container);
-        self.list("containers").iter().filter(own)
+        let init = if init { self.list("initContainers") } else { &[] };
+        self.list("containers").iter().chain(init).filter(own)
     }
 }
 
@@ -124,7 +130,7 @@ pub fn inject(raw: &Value, chosen: &[Chosen], settings: Settings) -> Result<Inje
         ..Injection::default()
     };
     containers::place(&pod, &built, settings.strict, &mut injection)?;
-    volumes::place(&pod, chosen, &mut injection.operations);
+    volumes::place(&pod, chosen, &mut injection.operations)?;
     hot_upgrade::record(&mut pod.annotations, chosen)?;
     metadata::record(&mut pod, chosen, settings.now)?;
     annotate(raw, &before, &pod.annotations, &mut injection.operations);

@@ -36,7 +36,8 @@ async fn main() -> anyhow::Result<()> {
     // Which pods the API server asks about follows from the sets.
     process.hooks_depend_on(&SIDECAR_SET);
     let sets = process.watch_cluster::<WireSet>(watch::set);
-    let unasked = Unasked { own: own.clone(), all: !gates.pod_webhook };
+    let opt_out = args.allow_pod_opt_out;
+    let unasked = Unasked { own: own.clone(), all: !gates.pod_webhook, opt_out };
     let (known, left_out) = (sets.clone(), unasked.clone());
     let pods = process.watch::<WirePod>(move |change| watch::pod(&known, &left_out, change));
     let (known, left_out, by_namespace) = (sets.clone(), unasked.clone(), pods.clone());
@@ -62,6 +63,7 @@ async fn main() -> anyhow::Result<()> {
         },
         own_namespace: own,
         narrow: args.narrow_pod_webhook,
+        opt_out,
         native_updates: options.native_updates,
         strict: args.refuse_replaced_containers,
         library: Library::default(),

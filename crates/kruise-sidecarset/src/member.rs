@@ -39,6 +39,8 @@ pub struct Member {
     pub pairs: Vec<Pair>,
     /// Name of the revision that is recorded, if one is.
     pub revision: Option<Arc<str>>,
+    /// When it was injected or updated last, as recorded.
+    pub changed: Option<Timestamp>,
     /// Whether this set ever updated it in place.
     pub touched: bool,
     /// What the condition of the pod says of this set (CND-1).
@@ -104,6 +106,7 @@ impl Member {
             in_flight,
             overtaken: overtaken(running, state.as_ref()),
             selected: settings.selects(&pod.meta.labels),
+            changed: hash.as_ref().and_then(|record| record.updated.as_ref()?.parse().ok()),
             revision: hash.and_then(|record| record.revision).map(Arc::from),
             touched: state.is_some(),
             said: said(pod, set),
@@ -231,6 +234,8 @@ struct Record<'a> {
     hash: Cow<'a, str>,
     #[serde(borrow, rename = "controllerRevision")]
     revision: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "updateTimestamp")]
+    updated: Option<Cow<'a, str>>,
 }
 
 /// The record of `set` in an annotation, in the present or the older form (INJ-62).
@@ -242,7 +247,7 @@ fn record<'a>(pod: &'a Pod, key: &str, set: &str) -> Option<Record<'a>> {
         return Some(record);
     }
     let hash: String = serde_json::from_str(entry.get()).ok()?;
-    Some(Record { hash: Cow::Owned(hash), revision: None })
+    Some(Record { hash: Cow::Owned(hash), ..Record::default() })
 }
 
 /// Why an outdated pod cannot follow in place.

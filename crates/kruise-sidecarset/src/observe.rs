@@ -14,6 +14,7 @@ use kruise_common::table::Table;
 
 use crate::asked::Asked;
 use crate::auditor::{Audited, Why, audit};
+use crate::choose::skips;
 use crate::member::{Member, active};
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
@@ -145,6 +146,7 @@ pub fn misses(set: &SidecarSet, pod: &Pod, unasked: &Unasked) -> bool {
         && !pod.injected.contains(&set.meta.key.name)
         && active(pod)
         && !unasked.named(&pod.meta.key.namespace)
+        && !(unasked.opt_out && skips(&pod.annotations, set.name()))
 }
 
 /// Revisions of the set by age (HIS-5), and names of its kind that others hold.

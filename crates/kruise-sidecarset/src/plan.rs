@@ -7,6 +7,7 @@ use crate::snapshot::{Invalid, Settings, Snapshot};
 
 pub mod action;
 mod condition;
+mod deadline;
 mod evict;
 mod history;
 pub mod hold;
@@ -58,6 +59,7 @@ fn roll_out(turn: &mut Turn<'_>, settings: &Settings) {
     update::update(turn, settings);
     condition::mark(turn);
     evict::evict(turn, settings);
+    deadline::watch(turn, settings);
 }
 
 /// A spec that means nothing: no pod is touched, and the user is told why.

@@ -34,6 +34,8 @@ pub struct Unasked {
     pub own: String,
     /// No pod is asked about at all (gate `PodWebhook`).
     pub all: bool,
+    /// Pods may say that they do without sets (W-47).
+    pub opt_out: bool,
 }
 
 impl Unasked {
@@ -85,6 +87,9 @@ pub fn pod_hook(sets: &[Arc<SidecarSet>], unasked: &Unasked, narrow: bool) -> Op
         failure_policy: None,
         again: true,
     };
+    if unasked.opt_out {
+        hook.conditions.push(("no-opt-out".to_owned(), no_opt_out()));
+    }
     let mut namespaces = unasked.expressions();
     if narrow {
         namespaces.extend(common(specs.iter().map(|spec| demands_of_namespaces(spec))));
@@ -99,6 +104,13 @@ pub fn pod_hook(sets: &[Arc<SidecarSet>], unasked: &Unasked, narrow: bool) -> Op
 fn no_mirror_pod() -> String {
     let key = quoted(keys::MIRROR_POD);
     format!("!(has(object.metadata.annotations) && {key} in object.metadata.annotations)")
+}
+
+/// Of sets by name the answer knows; who does without all need not be asked about.
+fn no_opt_out() -> String {
+    let key = quoted(keys::SIDECARSET_SKIP);
+    let there = format!("has(object.metadata.annotations) && {key} in object.metadata.annotations");
+    format!("!({there} && object.metadata.annotations[{key}] == \"*\")")
 }
 
 /// What a selector demands of labels that must be there: values, or none if any value will do.

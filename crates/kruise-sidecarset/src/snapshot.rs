@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kruise_api::keys;
 use kruise_api::shared::scatter::ScatterTerm;
@@ -140,6 +140,8 @@ pub struct Settings {
     pub cautious: bool,
     /// Whether pods that were not injected are evicted (ours, opt-in).
     pub repairs: bool,
+    /// After which time without progress the roll-out counts as stalled (ours, opt-in).
+    pub deadline: Option<SignedDuration>,
     /// What flags say.
     pub options: Options,
 }
@@ -213,6 +215,7 @@ impl Settings {
             cautious: asked(keys::SIDECARSET_CAUTIOUS),
             repairs: asked(keys::SIDECARSET_REPAIRS),
             evicts: asked(keys::SIDECARSET_EVICTS),
+            deadline: deadline(set)?,
             options,
         })
     }
@@ -275,6 +278,19 @@ fn selector(spec: &SidecarSetSpec) -> Result<Option<Selector>, Invalid> {
         Ok(selector) => Ok(Some(selector)),
         Err(InvalidSelector::Empty) => Ok(None),
         Err(error) => Err(invalid("spec.updateStrategy.selector", &error)),
+    }
+}
+
+/// W-43.
+fn deadline(set: &SidecarSet) -> Result<Option<SignedDuration>, Invalid> {
+    let key = keys::SIDECARSET_DEADLINE;
+    let Some(text) = set.annotations.get(key) else { return Ok(None) };
+    match text.parse::<u32>() {
+        Ok(seconds) if seconds > 0 => Ok(Some(SignedDuration::from_secs(i64::from(seconds)))),
+        _ => {
+            let problem = format!("{text:?} is no number of seconds above 0");
+            Err(invalid(&format!("metadata.annotations[{key}]"), &problem))
+        }
     }
 }
 

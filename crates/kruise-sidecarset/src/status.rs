@@ -112,10 +112,21 @@ fn conditions(
         raise(&mut conditions, kind, problem, settled, now);
     };
     set(keys::CONDITION_INVALID_SPEC, invalid, snapshot.settings.is_ok());
+    set(keys::CONDITION_STALLED, stalled(plan), true);
     set(keys::CONDITION_NOT_UPGRADABLE, not_upgradable(snapshot), true);
     set(keys::CONDITION_NOT_INJECTED, not_injected(snapshot), true);
     set(keys::CONDITION_REFUSED_WRITE, refused, settled);
     conditions
+}
+
+/// Since when nothing has come of the roll-out (W-43).
+fn stalled(plan: &Plan<Action, Hold>) -> Option<(String, String)> {
+    let since = plan.holds.iter().find_map(|hold| match hold {
+        Hold::Stalled { since } => Some(since),
+        _ => None,
+    })?;
+    let text = format!("no pod was updated or became ready since {since}");
+    Some(("ProgressDeadlineExceeded".to_owned(), text))
 }
 
 /// How many pods cannot follow the set, by reason.

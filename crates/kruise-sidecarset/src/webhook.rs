@@ -45,6 +45,8 @@ pub struct Webhook {
     pub own_namespace: String,
     /// Only pods that some set can match are asked about.
     pub narrow: bool,
+    /// Pods may say which sets they do without (W-47).
+    pub opt_out: bool,
     /// A pod is refused if a container of its own has the name of a sidecar (W-15).
     pub strict: bool,
     /// Images of native sidecars are changed in running pods, so sets with such may roll out (30.9.4).
@@ -120,7 +122,8 @@ impl Admission for Webhook {
         ];
         let sets = self.caches.sets.rows();
         self.asked.offer(&sets);
-        let unasked = Unasked { own: self.own_namespace.clone(), all: !self.gates.pod_webhook };
+        let (own, all) = (self.own_namespace.clone(), !self.gates.pod_webhook);
+        let unasked = Unasked { own, all, opt_out: self.opt_out };
         hooks.extend(pod_hook(&sets, &unasked, self.narrow));
         hooks
     }
@@ -197,7 +200,8 @@ impl Webhook {
         let revisions = |set: &str| self.revisions(set);
         let labels = pod.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let sets = self.caches.sets.selecting(labels);
-        let offer = Offer { sets: &sets, revisions: &revisions, library: &self.library, chance };
+        let (library, opt_out) = (&self.library, self.opt_out);
+        let offer = Offer { sets: &sets, revisions: &revisions, library, opt_out, chance };
         let chosen = choose(pod, &offer)?;
         if chosen.is_empty() {
             return Ok(Injection::default());

@@ -10,6 +10,8 @@
 //! Admission on a real API server: the binary's webhook over TLS, registered by URL. One test at a time: a cluster has
 //! one set of webhook configurations (`hack/test api` sees to it).
 
+#[path = "api_admission/conformance.rs"]
+mod conformance;
 #[path = "api_admission/outages.rs"]
 mod outages;
 #[path = "api_admission/requirements.rs"]
@@ -140,6 +142,39 @@ fn comparable(pod: &Value) -> Value {
     })
 }
 
+/// The status of the set and its stored revision say what those of OpenKruise said (CNF-21); readiness is another matter.
+async fn followed_as_captured(space: &Space, name: &str) {
+    let theirs = fixture(space, &format!("all-gates/1-created/sidecarsets.v1beta1.{name}.json"));
+    let facts = |set: &Value| {
+        ["collisionCount", "latestRevision", "matchedPods", "observedGeneration", "updatedPods"]
+            .map(|member| set["status"][member].clone())
+    };
+    let all = sets(space, "v1beta1");
+    wait(&format!("the status of {name}"), || async {
+        let set = serde_json::to_value(all.get(name).await.ok()?).ok()?;
+        (facts(&set) == facts(&theirs)).then_some(())
+    })
+    .await;
+    let latest = theirs["status"]["latestRevision"].as_str().unwrap();
+    let file = format!("all-gates/1-created/kruise-system.controllerrevisions.{latest}.json");
+    let theirs = fixture(space, &file);
+    let revisions = space.cluster("apps", "v1", "ControllerRevision");
+    let label = format!("kruise.io/sidecarset-name={name}");
+    let list = revisions.list(&kube::api::ListParams::default().labels(&label)).await.unwrap();
+    let ours: Vec<Value> =
+        list.items.iter().map(|revision| serde_json::to_value(revision).unwrap()).collect();
+    let comparable = |revision: &Value| {
+        let mut meta = revision["metadata"].clone();
+        let kept = ["name", "labels", "annotations", "ownerReferences"];
+        meta.as_object_mut().unwrap().retain(|member, _| kept.contains(&member.as_str()));
+        let last = "kubectl.kubernetes.io/last-applied-configuration";
+        meta["annotations"].as_object_mut().unwrap().remove(last);
+        meta["ownerReferences"][0].as_object_mut().unwrap().remove("uid");
+        json!({ "metadata": meta, "data": revision["data"], "revision": revision["revision"] })
+    };
+    assert_eq!(ours.iter().map(comparable).collect::<Vec<_>>(), [comparable(&theirs)], "{name}");
+}
+
 /// CNF-1…CNF-8, CNF-17, CNF-19, CNF-31 on the manifests that OpenKruise was given: sets are stored in both versions as it
 /// stored them, pods come out as it made them, with the same hashes and names of revisions.
 #[tokio::test]
@@ -181,6 +216,9 @@ async fn captured_manifests_give_what_openkruise_gave() {
         .await;
         let pod = serde_json::to_value(pods.get(name).await.unwrap()).unwrap();
         assert_eq!(comparable(&pod), theirs, "{name}");
+    }
+    for name in ["full", "hot", "mini", "native"] {
+        followed_as_captured(&space, name).await;
     }
     controller.stop().await;
     clean(&space).await;

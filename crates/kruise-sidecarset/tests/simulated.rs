@@ -14,6 +14,8 @@ mod auditor;
 mod builders;
 #[path = "simulated/crashes.rs"]
 mod crashes;
+#[path = "simulated/deadlines.rs"]
+mod deadlines;
 #[path = "simulated/evictions.rs"]
 mod evictions;
 #[path = "simulated/history.rs"]

@@ -27,11 +27,21 @@ pub struct Process {
 impl Cluster {
     /// Starts one with an empty data directory; all writes are audited.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// One whose API server mounts tokens into pods, as real ones do; somebody must make the ServiceAccounts.
+    pub async fn with_tokens() -> anyhow::Result<Self> {
+        Self::start_with(&[("SERVICE_ACCOUNTS", "1")]).await
+    }
+
+    async fn start_with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let name = format!("bench-{}", std::process::id());
         let output = Command::new("hack/cluster/up")
             .args([&name, "--no-controllers", "--audit", "--parent"])
             .arg(std::process::id().to_string())
             .env("AUDIT_POLICY", "hack/bench/audit-policy.yaml")
+            .envs(settings.iter().copied())
             // For the native contestant; absent fields cost nobody anything.
             .env("APISERVER_ARGS", "--feature-gates=MaxUnavailableStatefulSet=true")
             .stderr(Stdio::inherit())

@@ -56,6 +56,8 @@ pub struct Latencies {
     /// In the webhook, by its histogram; none without a webhook.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<Quantiles>,
+    /// Reviews for each: 2 if the API server asks again.
+    pub reviews: f64,
     /// CPU time of the webhook for each.
     pub cpu_ms: f64,
 }
@@ -230,12 +232,13 @@ pub fn ratios(records: &[Record], first: &str) -> String {
 /// What single requests took, one line for each sample.
 pub fn latencies(records: &[Record]) -> String {
     let mut lines = vec![format!(
-        "\n{:<19} {:<25} {:>6} {:>22} {:>22} {:>11} {:>9}",
+        "\n{:<19} {:<25} {:>6} {:>22} {:>22} {:>8} {:>11} {:>9}",
         "admission",
         "",
         "calls",
         "client p50/p99/p99.9",
         "server p50/p99/p99.9",
+        "reviews",
         "CPU ms/call",
         "peak MiB"
     )];
@@ -244,11 +247,14 @@ pub fn latencies(records: &[Record]) -> String {
     lines.join("\n") + "\n"
 }
 
-fn latency(record: &Record, Latencies { calls, client, server, cpu_ms }: &Latencies) -> String {
+fn latency(record: &Record, latencies: &Latencies) -> String {
+    let Latencies { calls, client, server, reviews, cpu_ms } = latencies;
     let (who, mode) = (&record.contestant, &record.mode);
     let server = server.map_or_else(|| "-".to_owned(), |server| server.to_string());
     let rss = record.peak_rss_mib;
-    format!("{who:<19} {mode:<25} {calls:>6} {client} {server:>22} {cpu_ms:>11.3} {rss:>9.1}")
+    format!(
+        "{who:<19} {mode:<25} {calls:>6} {client} {server:>22} {reviews:>8.2} {cpu_ms:>11.3} {rss:>9.1}"
+    )
 }
 
 /// The middle value; of an even number the mean of the two in the middle.

@@ -21,6 +21,8 @@ use crate::watch::Pods;
 const NAMESPACE: &str = "bench";
 const AGENT: &str = "kruise-sidecarset";
 pub const SETS: &str = "/apis/apps.kruise.io/v1beta1/sidecarsets";
+/// The most that a process may take in P11, with 1,000 sets and 10,000 pods.
+const MOST_MIB: f64 = 64.0;
 /// Pods of each set in P11.
 const PODS_PER_SET: usize = 10;
 
@@ -166,6 +168,9 @@ impl Sample {
         let of_pods = writes.of(AGENT, |resource| resource.starts_with("pods"));
         #[expect(clippy::cast_precision_loss, reason = "counts of pods and writes")]
         let (size, of_pods) = (self.size as f64, of_pods as f64);
+        let allowed = if budget == "100%" { self.size } else { self.size.div_ceil(10) };
+        let most = self.size.saturating_sub(seen.fewest);
+        ensure!(most <= allowed, "{most} pods were down at once, and {allowed} may be");
         let seconds = (seen.at - started).as_secs_f64();
         if budget == "10%" {
             report::say(&format!(
@@ -183,7 +188,7 @@ impl Sample {
             writes_per_pod: of_pods / size,
             status_writes: writes.of(AGENT, |resource| resource == "sidecarsets/status"),
             conflicts: writes.conflicts_of(AGENT),
-            most_unavailable: Some(self.size.saturating_sub(seen.fewest)),
+            most_unavailable: Some(most),
             cpu_seconds,
             peak_rss_mib: peak_rss_mib(pid)?,
             floor_seconds: rates.seconds(&all),
@@ -216,6 +221,8 @@ impl Sample {
             "  {sets} sets, {} pods: {seconds:.2} s, {count} writes, {peak_rss_mib:.1} MiB, {cpu_seconds:.2} CPU s",
             self.size
         ));
+        ensure!(count == 0, "{count} writes by a process that found everything as it must be");
+        ensure!(peak_rss_mib <= MOST_MIB, "{peak_rss_mib:.1} MiB, and {MOST_MIB} are the goal");
         again.stop().await?;
         nodes.stop().await?;
         cluster.stop().await?;

@@ -134,7 +134,8 @@ fn spec(set: &Candidate<'_>, around: &Surroundings<'_>) -> Vec<FieldError> {
         errors.push(FieldError::required("spec", rule));
     }
     errors.extend(containers::rules(spec));
-    errors.extend(pod::rules(spec));
+    let asked = set.annotations.get(keys::SIDECARSET_POD_VOLUMES);
+    errors.extend(pod::rules(spec, asked.is_some_and(|value| value == "true")));
     errors.extend(metadata::patches(set, &around.whitelist));
     errors
 }

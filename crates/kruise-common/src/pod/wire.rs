@@ -270,6 +270,7 @@ fn is_read(key: &str) -> bool {
         keys::RUNTIME_CONTAINERS_META,
         keys::LIFECYCLE_TIMESTAMP,
         keys::MIRROR_POD,
+        keys::SIDECARSET_SKIP,
     ]
     .contains(&key)
 }

@@ -47,7 +47,7 @@ pub(super) fn build<'a>(
         ] {
             for sidecar in sidecars {
                 let first = sidecar.typed.goes_first();
-                let containers = complete(pod, &set.set, sidecar, init)?;
+                let containers = complete(pod, set, sidecar, init)?;
                 list.extend(containers.into_iter().map(|container| built(container, first)));
             }
         }
@@ -62,7 +62,7 @@ pub(super) fn build<'a>(
 
 fn complete(
     pod: &Pod<'_>,
-    set: &str,
+    set: &Chosen,
     sidecar: &Sidecar,
     init: bool,
 ) -> Result<Vec<Value>, Refusal> {
@@ -70,7 +70,8 @@ fn complete(
     let mut container = sidecar.core.clone();
     if let (Some(policy), Some(targets)) = (&extensions.resources_policy, &sidecar.targets) {
         let resources = resources::resources(pod, policy, targets).map_err(|why| {
-            Refusal::Other(format!("sidecarset {set}: container {}: {why}", sidecar.typed.name))
+            let (set, name) = (&set.set, &sidecar.typed.name);
+            Refusal::Other(format!("sidecarset {set}: container {name}: {why}"))
         })?;
         container.insert("resources".to_owned(), resources);
     }
@@ -78,9 +79,11 @@ fn complete(
     let shares = extensions.share_volume_policy.type_ == ENABLED;
     let devices = extensions.share_volume_device_policy.as_ref();
     let shares_devices = devices.is_some_and(|policy| policy.type_ == ENABLED);
-    let (mounts, path_variables) = volumes::mounts(pod, &core, shares);
-    let devices = volumes::devices(pod, &core, &mounts, shares_devices);
-    let mut variables = env::transferred(pod, &extensions.transfer_env);
+    let from_init = set.asks.from_init;
+    let shared = |on| volumes::Shared { on, from_init };
+    let (mounts, path_variables) = volumes::mounts(pod, &core, shared(shares));
+    let devices = volumes::devices(pod, &core, &mounts, shared(shares_devices));
+    let mut variables = env::transferred(pod, &extensions.transfer_env, from_init);
     variables.extend(path_variables);
     set_list(&mut container, "env", env_of(&core, variables));
     set_list(&mut container, "volumeMounts", mounts);

@@ -8,8 +8,11 @@ use serde_json::Value;
 
 use super::{Pod, items, name_of, text_of};
 
+/// What names all variables of a source (W-46); none has such a name.
+const ALL: &str = "*";
+
 /// The variables that a sidecar asks for, in the order in which they are added.
-pub(super) fn transferred(pod: &Pod<'_>, wanted: &[TransferEnv]) -> Vec<Value> {
+pub(super) fn transferred(pod: &Pod<'_>, wanted: &[TransferEnv], from_init: bool) -> Vec<Value> {
     let mut found = Vec::new();
     for transfer in wanted {
         let Some(source) = source(pod, transfer) else { continue };
@@ -19,14 +22,20 @@ pub(super) fn transferred(pod: &Pod<'_>, wanted: &[TransferEnv]) -> Vec<Value> {
             .filter(|name| !name.is_empty())
             .collect();
         let containers: Vec<&Value> =
-            pod.own_containers().filter(|container| name_of(container) == source).collect();
+            pod.sources(from_init).filter(|container| name_of(container) == source).collect();
+        let variables = || containers.iter().flat_map(|container| items(container, "env"));
+        let mut wanted: Vec<&str> = names.iter().copied().filter(|name| *name != ALL).collect();
+        if names.contains(ALL) {
+            // As they stand there: one may be made of those before it.
+            for name in variables().map(name_of) {
+                if !wanted.contains(&name) {
+                    wanted.push(name);
+                }
+            }
+        }
         // Of variables with one name the last one counts, as it does in the container.
-        let variables = || containers.iter().rev().flat_map(|c| items(c, "env").iter().rev());
-        found.extend(
-            names
-                .into_iter()
-                .filter_map(|name| variables().find(|variable| name_of(variable) == name).cloned()),
-        );
+        let last = |name: &str| variables().filter(|variable| name_of(variable) == name).last();
+        found.extend(wanted.into_iter().filter_map(|name| last(name).cloned()));
     }
     found
 }

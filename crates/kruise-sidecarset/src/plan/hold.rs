@@ -85,6 +85,16 @@ pub enum Hold {
         /// When one is tried.
         until: Timestamp,
     },
+    /// The roll-out waits for pods, and is to make progress by then.
+    Progressing {
+        /// By when.
+        until: Timestamp,
+    },
+    /// The roll-out waits for pods, and has made no progress for longer than the set allows.
+    Stalled {
+        /// When it made some last.
+        since: Timestamp,
+    },
     /// The set is new, and the API server does not ask about its pods yet.
     NotRegistered {
         /// When it is looked again.
@@ -120,6 +130,8 @@ impl plan::Hold for Hold {
             Self::NobodyRecreates(_) => "NobodyRecreates",
             Self::NotInjected(_) => "NotInjected",
             Self::RepairUnproven { .. } => "RepairUnproven",
+            Self::Progressing { .. } => "Progressing",
+            Self::Stalled { .. } => "Stalled",
             Self::NotRegistered { .. } => "NotRegistered",
         }
     }
@@ -129,6 +141,7 @@ impl plan::Hold for Hold {
             Self::Settling { until, .. }
             | Self::Refused { until, .. }
             | Self::RepairUnproven { until }
+            | Self::Progressing { until }
             | Self::NotRegistered { until } => Some(*until),
             Self::InvalidSpec { .. }
             | Self::NotUpdate { .. }
@@ -142,6 +155,7 @@ impl plan::Hold for Hold {
             | Self::NotUpgradable { .. }
             | Self::EvictionUseless { .. }
             | Self::NobodyRecreates(_)
+            | Self::Stalled { .. }
             | Self::NotInjected(_) => None,
         }
     }
@@ -167,6 +181,8 @@ impl Hold {
             | Self::BudgetSpent { .. }
             | Self::EvictionUseless { .. }
             | Self::RepairUnproven { .. }
+            | Self::Progressing { .. }
+            | Self::Stalled { .. }
             | Self::NotRegistered { .. } => None,
         }
     }
@@ -204,7 +220,10 @@ impl fmt::Display for Hold {
                 write!(f, "{reason}{{{pods}, until: {until}}}")
             }
             Self::EvictionUseless { why } => write!(f, "{reason}{{why: {why}}}"),
-            Self::RepairUnproven { until } | Self::NotRegistered { until } => {
+            Self::Stalled { since } => write!(f, "{reason}{{since: {since}}}"),
+            Self::RepairUnproven { until }
+            | Self::Progressing { until }
+            | Self::NotRegistered { until } => {
                 write!(f, "{reason}{{until: {until}}}")
             }
         }

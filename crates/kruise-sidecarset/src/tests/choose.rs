@@ -62,6 +62,7 @@ fn asked(
         sets,
         revisions: &|_| recorded(),
         library: &Library::default(),
+        opt_out: true,
         chance: &|_, _| chance,
     };
     choose(&pod, &offer).map_err(|error| error.to_string())
@@ -227,4 +228,24 @@ fn the_latest_revision_follows_from_the_spec() {
         crate::revision::data(&serde_json::from_str(&object(2)["spec"].to_string()).unwrap())
             .unwrap();
     assert_eq!(of(2), crate::revision::name("a", &data, 0));
+}
+
+/// W-47: a pod that says so does without some sets or all, where the controller allows it.
+#[test]
+fn a_pod_may_do_without_sets() {
+    let sets: Vec<_> = ["a", "b"]
+        .map(|name| set(name, &json!({ "containers": [{ "name": name, "image": "i" }] })))
+        .into();
+    let key = "kruise.io/sidecarset-skip";
+    for (said, left) in [
+        ("", vec!["a", "b"]),
+        ("a", vec!["b"]),
+        ("b, a", vec![]),
+        ("*", vec![]),
+        ("c,aa", vec!["a", "b"]),
+    ] {
+        let chosen = asked(&sets, &json!({ key: said }), None, 0.5).unwrap();
+        let names: Vec<&str> = chosen.iter().map(|set| &*set.set).collect();
+        assert_eq!(names, left, "{said}");
+    }
 }

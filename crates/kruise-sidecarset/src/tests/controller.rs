@@ -24,7 +24,7 @@ fn controller() -> SidecarSetController {
         revisions: Arc::default(),
         revision_namespace: "kruise-system".into(),
         asked: Arc::default(),
-        unasked: Unasked { own: "kruise-system".to_owned(), all: false },
+        unasked: Unasked { own: "kruise-system".to_owned(), ..Unasked::default() },
     };
     caches.sets.apply(set(&json!({ "containers": [] })));
     SidecarSetController::new(caches, Options::default())

@@ -38,6 +38,13 @@ pub fn set(name: &str, spec: &Value) -> Arc<SidecarSet> {
     Arc::new(captured::set(&object))
 }
 
+/// The same set with an annotation that says `true`.
+pub fn asking(set: &Arc<SidecarSet>, key: &str) -> Arc<SidecarSet> {
+    let mut set = SidecarSet::clone(set);
+    set.annotations.insert(key.to_owned(), "true".to_owned());
+    Arc::new(set)
+}
+
 /// The sets that a pod in namespace `cap` gets.
 pub fn chosen(pod: &Value, sets: &[Arc<SidecarSet>]) -> Vec<Chosen> {
     let (labels, annotations) = (pairs(pod, "labels"), pairs(pod, "annotations"));
@@ -53,6 +60,7 @@ pub fn chosen(pod: &Value, sets: &[Arc<SidecarSet>]) -> Vec<Chosen> {
             sets,
             revisions: &|_| Vec::new(),
             library: &Library::default(),
+            opt_out: false,
             chance: &|_, _| 0.5,
         },
     )

@@ -27,6 +27,8 @@ fn all() -> Vec<Hold> {
         Hold::RepairUnproven { until },
         Hold::NotRegistered { until },
         Hold::Settling { pods: pods(), until },
+        Hold::Progressing { until },
+        Hold::Stalled { since: until },
     ];
     for (index, hold) in all.iter().enumerate() {
         assert_eq!(place(hold), index);
@@ -53,6 +55,8 @@ fn place(hold: &Hold) -> usize {
         Hold::RepairUnproven { .. } => 14,
         Hold::NotRegistered { .. } => 15,
         Hold::Settling { .. } => 16,
+        Hold::Progressing { .. } => 17,
+        Hold::Stalled { .. } => 18,
     }
 }
 
@@ -71,5 +75,5 @@ fn every_reason_is_in_the_runbook() {
 fn only_what_ends_by_itself_has_a_timer() {
     let timed: Vec<&str> =
         all().iter().filter(|hold| hold.until().is_some()).map(plan::Hold::reason).collect();
-    assert_eq!(timed, ["Refused", "RepairUnproven", "NotRegistered", "Settling"]);
+    assert_eq!(timed, ["Refused", "RepairUnproven", "NotRegistered", "Settling", "Progressing"]);
 }

@@ -11,7 +11,7 @@ fn set(name: &str, spec: &Value) -> Arc<SidecarSet> {
 }
 
 fn own() -> Unasked {
-    Unasked { own: "own".to_owned(), all: false }
+    Unasked { own: "own".to_owned(), ..Unasked::default() }
 }
 
 /// Object selector, namespace selector without what is always there, and condition.

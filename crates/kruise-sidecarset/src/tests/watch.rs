@@ -116,7 +116,7 @@ fn a_namespace_concerns_the_sets_of_its_pods_when_its_labels_change() {
     assert!(of(None, namespace(json!({}))).is_empty());
     sets.apply(set(&missing));
     assert_eq!(of(None, namespace(json!({}))), ["log"], "W-4");
-    let unasked = Unasked { own: "ns".to_owned(), all: false };
+    let unasked = Unasked { own: "ns".to_owned(), ..Unasked::default() };
     let change = Change { old: None, new: namespace(json!({})) };
     assert!(watch::namespace(&sets, (&pods, &unasked), &change).is_empty(), "WHK-8");
 }

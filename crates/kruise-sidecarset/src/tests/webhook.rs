@@ -37,6 +37,7 @@ fn webhook(sets: &[Value], gates: &str) -> Webhook {
         caches,
         own_namespace: "kruise-system".to_owned(),
         narrow: true,
+        opt_out: false,
         strict: false,
         native_updates: false,
         library: Library::default(),
@@ -401,4 +402,21 @@ fn hooks_are_openkruise_s() {
     assert_eq!(of("vsidecarset.kb.io").operations, ["CREATE", "UPDATE"]);
     let paths: Vec<&str> = hooks.iter().map(|hook| hook.path).collect();
     assert!(paths.iter().all(|path| webhook.paths().contains(path)));
+}
+
+/// W-47: only where a flag allows it; who does without all sets is not even asked about.
+#[test]
+fn pods_do_without_sets_only_where_that_is_allowed() {
+    let skipping =
+        pod(&json!({ "metadata": { "annotations": { "kruise.io/sidecarset-skip": "log" } } }));
+    for (opt_out, outcome) in [(false, "injected"), (true, "not-matched")] {
+        let webhook = Webhook { opt_out, ..webhook(&[set("log", &json!({}))], "") };
+        let answer = asked(&webhook, PODS, &request(Operation::Create, Some(&skipping), None));
+        assert_eq!(answer.outcome(), outcome);
+        let hooks = webhook.hooks();
+        let hook = hooks.iter().find(|hook| hook.path == PODS).unwrap();
+        let condition = hook.conditions.iter().find(|(name, _)| name == "no-opt-out");
+        let text = r#"!(has(object.metadata.annotations) && "kruise.io/sidecarset-skip" in object.metadata.annotations && object.metadata.annotations["kruise.io/sidecarset-skip"] == "*")"#;
+        assert_eq!(condition.map(|(_, text)| text.as_str()), opt_out.then_some(text));
+    }
 }

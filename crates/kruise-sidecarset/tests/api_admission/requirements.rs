@@ -127,12 +127,12 @@ impl Stage {
 }
 
 /// Names of the containers.
-fn containers(pod: &Value) -> Vec<String> {
+pub fn containers(pod: &Value) -> Vec<String> {
     let all = pod["spec"]["containers"].as_array().unwrap();
     all.iter().map(|container| container["name"].as_str().unwrap().to_owned()).collect()
 }
 
-fn container<'a>(pod: &'a Value, list: &str, name: &str) -> &'a Value {
+pub fn container<'a>(pod: &'a Value, list: &str, name: &str) -> &'a Value {
     let all = pod["spec"][list].as_array();
     all.and_then(|all| all.iter().find(|it| it["name"] == name)).unwrap_or(&Value::Null)
 }
@@ -141,19 +141,19 @@ fn image<'a>(pod: &'a Value, name: &str) -> &'a str {
     container(pod, "containers", name)["image"].as_str().unwrap_or_default()
 }
 
-fn listed(pod: &Value) -> &str {
+pub fn listed(pod: &Value) -> &str {
     pod["metadata"]["annotations"]["kruise.io/sidecarset-injected-list"]
         .as_str()
         .unwrap_or_default()
 }
 
 /// What the pod records of a set.
-fn record(pod: &Value, set: &str) -> Value {
+pub fn record(pod: &Value, set: &str) -> Value {
     let text = pod["metadata"]["annotations"]["kruise.io/sidecarset-hash"].as_str().unwrap();
     serde_json::from_str::<Value>(text).unwrap()[set].clone()
 }
 
-fn hashes(set: &Value) -> [Value; 2] {
+pub fn hashes(set: &Value) -> [Value; 2] {
     ["kruise.io/sidecarset-hash", "kruise.io/sidecarset-hash-without-image"]
         .map(|key| set["metadata"]["annotations"][key].clone())
 }

@@ -138,7 +138,7 @@ pub fn process(options: Options) -> Process<SidecarSetController> {
         revisions: Arc::default(),
         revision_namespace: "kruise-system".into(),
         asked: Arc::default(),
-        unasked: Unasked { own: "kruise-system".to_owned(), all: false },
+        unasked: Unasked { own: "kruise-system".to_owned(), ..Unasked::default() },
     };
     let mirrors = vec![
         MirrorOf::<WireSet>::boxed(&caches.sets),

@@ -123,9 +123,9 @@ fn an_update_is_one_patch_with_tests_of_what_it_replaces() {
         lines,
         [
             "test /metadata/uid",
-            "test /status/containerStatuses/1/containerID",
             "test /spec/containers/1/name",
             "test /spec/containers/1/image",
+            "test /status/containerStatuses/1/containerID",
             "test /metadata/annotations/kruise.io~1sidecarset-hash",
             "test /metadata/annotations/kruise.io~1sidecarset-inplace-update-state",
             "replace /spec/containers/1/image",

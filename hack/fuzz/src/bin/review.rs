@@ -13,35 +13,43 @@ use kruise_common::intern::Interner;
 use kruise_common::table::Wire;
 use kruise_sidecarset::object::WireSet;
 use kruise_sidecarset::recorded::Library;
-use kruise_sidecarset::webhook::{Caches, Webhook, filled};
+use kruise_sidecarset::webhook::{Caches, VALIDATE, Webhook, filled};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
 const PATH: &str = "/mutate-pod";
 
+/// A webhook that knows the set, if the API server would store it.
 fn webhook(set: &str) -> Option<Webhook> {
     let object: Value = serde_json::from_str(set).ok()?;
-    let stored = filled(&object, None).ok()?;
-    let wire: WireSet = serde_json::from_value(stored).ok()?;
+    let mut stored = filled(&object, None).ok()?;
+    stored["apiVersion"] = json!("apps.kruise.io/v1beta1");
     let caches = Caches {
         sets: Arc::default(),
         namespaces: Arc::default(),
         revisions: Arc::default(),
         configurations: Arc::default(),
     };
-    caches.sets.apply(wire.into_record(&Interner::default()));
-    Some(Webhook {
-        gates: FeatureGates::default(),
+    let webhook = Webhook {
+        // Any annotation may be patched.
+        gates: FeatureGates { sidecar_patches_allowed: true, ..FeatureGates::default() },
         caches,
         own_namespace: "kruise-system".to_owned(),
         narrow: true,
+        opt_out: true,
         strict: false,
-        native_updates: false,
+        native_updates: true,
         library: Library::default(),
         asked: Arc::default(),
         now: || Timestamp::UNIX_EPOCH,
         lot: || 0.5,
-    })
+    };
+    let review = json!({ "request": { "uid": "u", "operation": "CREATE", "object": stored } });
+    let review = review::decode(review.to_string().as_bytes()).ok()?;
+    let Verdict::Allowed = webhook.answer(VALIDATE, &review.request)?.verdict else { return None };
+    let wire: WireSet = serde_json::from_value(stored).ok()?;
+    webhook.caches.sets.apply(wire.into_record(&Interner::default()));
+    Some(webhook)
 }
 
 /// The pod after the patch, if there is one.

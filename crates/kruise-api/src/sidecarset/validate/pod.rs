@@ -1,5 +1,7 @@
 //! What Kubernetes would say about a pod made of nothing but the set's containers and volumes (VAL-50, VAL-51).
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::raw::RawJson;
@@ -8,8 +10,9 @@ use crate::shared::pod_template::check_template;
 use crate::sidecarset::container::{EXTENSIONS, SidecarContainer};
 use crate::sidecarset::v1beta1::SidecarSetSpec;
 
-/// Problems of the containers and volumes together. Paths are those of a pod's spec, which are those of the set's.
-pub(super) fn rules(spec: &SidecarSetSpec) -> Vec<FieldError> {
+/// Problems of the containers and volumes together. Paths are those of a pod's spec, which are those of the set's. With
+/// `pod_volumes` what they mount may be a volume of the pod (W-19).
+pub(super) fn rules(spec: &SidecarSetSpec, pod_volumes: bool) -> Vec<FieldError> {
     if spec.containers.is_empty() && spec.init_containers.is_empty() {
         return Vec::new();
     }
@@ -19,10 +22,27 @@ pub(super) fn rules(spec: &SidecarSetSpec) -> Vec<FieldError> {
         containers.push(json!({ "name": "test", "image": "busybox" }));
     }
     let volumes = spec.volumes.iter().map(|volume| volume.parse().unwrap_or_default());
+    let mut volumes: Vec<Value> = volumes.collect();
+    let init = cores(&spec.init_containers);
+    if pod_volumes {
+        for (list, kind) in [
+            ("volumeMounts", json!({ "emptyDir": {} })),
+            ("volumeDevices", json!({ "persistentVolumeClaim": { "claimName": "any" } })),
+        ] {
+            let missing = missing(init.iter().chain(&containers), list, &volumes);
+            volumes.extend(missing.into_iter().map(|name| {
+                let mut volume = kind.clone();
+                if let Some(members) = volume.as_object_mut() {
+                    members.insert("name".to_owned(), name.into());
+                }
+                volume
+            }));
+        }
+    }
     let pod = json!({ "spec": {
-        "initContainers": cores(&spec.init_containers),
+        "initContainers": init,
         "containers": containers,
-        "volumes": volumes.collect::<Vec<Value>>(),
+        "volumes": volumes,
         "restartPolicy": "Always",
         "dnsPolicy": "ClusterFirst",
         "serviceAccountName": "default",
@@ -52,6 +72,18 @@ fn plain_init_containers(pod: &Value, said: &[FieldError]) -> Vec<FieldError> {
         }
     }
     errors
+}
+
+/// Names in lists of the containers that no volume has.
+fn missing<'a>(
+    containers: impl Iterator<Item = &'a Value>,
+    list: &str,
+    volumes: &[Value],
+) -> BTreeSet<String> {
+    let name = |item: &Value| item.get("name").and_then(Value::as_str).map(str::to_owned);
+    let items = containers.filter_map(|container| container.get(list)?.as_array()).flatten();
+    let known: BTreeSet<String> = volumes.iter().filter_map(name).collect();
+    items.filter_map(name).filter(|name| !known.contains(name)).collect()
 }
 
 /// The containers as they enter a pod (INJ-16).

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{accepted, container, merge, problems};
+use super::{Set, accepted, container, merge, problems, said, spec};
+use crate::sidecarset::validate::Surroundings;
 
 fn one(change: &Value) -> Value {
     json!({ "containers": [container(change)] })
@@ -72,4 +73,19 @@ fn init_containers_alone_are_a_pod_too() {
         (init(json!({ "readinessProbe": probe })), "spec.initContainers[0].readinessProbe"),
         (init(json!({ "image": "" })), "spec.initContainers[0].image"),
     ]);
+}
+
+/// W-19: with the annotation what is mounted may be a volume of the pod.
+#[test]
+fn volumes_of_the_pod_are_allowed_where_the_set_asks_for_them() {
+    let spec = spec(&one(&json!({
+        "volumeMounts": [{ "name": "data", "mountPath": "/m" }],
+        "volumeDevices": [{ "name": "disk", "devicePath": "/dev/disk" }],
+    })));
+    let said = |annotations: &Value| {
+        said(&Set::new("log", annotations, &spec), None, &Surroundings::default())
+    };
+    let plain = said(&json!({}));
+    assert!(plain.iter().any(|text| text.contains("data")), "{plain:?}");
+    assert_eq!(said(&json!({ "kruise.io/sidecarset-pod-volumes": "true" })), [] as [&str; 0]);
 }

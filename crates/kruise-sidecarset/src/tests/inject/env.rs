@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{injected, item, pod, set};
+use super::{asking, injected, item, pod, set};
 
 /// Env of the sidecar `s` after injection into a pod whose containers are `containers`.
 fn env(sidecar: &Value, containers: &Value) -> Vec<String> {
@@ -91,4 +91,52 @@ fn references_in_paths() {
     for path in ["", "A", "$A", "$(1)", "$()", "$(A", "$(A B)", "$((A)", "(A)"] {
         assert_eq!(of(path), [] as [&str; 0], "{path}");
     }
+}
+
+/// W-46: `*` is all of the source, as it stands there.
+#[test]
+fn all_env_of_a_container_is_taken() {
+    let of = |transfer: Value| {
+        env(&json!({ "env": [{ "name": "B", "value": "mine" }], "transferEnv": transfer }), &two())
+    };
+    let all = json!([{ "sourceContainerName": "one", "envNames": ["*"] }]);
+    assert_eq!(of(all), ["B=mine", "IS_INJECTED=true", "A=2"]);
+    let both = json!([{ "sourceContainerName": "two", "envName": "N", "envNames": ["*"] }]);
+    assert_eq!(of(both), ["B=mine", "IS_INJECTED=true", "N=…", "A=3"]);
+    assert_eq!(
+        of(json!([{ "sourceContainerName": "none", "envNames": ["*"] }])),
+        ["B=mine", "IS_INJECTED=true"]
+    );
+}
+
+/// W-19: of init containers only for sets that ask for it; containers come first.
+#[test]
+fn init_containers_share_where_the_set_asks_for_it() {
+    let own = pod(&json!({ "spec": {
+        "containers": [{ "name": "main", "volumeMounts": [{ "name": "m", "mountPath": "/both" }] }],
+        "initContainers": [{
+            "name": "prep", "env": [{ "name": "P", "value": "p" }],
+            "volumeMounts": [{ "name": "p", "mountPath": "/both" }, { "name": "p", "mountPath": "/prep" }],
+            "volumeDevices": [{ "name": "d", "devicePath": "/dev/p" }],
+        }],
+    } }));
+    let plain = set(
+        "a",
+        &json!({ "containers": [{
+        "name": "s", "image": "i:1", "shareVolumePolicy": { "type": "enabled" }, "shareVolumeDevicePolicy": { "type": "enabled" },
+        "transferEnv": [{ "sourceContainerName": "prep", "envName": "P" }],
+    }] }),
+    );
+    let main = json!({ "name": "m", "mountPath": "/both" });
+    let sidecar = |set| item(&injected(&own, &[set]), "containers", "s").clone();
+    let before = sidecar(plain.clone());
+    assert_eq!(before["volumeMounts"], json!([main]));
+    assert_eq!(
+        (&before["volumeDevices"], before["env"].as_array().unwrap().len()),
+        (&Value::Null, 1)
+    );
+    let after = sidecar(asking(&plain, "kruise.io/sidecarset-share-from-init"));
+    assert_eq!(after["volumeMounts"], json!([main, { "name": "p", "mountPath": "/prep" }]));
+    assert_eq!(after["volumeDevices"], json!([{ "name": "d", "devicePath": "/dev/p" }]));
+    assert_eq!(after["env"][1], json!({ "name": "P", "value": "p" }));
 }

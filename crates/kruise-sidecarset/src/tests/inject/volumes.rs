@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{injected, item, pod, set};
+use super::{asking, injected, item, pod, refused, set};
 
 fn paths(list: &Value, member: &str) -> Vec<String> {
     let items = list.as_array().cloned().unwrap_or_default();
@@ -153,4 +153,18 @@ fn a_sidecar_gets_the_token_that_the_pod_s_own_containers_have() {
     // A volume of the user's own there is shared only on request.
     let after = injected(&own(&mine), &[one]);
     assert_eq!(mounts(&after, "containers", "bare"), Value::Null);
+}
+
+/// W-19: a volume that only the pod has, such as one of a claim template.
+#[test]
+fn a_sidecar_may_mount_a_volume_of_the_pod() {
+    let mounts = json!({ "containers": [{ "name": "s", "image": "i:1", "volumeMounts": [{ "name": "data", "mountPath": "/d" }] }] });
+    let one = asking(&set("a", &mounts), "kruise.io/sidecarset-pod-volumes");
+    let volume = json!({ "name": "data", "persistentVolumeClaim": { "claimName": "data-web-0" } });
+    let with = pod(&json!({ "spec": { "volumes": [volume] } }));
+    let after = injected(&with, std::slice::from_ref(&one));
+    assert_eq!(item(&after, "containers", "s")["volumeMounts"][0]["name"], "data");
+    assert_eq!(after["spec"]["volumes"], json!([volume]));
+    let why = "sidecarset a: container s mounts volume data, which the pod does not have";
+    assert_eq!(refused(&pod(&json!({})), &[one]), why);
 }
