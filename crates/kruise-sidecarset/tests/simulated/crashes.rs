@@ -14,9 +14,8 @@ fn a_crash_after_any_write_of_an_upgrade_still_converges() {
         let story = Story { hot, pods: 4, steps, fates: Vec::new() };
         for every in [false, true] {
             for crash in 0.. {
-                let at = move |done: usize| match every {
-                    false => done == crash,
-                    true => done % (crash + 1) == crash,
+                let at = move |done: usize| {
+                    if every { done % (crash + 1) == crash } else { done == crash }
                 };
                 let fate = move |done| if at(done) { Fate::DoneThenCrash } else { Fate::Done };
                 let sim = play(&story, fate);
