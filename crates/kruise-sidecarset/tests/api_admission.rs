@@ -167,8 +167,8 @@ async fn followed_as_captured(space: &Space, name: &str) {
         let mut meta = revision["metadata"].clone();
         let kept = ["name", "labels", "annotations", "ownerReferences"];
         meta.as_object_mut().unwrap().retain(|member, _| kept.contains(&member.as_str()));
-        let last = "kubectl.kubernetes.io/last-applied-configuration";
-        meta["annotations"].as_object_mut().unwrap().remove(last);
+        let applied = "kubectl.kubernetes.io/last-applied-configuration";
+        meta["annotations"].as_object_mut().unwrap().remove(applied);
         meta["ownerReferences"][0].as_object_mut().unwrap().remove("uid");
         json!({ "metadata": meta, "data": revision["data"], "revision": revision["revision"] })
     };

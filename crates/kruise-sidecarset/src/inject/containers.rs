@@ -80,9 +80,9 @@ fn complete(
     let devices = extensions.share_volume_device_policy.as_ref();
     let shares_devices = devices.is_some_and(|policy| policy.type_ == ENABLED);
     let from_init = set.asks.from_init;
-    let shared = |on| volumes::Shared { on, from_init };
-    let (mounts, path_variables) = volumes::mounts(pod, &core, shared(shares));
-    let devices = volumes::devices(pod, &core, &mounts, shared(shares_devices));
+    let given = |on| volumes::Shared { on, from_init };
+    let (mounts, path_variables) = volumes::mounts(pod, &core, given(shares));
+    let devices = volumes::devices(pod, &core, &mounts, given(shares_devices));
     let mut variables = env::transferred(pod, &extensions.transfer_env, from_init);
     variables.extend(path_variables);
     set_list(&mut container, "env", env_of(&core, variables));

@@ -34,7 +34,7 @@ pub(super) fn transferred(pod: &Pod<'_>, wanted: &[TransferEnv], from_init: bool
             }
         }
         // Of variables with one name the last one counts, as it does in the container.
-        let last = |name: &str| variables().filter(|variable| name_of(variable) == name).last();
+        let last = |name: &str| variables().rfind(|variable| name_of(variable) == name);
         found.extend(wanted.into_iter().filter_map(|name| last(name).cloned()));
     }
     found

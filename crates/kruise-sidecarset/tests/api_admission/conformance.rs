@@ -77,6 +77,34 @@ async fn cnf_4_a_pause_of_injection_concerns_new_pods_only() {
     stage.end().await;
 }
 
+/// A pod with something of everything that can be shared.
+fn sharing(name: &str, app: &str) -> Value {
+    let env = |name: &str, value: &str| json!({ "name": name, "value": value });
+    Stage::pod(
+        name,
+        app,
+        &json!({
+            "metadata": { "labels": { "source": "main" } },
+            "spec": {
+                "imagePullSecrets": [{ "name": "pod" }, { "name": "both" }],
+                "containers": [{
+                    "name": "main", "image": "example.com/main:1",
+                    "env": [env("ONE", "1"), env("TWO", "2"), env("KEPT", "theirs"), env("DIR", "d")],
+                    "volumeMounts": [
+                        { "name": "logs", "mountPath": "/data" },
+                        { "name": "logs", "mountPath": "/logs", "subPathExpr": "$(DIR)/x" },
+                    ],
+                    "volumeDevices": [{ "name": "disk", "devicePath": "/dev/disk" }],
+                }],
+                "volumes": [
+                    { "name": "logs", "emptyDir": {} },
+                    { "name": "disk", "persistentVolumeClaim": { "claimName": "disk" } },
+                ],
+            },
+        }),
+    )
+}
+
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
 async fn cnf_5_6_and_7_what_a_sidecar_gets_of_the_pod() {
@@ -97,36 +125,10 @@ async fn cnf_5_6_and_7_what_a_sidecar_gets_of_the_pod() {
         "volumes": [{ "name": "own", "emptyDir": {} }],
         "imagePullSecrets": [{ "name": "both" }, { "name": "set" }],
     } });
-    let env = |name: &str, value: &str| json!({ "name": name, "value": value });
-    let pod = |name: &str, app: &str| {
-        Stage::pod(
-            name,
-            app,
-            &json!({
-                "metadata": { "labels": { "source": "main" } },
-                "spec": {
-                    "imagePullSecrets": [{ "name": "pod" }, { "name": "both" }],
-                    "containers": [{
-                        "name": "main", "image": "example.com/main:1",
-                        "env": [env("ONE", "1"), env("TWO", "2"), env("KEPT", "theirs"), env("DIR", "d")],
-                        "volumeMounts": [
-                            { "name": "logs", "mountPath": "/data" },
-                            { "name": "logs", "mountPath": "/logs", "subPathExpr": "$(DIR)/x" },
-                        ],
-                        "volumeDevices": [{ "name": "disk", "devicePath": "/dev/disk" }],
-                    }],
-                    "volumes": [
-                        { "name": "logs", "emptyDir": {} },
-                        { "name": "disk", "persistentVolumeClaim": { "claimName": "disk" } },
-                    ],
-                },
-            }),
-        )
-    };
     for version in ["v1alpha1", "v1beta1"] {
         by_version(&stage, version, stage.set(version, &shares)).await;
         // A container of a name in two sets would be refused.
-        let made = with_all(&stage, &pod("pod", version), version).await;
+        let made = with_all(&stage, &sharing("pod", version), version).await;
         let sidecar = container(&made, "containers", "shares");
         let of = |list: &str, member: &str| -> Vec<String> {
             let items = sidecar[list].as_array().cloned().unwrap_or_default();
@@ -144,6 +146,15 @@ async fn cnf_5_6_and_7_what_a_sidecar_gets_of_the_pod() {
         sets(&stage.space, version).delete(version, &DeleteParams::default()).await.unwrap();
     }
     stage.end().await;
+}
+
+/// Three annotations may be patched.
+fn whitelist() -> Value {
+    let list = r#"{"rules":[{"allowedAnnotationKeyExprs":["^(kept|taken|merged)$"]}]}"#;
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "kruise-configuration" },
+        "data": { "SidecarSet_PatchPodMetadata_WhiteList": list },
+    })
 }
 
 #[tokio::test]
@@ -168,12 +179,7 @@ async fn cnf_8_annotations_are_patched_as_far_as_the_whitelist_goes() {
         text.contains("whitelist not found").then_some(())
     })
     .await;
-    let list = r#"{"rules":[{"allowedAnnotationKeyExprs":["^(kept|taken|merged)$"]}]}"#;
-    let map = json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "kruise-configuration" },
-        "data": { "SidecarSet_PatchPodMetadata_WhiteList": list },
-    });
-    create(&maps, map).await.unwrap();
+    create(&maps, whitelist()).await.unwrap();
     wait("the whitelist", || async {
         create(&sets(&stage.space, "v1beta1"), set.clone()).await.ok().map(|_| ())
     })

@@ -139,10 +139,9 @@ async fn a_set_that_cannot_be_registered_stops_nobody_else() {
     stage.injected(&Stage::pod("pod", "good", &json!({})), "good").await;
     let told = stage
         .status("bad", |status| {
-            let invalid = status["conditions"].as_array()?.iter();
-            let invalid =
-                invalid.filter(|it| it["type"] == "InvalidSpec" && it["status"] == "True");
-            Some(invalid.last()?["message"].as_str()?.to_owned())
+            let mut all = status["conditions"].as_array()?.iter();
+            let invalid = all.find(|it| it["type"] == "InvalidSpec" && it["status"] == "True")?;
+            Some(invalid["message"].as_str()?.to_owned())
         })
         .await;
     assert!(told.contains(r#"selector.matchLabels: Invalid value: "no value""#), "{told}");
