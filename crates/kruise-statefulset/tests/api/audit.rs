@@ -12,7 +12,7 @@ use crate::harness::Space;
 #[derive(Clone, Debug)]
 pub struct Call {
     /// Verb and resource, as `patch pods/status`.
-    pub call: String,
+    pub what: String,
     /// Whether our controller made it.
     pub ours: bool,
     /// Whether it was done.
@@ -41,7 +41,7 @@ pub fn writes(space: &Space, resource: &str) -> Option<Vec<Call>> {
         }
         let subresource = object["subresource"].as_str().map(|name| format!("/{name}"));
         Some(Call {
-            call: format!("{verb} {resource}{}", subresource.unwrap_or_default()),
+            what: format!("{verb} {resource}{}", subresource.unwrap_or_default()),
             ours: event["userAgent"].as_str()?.starts_with("kruise-statefulset"),
             done: event["responseStatus"]["code"].as_u64()? < 300,
             at: event["requestReceivedTimestamp"].as_str()?.parse().unwrap(),

@@ -120,10 +120,10 @@ async fn ac6_no_claim_is_deleted_or_shrunk_by_the_controller() {
     if let Some(calls) = audit::writes(&space, "persistentvolumeclaims") {
         let by_us = calls.iter().filter(|call| call.ours);
         let verbs: std::collections::BTreeSet<&str> =
-            by_us.map(|call| call.call.as_str()).collect();
+            by_us.map(|call| call.what.as_str()).collect();
         let known = ["create persistentvolumeclaims", "patch persistentvolumeclaims"];
         assert!(verbs.into_iter().eq(known), "{calls:?}");
-        let deleted = calls.iter().filter(|call| call.call == "delete persistentvolumeclaims");
+        let deleted = calls.iter().filter(|call| call.what == "delete persistentvolumeclaims");
         assert!(deleted.count() >= 3, "by others: {calls:?}");
     }
     assert_eq!(requests.shrunk(), [""; 0]);

@@ -21,7 +21,7 @@ struct Calls {
 fn calls(space: &Space) -> Option<Calls> {
     let ours = audit::writes(space, "pods")?.into_iter().filter(|call| call.ours);
     let (done, refused): (Vec<Call>, Vec<Call>) = ours.partition(|call| call.done);
-    let texts = |calls: Vec<Call>| calls.into_iter().map(|call| call.call).collect();
+    let texts = |calls: Vec<Call>| calls.into_iter().map(|call| call.what).collect();
     Some(Calls { done: texts(done), refused: texts(refused) })
 }
 
@@ -269,7 +269,7 @@ async fn a_busy_set_has_one_status_write_a_second_at_most() {
         let (first, last) = (&told.first().unwrap().at, &told.last().unwrap().at);
         let seconds = usize::try_from(last.duration_since(*first).as_secs()).unwrap();
         println!("{} status writes in {seconds} s", told.len());
-        assert!(told.iter().all(|call| call.call == "patch statefulsets/status"), "{told:?}");
+        assert!(told.iter().all(|call| call.what == "patch statefulsets/status"), "{told:?}");
         // The first one, one a second, and one for what is left of the last second.
         assert!(told.len() <= seconds + 2, "{} writes in {seconds} s", told.len());
     }
