@@ -23,7 +23,7 @@ const PATH: &str = "/mutate-pod";
 fn webhook(set: &str) -> Option<Webhook> {
     let object: Value = serde_json::from_str(set).ok()?;
     let mut stored = filled(&object, None).ok()?;
-    stored["apiVersion"] = json!("apps.kruise.io/v1beta1");
+    stored.as_object_mut()?.insert("apiVersion".to_owned(), json!("apps.kruise.io/v1beta1"));
     let caches = Caches {
         sets: Arc::default(),
         namespaces: Arc::default(),
