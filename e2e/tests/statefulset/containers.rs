@@ -109,3 +109,30 @@ async fn more_cpu_comes_without_a_restart() {
     })
     .await;
 }
+
+/// Amounts that would put the pod into another class of service cannot be changed while it runs: it is made anew.
+#[tokio::test]
+#[ignore = "needs a cluster: make e2e"]
+async fn amounts_that_no_running_pod_can_get_come_with_a_new_one() {
+    play("class", |case| async move {
+        let mut app = kruise_e2e::app("v1");
+        app["resources"] = json!({ "requests": { "cpu": "2m", "memory": "8Mi" }, "limits": { "cpu": "50m", "memory": "48Mi" } });
+        let mut web = set("web", 2, &json!({}));
+        web["spec"]["template"]["spec"]["containers"][0] = app;
+        case.run(web).await;
+        let before = case.space.pods().await;
+        let all = json!({ "cpu": "50m", "memory": "48Mi" });
+        let change = json!([{ "op": "replace", "path": "/spec/template/spec/containers/0/resources/requests", "value": all }]);
+        kruise_common::testing::cluster::patch(&case.sets(), "web", change).await.unwrap();
+        case.rolled_out("web").await;
+        let after = case.space.pods().await;
+        assert_eq!(after.len(), 2);
+        for (old, new) in before.iter().zip(&after) {
+            assert_eq!(old["metadata"]["name"], new["metadata"]["name"]);
+            assert_ne!(old["metadata"]["uid"], new["metadata"]["uid"], "it is a new pod");
+            assert_eq!(old["status"]["qosClass"], "Burstable");
+            assert_eq!(new["status"]["qosClass"], "Guaranteed");
+        }
+    })
+    .await;
+}
