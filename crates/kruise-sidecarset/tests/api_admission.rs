@@ -63,21 +63,26 @@ fn free_address() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
-/// A controller whose webhook is at this address, once the API server asks it.
-async fn start(space: &Space, address: &str, more: &[&str]) -> Controller {
-    let url = format!("https://{address}");
+/// A controller that answers at `address` and, if it leads, registers `url`.
+async fn listening(url: &str, address: &str, more: &[&str]) -> Controller {
     // Pods of its own namespace are never asked about, so it is not that of the test.
     let flags = [
         "--leader-election-namespace",
         "default",
         "--webhook-url",
-        &url,
+        url,
         "--webhook-addr",
         address,
         "--webhook-drain",
         "1s",
     ];
-    let controller = Controller::start_with(BINARY, &[&flags, more].concat()).await;
+    Controller::start_with(BINARY, &[&flags, more].concat()).await
+}
+
+/// A controller whose webhook is at this address, once the API server asks it.
+async fn start(space: &Space, address: &str, more: &[&str]) -> Controller {
+    let url = format!("https://{address}");
+    let controller = listening(&url, address, more).await;
     controller.leads().await;
     controller.until("kruise_webhook_registered", "", |registered| registered > 0.0).await;
     let params = PostParams { dry_run: true, ..PostParams::default() };

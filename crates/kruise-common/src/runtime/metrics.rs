@@ -72,6 +72,8 @@ pub enum TurnResult {
 }
 
 impl TurnResult {
+    const ALL: [Self; 3] = [Self::Success, Self::Error, Self::RequeueAfter];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -263,7 +265,7 @@ impl Metrics {
         families.into_iter().try_for_each(|family| registry.register(family))?;
         // Known from the start, or the first failure would tell no rate.
         self.reconcile_errors.with_label_values(&[self.controller]).inc_by(0);
-        for result in [TurnResult::Success, TurnResult::Error, TurnResult::RequeueAfter] {
+        for result in TurnResult::ALL {
             self.reconcile_total.with_label_values(&[self.controller, result.as_str()]).inc_by(0);
         }
         Ok(())
@@ -282,11 +284,10 @@ impl Metrics {
 
     /// Turns that have ended.
     pub fn turns(&self) -> u64 {
-        let results = [TurnResult::Success, TurnResult::Error, TurnResult::RequeueAfter];
         let count = |result: TurnResult| {
             self.reconcile_total.with_label_values(&[self.controller, result.as_str()]).get()
         };
-        results.into_iter().map(count).sum()
+        TurnResult::ALL.into_iter().map(count).sum()
     }
 
     /// How the queue is now.

@@ -8,7 +8,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use super::requirements::{Stage, container, containers, hashes, listed, record};
-use super::{BINARY, clean, free_address, sets};
+use super::{clean, free_address, listening, sets};
 
 /// Creates a set by one of the versions.
 async fn by_version(stage: &Stage, version: &str, mut set: Value) {
@@ -326,22 +326,9 @@ async fn a_replica_that_does_not_lead_answers_too() {
     clean(&space).await;
     let (leader, other) = (free_address(), free_address());
     let url = format!("https://{other}");
-    let start = async |address: &str| {
-        let flags = [
-            "--leader-election-namespace",
-            "default",
-            "--webhook-url",
-            &url,
-            "--webhook-addr",
-            address,
-            "--webhook-drain",
-            "1s",
-        ];
-        Controller::start_with(BINARY, &flags).await
-    };
-    let first = start(&leader).await;
+    let first = listening(&url, &leader, &[]).await;
     first.leads().await;
-    let second = start(&other).await;
+    let second = listening(&url, &other, &[]).await;
     first.until("kruise_webhook_registered", "", |registered| registered > 0.0).await;
     let stage = Stage { space, controller: first };
     let set = stage.set("agent", &json!({}));
