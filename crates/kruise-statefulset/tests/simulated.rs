@@ -15,14 +15,20 @@ mod amounts;
 mod builders;
 #[path = "simulated/features.rs"]
 mod features;
+#[path = "simulated/foreign.rs"]
+mod foreign;
 #[path = "simulated/handover.rs"]
 mod handover;
 #[path = "simulated/properties.rs"]
 mod properties;
 #[path = "simulated/resize.rs"]
 mod resize;
+#[path = "simulated/rules.rs"]
+mod rules;
 #[path = "simulated/stalls.rs"]
 mod stalls;
+#[path = "simulated/story.rs"]
+mod story;
 #[path = "simulated/takeover.rs"]
 mod takeover;
 #[path = "simulated/transcripts.rs"]
