@@ -28,7 +28,10 @@ pub fn status(
     if status == snapshot.set.status {
         return None;
     }
-    let operations = Operations::default().add(&["status"], json!(status));
+    // The current revision is remembered nowhere else: a write that comes late must not set it back.
+    let operations = Operations::default()
+        .test(&["metadata", "resourceVersion"], &*snapshot.set.meta.resource_version)
+        .add(&["status"], json!(status));
     Some(Write::json_status(&STATEFUL_SET, &snapshot.set.meta, operations))
 }
 

@@ -11,6 +11,8 @@
 
 #[path = "simulated/amounts.rs"]
 mod amounts;
+#[path = "simulated/bodies.rs"]
+mod bodies;
 #[path = "simulated/builders.rs"]
 mod builders;
 #[path = "simulated/features.rs"]

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{CONTROLLER_REVISION, POD, STATEFUL_SET};
+use kruise_common::plan::Applied;
 use kruise_common::testing::drive::Fate;
 use kruise_common::testing::property;
 use kruise_common::testing::world::World;
@@ -353,6 +354,8 @@ fn writes_planned_on_an_older_state_do_no_harm() {
     let snapshot = sim.observe(&key).unwrap();
     let now = sim.world.now;
     let plan = kruise_statefulset::plan::plan(&snapshot, now);
+    let none = Applied::default();
+    let status = kruise_statefulset::status::status(&snapshot, &plan, &none, now).unwrap();
     // The pods are replaced by others of the same name before the writes arrive.
     for pod in sim.world.list(&POD).cloned().collect::<Vec<_>>() {
         let name =
@@ -371,4 +374,10 @@ fn writes_planned_on_an_older_state_do_no_harm() {
         assert!(sim.world.perform(write).is_err(), "{write} was late and must fail");
     }
     assert_eq!(before, sim.world.list(&POD).cloned().collect::<Vec<_>>());
+    let before = sim.world.get(&STATEFUL_SET, &key).cloned();
+    assert!(
+        sim.world.perform(&status).is_err(),
+        "a late status would set the current revision back"
+    );
+    assert_eq!(sim.world.get(&STATEFUL_SET, &key).cloned(), before);
 }

@@ -13,6 +13,7 @@ use crate::foreign;
 use crate::story::{Step, Story};
 
 const REVISION: &str = "/metadata/labels/controller-revision-hash";
+const STATE: &str = "/metadata/labels/lifecycle.apps.kruise.io~1state";
 
 /// The set of all stories.
 pub fn key() -> ObjectKey {
@@ -55,11 +56,12 @@ fn since(pod: &Value, kind: &str) -> Option<Timestamp> {
     condition["lastTransitionTime"].as_str()?.parse().ok()
 }
 
-/// Ready for long enough, and not on its way out.
+/// Ready for long enough, not announced to a hook, and not on its way out (P-7).
 pub fn available(world: &World, pod: &Value, step: &Step) -> bool {
     let long = SignedDuration::from_secs(step.min_ready.into());
     let enough = || since(pod, "Ready").is_some_and(|at| world.now.duration_since(at) >= long);
-    is_true(pod, "Ready") && !goes(pod) && enough()
+    let normal = matches!(text(pod, STATE), "" | "Normal");
+    is_true(pod, "Ready") && normal && !goes(pod) && enough()
 }
 
 /// Whether a pod is at another revision than what the step wants; it is at that which its label says.
@@ -88,8 +90,8 @@ struct Seen<'a> {
     /// The pod as it is.
     pod: Option<&'a Value>,
     deletes: bool,
-    /// It takes the pod out of traffic to update it.
-    unreadies: bool,
+    /// It takes the pod out of traffic to update it, or tells a hook that this is to be done.
+    takes_out: bool,
     /// It gives the pod another revision.
     relabels: bool,
     changes_image: bool,
@@ -103,13 +105,16 @@ impl<'a> Seen<'a> {
         let touches =
             |path: &str| operations(write).any(|one| text(one, "/path").starts_with(path));
         let patch = matches!(write.request, Request::Patch { .. });
-        let text = format!("{:?}", write.request);
+        let body = format!("{:?}", write.request);
+        let announces = operations(write)
+            .any(|one| text(one, "/path") == STATE && text(one, "/value").starts_with("Preparing"));
+        let unreadies = patch && body.contains("InPlaceUpdateReady") && body.contains("False");
         Some(Self {
             world,
             write,
             pod: world.get(&POD, &write.key),
             deletes: matches!(write.request, Request::Delete { .. }),
-            unreadies: patch && text.contains("InPlaceUpdateReady") && text.contains("False"),
+            takes_out: announces || unreadies,
             relabels: touches(REVISION),
             changes_image: touches("/spec/containers/0/image"),
         })
@@ -151,7 +156,7 @@ pub fn any_write(world: &World, write: &Write, steps: &[Step], ordered: Option<u
     );
     let Some(seen) = Seen::new(world, write) else { return };
     // Whoever takes down an available, wanted pod must find room in the budget (AC-2, AC-3).
-    let Some(pod) = seen.pod.filter(|_| seen.deletes || seen.unreadies) else { return };
+    let Some(pod) = seen.pod.filter(|_| seen.deletes || seen.takes_out) else { return };
     let fits = |step: &Step| {
         if !available(world, pod, step) || seen.rank(step).is_none() {
             return Ok(());
@@ -257,7 +262,7 @@ fn order(seen: &Seen<'_>, step: &Step) {
         }
         return;
     };
-    let starts = seen.deletes || seen.unreadies || seen.relabels;
+    let starts = seen.deletes || seen.takes_out || seen.relabels;
     if starts && available(world, pod, step) {
         assert_eq!(seen.down(&ranks, step), None, "{write}: while another is down");
         let left = |name: &&String| {
