@@ -114,7 +114,7 @@ fn play_hooks(sim: &mut Sim) {
         for (pod, block) in &due {
             let waited = waits.entry(format!("{pod} {block}")).or_default();
             *waited += 1;
-            if *waited % 4 == 0 {
+            if waited.is_multiple_of(4) {
                 let labels = json!({ "metadata": { "labels": { "block": block } } });
                 world.edit(&POD, pod, |pod| merge(pod, &labels));
             }
@@ -257,9 +257,8 @@ fn end(sim: &mut Sim, story: &Story) {
     let before = sim.writes.len();
     let lives = |pod: &&&Value| pod["metadata"]["deletionTimestamp"].is_null();
     let uid = |pod: &&Value| text(pod, "/metadata/uid").to_owned();
-    let running = |world: &World| -> BTreeSet<String> {
-        pods(world).iter().filter(lives).map(|pod| uid(pod)).collect()
-    };
+    let running =
+        |world: &World| -> BTreeSet<String> { pods(world).iter().filter(lives).map(uid).collect() };
     let there = running(&sim.world);
     if orphans {
         let keys: Vec<ObjectKey> =
