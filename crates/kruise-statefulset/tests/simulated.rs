@@ -17,8 +17,12 @@ mod builders;
 mod features;
 #[path = "simulated/handover.rs"]
 mod handover;
+#[path = "simulated/hooks.rs"]
+mod hooks;
 #[path = "simulated/properties.rs"]
 mod properties;
+#[path = "simulated/refusals.rs"]
+mod refusals;
 #[path = "simulated/resize.rs"]
 mod resize;
 #[path = "simulated/stalls.rs"]

@@ -24,6 +24,8 @@ pub enum Fate {
     NoAnswer,
     /// It is not performed; the server failed.
     Refused,
+    /// It is not performed; a policy refuses it.
+    Forbidden,
     /// It is performed, and then the controller dies.
     DoneThenCrash,
 }
@@ -245,6 +247,9 @@ impl<R: Reconciler> Drive<R> {
         if fate == Fate::Refused {
             return Err(WriteError::new(Category::Server, "injected"));
         }
+        if fate == Fate::Forbidden {
+            return Err(WriteError::new(Category::Forbidden, "injected"));
+        }
         (self.inspect)(&self.world, write);
         let reply = match self.world.perform(write) {
             Ok(reply) => reply,
@@ -262,7 +267,7 @@ impl<R: Reconciler> Drive<R> {
                 self.unresolved.insert((write.kind, write.key.clone()));
                 return Err(WriteError::new(Category::Unknown, "injected"));
             }
-            Fate::Done | Fate::Refused => {
+            Fate::Done | Fate::Refused | Fate::Forbidden => {
                 let stored = match &reply {
                     Reply::Stored(object) => Some(object),
                     Reply::Removed => None,
