@@ -12,6 +12,8 @@ pub mod drive;
 pub mod load;
 mod merge;
 pub mod mirror;
+#[cfg(feature = "runtime")]
+pub mod ports;
 pub mod property;
 #[cfg(feature = "runtime")]
 pub mod relay;

@@ -20,6 +20,7 @@ mod requirements;
 mod together;
 
 use kruise_common::testing::cluster::{Controller, Space, create, wait};
+use kruise_common::testing::ports::free_address;
 use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
@@ -55,12 +56,7 @@ async fn clean(space: &Space) {
 /// A controller alone on a free port, once the API server asks it.
 async fn alone(space: &Space, gates: &str) -> Controller {
     clean(space).await;
-    start(space, &free_address(), &["--feature-gates", gates]).await
-}
-
-fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    start(space, &free_address().to_string(), &["--feature-gates", gates]).await
 }
 
 /// A controller that answers at `address` and, if it leads, registers `url`.

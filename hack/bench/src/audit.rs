@@ -50,21 +50,22 @@ pub fn mark(log: &Path) -> anyhow::Result<u64> {
     Ok(std::fs::metadata(log)?.len())
 }
 
-/// Writes in `namespace` since `from`. The log is written before a request is answered, so nothing is missing.
+/// Writes since `from`, of pods in `namespace`. The log is written before a request is answered, so nothing is missing.
 pub fn since(log: &Path, from: u64, namespace: &str) -> anyhow::Result<Writes> {
     let mut file = File::open(log)?;
     file.seek(SeekFrom::Start(from))?;
     read(BufReader::new(file), namespace)
 }
 
-/// Counts audit events, one JSON object per line.
+/// Counts audit events, one JSON object per line: those about pods in the namespace, and about workloads and revisions
+/// anywhere, for SidecarSets are in no namespace and their revisions in another one.
 pub fn read(lines: impl BufRead, namespace: &str) -> anyhow::Result<Writes> {
     let mut writes = Writes::default();
     for line in lines.lines() {
         let event: Event = serde_json::from_str(&line?)?;
-        let Some(object) = event.object_ref.filter(|object| object.namespace == namespace) else {
-            continue;
-        };
+        let counts =
+            |object: &ObjectRef| object.namespace == namespace || object.resource != "pods";
+        let Some(object) = event.object_ref.filter(counts) else { continue };
         let resource = match object.subresource.as_str() {
             "" => object.resource,
             subresource => format!("{}/{subresource}", object.resource),

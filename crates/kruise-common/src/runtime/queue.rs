@@ -25,6 +25,9 @@ struct State {
     running: HashMap<ObjectKey, Instant>,
     /// Asked for again while running.
     again: HashSet<ObjectKey>,
+    /// Not to be taken before this; as if they were running, but for the numbers.
+    rests: BTreeSet<(Instant, ObjectKey)>,
+    resting: HashSet<ObjectKey>,
     timers: BTreeSet<(Instant, ObjectKey)>,
     timer_of: HashMap<ObjectKey, Instant>,
     closed: bool,
@@ -97,7 +100,8 @@ impl Queue {
                     }
                     return Some(turn);
                 }
-                state.timers.first().map(|(at, _)| *at)
+                let due = [state.timers.first(), state.rests.first()];
+                due.into_iter().flatten().map(|(at, _)| *at).min()
             };
             match timer {
                 Some(at) => tokio::select! {
@@ -111,12 +115,20 @@ impl Queue {
 
     /// Ends a turn: the object may be taken again.
     pub fn done(&self, key: &ObjectKey) {
+        self.rest(key, now());
+    }
+
+    /// Ends a turn: the object may be taken again at `until`. Requests that come before merge, like those that come
+    /// during the turn.
+    pub fn rest(&self, key: &ObjectKey, until: Instant) {
         let now = now();
         let mut state = self.lock();
         state.running.remove(key);
-        if state.again.remove(key) {
-            // It was counted when it was asked for.
-            state.enqueue(key.clone(), now);
+        if until > now {
+            state.resting.insert(key.clone());
+            state.rests.insert((until, key.clone()));
+        } else {
+            state.wake(key, now);
         }
         drop(state);
         self.changed.notify_one();
@@ -165,7 +177,7 @@ impl Queue {
 
 impl State {
     fn push(&mut self, key: ObjectKey, now: Instant) {
-        let fresh = if self.running.contains_key(&key) {
+        let fresh = if self.running.contains_key(&key) || self.resting.contains(&key) {
             self.again.insert(key)
         } else {
             self.enqueue(key, now)
@@ -182,7 +194,20 @@ impl State {
         fresh
     }
 
+    /// The turn that was asked for meanwhile; it was counted then.
+    fn wake(&mut self, key: &ObjectKey, now: Instant) {
+        if self.again.remove(key) {
+            self.enqueue(key.clone(), now);
+        }
+    }
+
     fn fire_timers(&mut self, now: Instant) {
+        while self.rests.first().is_some_and(|(until, _)| *until <= now) {
+            if let Some((_, key)) = self.rests.pop_first() {
+                self.resting.remove(&key);
+                self.wake(&key, now);
+            }
+        }
         while self.timers.first().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, key)) = self.timers.pop_first() {
                 self.timer_of.remove(&key);

@@ -3,7 +3,7 @@
 //! # Guarantees
 //! One turn per object at a time. A turn that failed gets another after a backoff that belongs to
 //! the object. Every hold becomes log, metric and a timer, of a minute if it does not know its end. At most one status
-//! write per object and second.
+//! write per object and second. Large objects leave the processor to others: their turns keep a distance ([`SHARE`]).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +33,11 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// another turn at once, decided anew: pods that became ready meanwhile are not kept waiting by those that are yet to be
 /// touched, a spec that changes in the middle of ten thousand creations is obeyed, and the status goes on.
 const TURN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// How much of the time an object's turns may take to decide, as one part of so many: what happens meanwhile is seen by
+/// the next turn together. A rollout of five thousand pods has hundreds of events a second, and each would have its own.
+const SHARE: u32 = 8;
+/// How long an object is left alone for that: too short a time is not worth a timer.
+const REST: (Duration, Duration) = (Duration::from_millis(2), Duration::from_secs(1));
 /// How long an object that does nothing keeps its width: what was taken then may be refused now.
 const WIDTH_KEPT: Duration = Duration::from_mins(1);
 /// When an object whose namespace is being deleted is looked at again, should it still be there: it is to go as well.
@@ -99,18 +104,20 @@ impl<R: Reconciler> Crank<R> {
     pub async fn work(&self) {
         while let Some(turn) = self.queue.next().await {
             self.metrics.queue(&self.queue.load());
-            self.turn(&turn).await;
-            self.queue.done(&turn.key);
+            let until = self.turn(&turn).await;
+            self.queue.rest(&turn.key, until);
         }
     }
 
-    async fn turn(&self, turn: &Turn) {
+    /// Returns when the object may have its next turn.
+    async fn turn(&self, turn: &Turn) -> Instant {
+        let started = instant();
         if !self.leadership.is_leader() {
             // A standby keeps its caches warm; becoming leader asks for a turn of every object.
-            return;
+            return started;
         }
-        let started = instant();
-        let after = self.reconcile(&turn.key).await;
+        let mut decided = Duration::ZERO;
+        let after = self.reconcile(&turn.key, &mut decided).await;
         let result = match after {
             After::Nothing => {
                 self.succeeded(&turn.key);
@@ -132,9 +139,12 @@ impl<R: Reconciler> Crank<R> {
             }
         };
         self.metrics.turn(result, instant() - started, turn.waited);
+        let rest = (decided * SHARE).min(REST.1);
+        if rest < REST.0 { started } else { started + rest }
     }
 
-    async fn reconcile(&self, key: &ObjectKey) -> After {
+    /// `decided` is set to the time that the decision took.
+    async fn reconcile(&self, key: &ObjectKey, decided: &mut Duration) -> After {
         if let Err(error) = self.writer.resolve(key).await {
             tracing::warn!(controller = R::NAME, object = %key, %error, "cannot look up an unanswered write");
             return After::Failed(error.wait());
@@ -148,7 +158,8 @@ impl<R: Reconciler> Crank<R> {
         let plan = R::plan(&snapshot, now);
         self.explain(key, &snapshot, &plan);
         self.measure(key, R::measures(&snapshot, now));
-        let length = ((instant() - began) * 10).clamp(TURN.0, TURN.1);
+        *decided = instant() - began;
+        let length = (*decided * 10).clamp(TURN.0, TURN.1);
         let applied = self.execute(key, &snapshot, &plan, (now, instant() + length)).await;
         self.tell(key, &snapshot, &applied);
         for action in applied.done() {

@@ -16,6 +16,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
 use serde_json::{Value, json};
 
 use super::cluster::{Controller, Space, wait};
+use super::ports::free_address;
 use crate::admission::registration::Phase;
 
 /// A controller whose admission is tested.
@@ -42,8 +43,8 @@ impl Admitted {
     pub async fn alone(&self, space: &Space, more: &[&str]) -> Controller {
         // A test before this one may have failed.
         self.unregister(space).await;
-        let port = free_port();
-        let (url, address) = (format!("https://127.0.0.1:{port}"), format!("127.0.0.1:{port}"));
+        let address = free_address().to_string();
+        let url = format!("https://{address}");
         let flags = [&["--webhook-addr", &address], more].concat();
         let controller = self.behind(space, &url, &flags).await;
         controller.leads().await;
@@ -198,11 +199,6 @@ impl Space {
         let (group, version) = object["apiVersion"].as_str().unwrap().rsplit_once('/').unwrap();
         self.api(group, version, object["kind"].as_str().unwrap())
     }
-}
-
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// What would be stored.

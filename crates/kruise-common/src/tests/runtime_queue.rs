@@ -48,6 +48,29 @@ async fn an_object_has_one_turn_at_a_time_and_one_more_if_it_was_asked_for_meanw
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_object_that_rests_has_its_next_turn_afterwards_and_wakes_who_waits() {
+    let queue = Arc::new(Queue::default());
+    queue.add(key("a"));
+    queue.next().await.unwrap();
+    queue.add(key("a"));
+    let began = now();
+    queue.rest(&key("a"), began + s(3));
+    let waiting = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.next().await.unwrap() }
+    });
+    pass(s(1)).await;
+    queue.add(key("a"));
+    queue.add_after(key("a"), s(1));
+    assert_eq!((queue.depth(), queue.running()), (0, 0));
+    let turn = waiting.await.unwrap();
+    assert_eq!((&*turn.key.name, now() - began), ("a", s(3)));
+    queue.rest(&turn.key, now() + s(3));
+    let more = tokio::time::timeout(s(100), queue.next()).await;
+    assert!(more.is_err(), "one turn for all that was asked for, none for the rest itself");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_load_counts_turns_asked_for_once_and_tells_how_old_those_under_way_are() {
     let queue = Queue::default();
     for name in ["a", "a", "b", "c"] {

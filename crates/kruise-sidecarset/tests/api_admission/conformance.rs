@@ -2,13 +2,14 @@
 
 use kruise_common::testing::admission::dry_run;
 use kruise_common::testing::cluster::{Controller, Space, create, wait};
+use kruise_common::testing::ports::free_address;
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use super::requirements::{Stage, container, containers, hashes, listed, record};
-use super::{clean, free_address, listening, sets};
+use super::{clean, listening, sets};
 
 /// Creates a set by one of the versions.
 async fn by_version(stage: &Stage, version: &str, mut set: Value) {
@@ -324,7 +325,7 @@ async fn the_api_server_accepts_what_injection_makes() {
 async fn a_replica_that_does_not_lead_answers_too() {
     let space = Space::new("replicas").await;
     clean(&space).await;
-    let (leader, other) = (free_address(), free_address());
+    let (leader, other) = (free_address().to_string(), free_address().to_string());
     let url = format!("https://{other}");
     let first = listening(&url, &leader, &[]).await;
     first.leads().await;

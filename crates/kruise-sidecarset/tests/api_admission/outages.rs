@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use kruise_common::testing::admission::dry_run;
 use kruise_common::testing::cluster::{Space, create, wait, wait_or};
 use kruise_common::testing::load::Load;
+use kruise_common::testing::ports::free_address;
 use serde_json::{Value, json};
 
 use super::requirements::Stage;
-use super::{clean, free_address, sets, start};
+use super::{clean, sets, start};
 
 fn sidecars(pods: &[Value]) -> usize {
     let has = |pod: &&Value| {
@@ -26,7 +27,7 @@ fn sidecars(pods: &[Value]) -> usize {
 async fn pods_are_created_while_nobody_answers_and_found_afterwards() {
     let space = Space::new("outage").await;
     clean(&space).await;
-    let address = free_address();
+    let address = free_address().to_string();
     let lenient = ["--webhook-failure-policy", "Ignore"];
     let controller = start(&space, &address, &lenient).await;
     let stage = Stage { space, controller };
@@ -98,7 +99,7 @@ async fn certificates_change_under_a_hundred_pods_a_second_and_none_is_missed() 
     clean(&space).await;
     // A Secret of its own: the certificate of other tests lives for long.
     let life = ["--webhook-cert-validity", "30s", "--webhook-cert-secret", "rotating"];
-    let controller = start(&space, &free_address(), &life).await;
+    let controller = start(&space, &free_address().to_string(), &life).await;
     let stage = Stage { space, controller };
     stage.create(&stage.set("agent", &json!({}))).await;
     stage.injected(&Stage::pod("first", "agent", &json!({})), "agent").await;
@@ -133,7 +134,7 @@ async fn a_set_that_cannot_be_registered_stops_nobody_else() {
         "spec": { "selector": { "matchLabels": { "app": "no value" } }, "containers": [{ "name": "bad", "image": "b:1" }] },
     });
     create(&sets(&space, "v1beta1"), bad).await.unwrap();
-    let controller = start(&space, &free_address(), &[]).await;
+    let controller = start(&space, &free_address().to_string(), &[]).await;
     let stage = Stage { space, controller };
     stage.create(&stage.set("good", &json!({}))).await;
     stage.injected(&Stage::pod("pod", "good", &json!({})), "good").await;

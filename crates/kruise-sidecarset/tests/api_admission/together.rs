@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use kruise_common::testing::cluster::{Controller, Space, create, wait};
+use kruise_common::testing::ports::free_address;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::requirements::Stage;
-use super::{BINARY, clean, free_address, sets, start};
+use super::{BINARY, clean, sets, start};
 
 const REPLICAS: usize = 4;
 
@@ -130,7 +131,8 @@ async fn cnf_30_a_set_and_an_advanced_statefulset_update_the_same_pods_at_the_sa
 async fn images_of_native_sidecars_are_changed_in_running_pods() {
     let space = Space::new("native").await;
     clean(&space).await;
-    let controller = start(&space, &free_address(), &["--update-native-sidecars"]).await;
+    let controller =
+        start(&space, &free_address().to_string(), &["--update-native-sidecars"]).await;
     let stage = Stage { space, controller };
     let native = |tag: usize| {
         let image = format!("example.com/native:{tag}");

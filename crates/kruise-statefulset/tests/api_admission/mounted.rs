@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::ByteString;
 use kruise_common::admission::registration::Phase;
 use kruise_common::runtime::certs::{self, Made};
-use kruise_common::testing::admission::free_port;
 use kruise_common::testing::cluster::{Controller, Space, patch, wait};
+use kruise_common::testing::ports::free_address;
 use serde_json::{Value, json};
 
 use super::{admitted, expiry};
@@ -109,7 +109,7 @@ async fn inject(space: &Space, ca: &str) {
 
 async fn registered(space: &Space, mount: &Mount) -> Controller {
     admitted().unregister(space).await;
-    let address = format!("127.0.0.1:{}", free_port());
+    let address = free_address().to_string();
     let flags = [&["--webhook-addr", &address], &mount.flag()[..]].concat();
     let controller = admitted().behind(space, &format!("https://{address}"), &flags).await;
     controller.leads().await;

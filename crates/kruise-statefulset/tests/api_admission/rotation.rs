@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kruise_common::admission::registration::Phase;
-use kruise_common::testing::admission::{dry_run, free_port};
+use kruise_common::testing::admission::dry_run;
 use kruise_common::testing::cluster::{Space, wait, warning};
 use kruise_common::testing::load::Load;
+use kruise_common::testing::ports::free_address;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
@@ -136,8 +137,7 @@ async fn a_wrong_ca_and_a_lost_secret_heal_by_themselves() {
 async fn a_second_installation_is_refused() {
     let (space, other) = (Space::new("first").await, Space::new("second").await);
     let first = admitted().alone(&space, &[]).await;
-    let port = free_port();
-    let address = format!("127.0.0.1:{port}");
+    let address = free_address().to_string();
     let url = format!("https://{address}");
     let mut second = admitted().behind(&other, &url, &["--webhook-addr", &address]).await;
     second.said("was written by another installation", "installation").await;

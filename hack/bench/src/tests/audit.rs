@@ -8,6 +8,8 @@ fn event(agent: &str, verb: &str, (resource, subresource): (&str, &str), code: u
 
 fn log() -> Writes {
     let elsewhere = event("ours", "create", ("pods", ""), 201).replace("bench", "warm-up");
+    let nowhere = event("ours/1", "patch", ("sidecarsets", "status"), 200)
+        .replace(r#""namespace":"bench","#, "");
     let lines = [
         event("ours/1", "create", ("pods", ""), 201),
         event("ours/1", "patch", ("pods", "status"), 200),
@@ -15,6 +17,7 @@ fn log() -> Writes {
         event("ours/1", "update", ("statefulsets", "status"), 409),
         event("simnode", "patch", ("pods", "status"), 409),
         elsewhere,
+        nowhere,
     ];
     read(lines.join("\n").as_bytes(), "bench").unwrap()
 }
@@ -24,6 +27,7 @@ fn a_client_is_known_by_the_beginning_of_its_user_agent() {
     let writes = log();
     assert_eq!(writes.of("ours", |resource| resource.starts_with("pods")), 3);
     assert_eq!(writes.of("ours", |resource| resource == "statefulsets/status"), 1);
+    assert_eq!(writes.of("ours", |resource| resource == "sidecarsets/status"), 1);
     assert_eq!(writes.of("our/", |_| true), 0);
 }
 

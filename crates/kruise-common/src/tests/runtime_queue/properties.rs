@@ -18,6 +18,8 @@ enum Op {
     Take,
     /// Ends the turn that began longest ago.
     Done,
+    /// Ends it, and leaves its object alone for a while.
+    Rest(u64),
     Pass(u64),
 }
 
@@ -26,7 +28,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (0..4u8).prop_map(Op::Add),
         3 => (0..4u8, 0..50u64).prop_map(|(name, delay)| Op::After(name, delay)),
         4 => Just(Op::Take),
-        3 => Just(Op::Done),
+        2 => Just(Op::Done),
+        2 => (0..50u64).prop_map(Op::Rest),
         2 => (0..30u64).prop_map(Op::Pass),
     ]
 }
@@ -36,25 +39,34 @@ struct Model {
     ready: VecDeque<u8>,
     running: VecDeque<u8>,
     again: BTreeSet<u8>,
+    rests: BTreeMap<u8, u64>,
     timers: BTreeMap<u8, u64>,
     time: u64,
 }
 
 impl Model {
     fn add(&mut self, name: u8) {
-        if self.running.contains(&name) {
+        if self.running.contains(&name) || self.rests.contains_key(&name) {
             self.again.insert(name);
         } else if !self.ready.contains(&name) {
             self.ready.push_back(name);
         }
     }
 
-    /// Timers are looked at when somebody asks for an object.
-    fn take(&mut self) -> Option<u8> {
-        let mut due: Vec<_> = self.timers.iter().map(|(name, at)| (*at, *name)).collect();
+    fn due(&self, of: &BTreeMap<u8, u64>) -> Vec<u8> {
+        let mut due: Vec<_> = of.iter().map(|(name, at)| (*at, *name)).collect();
         due.retain(|(at, _)| *at <= self.time);
         due.sort_unstable();
-        for (_, name) in due {
+        due.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// The clock is looked at when somebody asks for an object.
+    fn take(&mut self) -> Option<u8> {
+        for name in self.due(&self.rests) {
+            self.rests.remove(&name);
+            self.wake(name);
+        }
+        for name in self.due(&self.timers) {
             self.timers.remove(&name);
             self.add(name);
         }
@@ -63,12 +75,20 @@ impl Model {
         Some(name)
     }
 
-    fn done(&mut self) -> Option<u8> {
+    fn rest(&mut self, rest: u64) -> Option<u8> {
         let name = self.running.pop_front()?;
+        if rest == 0 {
+            self.wake(name);
+        } else {
+            self.rests.insert(name, self.time + rest);
+        }
+        Some(name)
+    }
+
+    fn wake(&mut self, name: u8) {
         if self.again.remove(&name) {
             self.add(name);
         }
-        Some(name)
     }
 }
 
@@ -87,8 +107,13 @@ async fn compare(ops: Vec<Op>) {
             }
             Op::Take => assert_eq!(take(&queue), model.take().map(|name| name.to_string())),
             Op::Done => {
-                if let Some(name) = model.done() {
+                if let Some(name) = model.rest(0) {
                     queue.done(&key(&name.to_string()));
+                }
+            }
+            Op::Rest(rest) => {
+                if let Some(name) = model.rest(rest) {
+                    queue.rest(&key(&name.to_string()), now() + ms(rest));
                 }
             }
             Op::Pass(time) => {
