@@ -1,15 +1,13 @@
 //! Implements the crank's trait: delegation, and the memory of pods that refuse to be written to.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{Kind, SIDECAR_SET};
 use kruise_common::plan::{Applied, Measure, Note, Outcome, Plan};
 use kruise_common::reconciler::Reconciler;
-use kruise_common::refusals::Refusals;
-use kruise_common::write::Write;
+use kruise_common::refusal::Refusals;
+use kruise_common::write::{Category, Write};
 
 use crate::observe::Caches;
 use crate::plan::action::Action;
@@ -23,14 +21,14 @@ pub struct SidecarSetController {
     pub caches: Caches,
     /// What flags say.
     pub options: Options,
-    /// Pods whose writes were refused.
-    pub refusals: Refusals,
+    /// Pods whose writes were refused, by set.
+    pub refusals: Refusals<ObjectKey>,
 }
 
 impl SidecarSetController {
     /// A controller over these caches.
     pub fn new(caches: Caches, options: Options) -> Self {
-        Self { caches, options, refusals: Refusals::default() }
+        Self { caches, options, refusals: Refusals::new(Category::concerns_user) }
     }
 }
 
@@ -42,8 +40,8 @@ impl Reconciler for SidecarSetController {
     type Hold = Hold;
 
     fn observe(&self, key: &ObjectKey) -> Option<Snapshot> {
-        let resting = self.refusals.of(key).into_iter().map(|((pod, _), until)| (pod, until));
-        let resting = resting.collect();
+        let resting = self.refusals.of(key).into_iter();
+        let resting = resting.map(|(pod, refusal)| (pod, refusal.until)).collect();
         let snapshot = crate::observe::observe(&self.caches, self.options, resting, key);
         if snapshot.is_none() {
             self.refusals.forget(key);
@@ -72,13 +70,9 @@ impl Reconciler for SidecarSetController {
     }
 
     fn attempted(&self, key: &ObjectKey, applied: &Applied<Action>, now: Timestamp) {
-        // Whatever is tried with a pod, it is left alone.
-        let about = Arc::from("");
         let outcomes = applied.outcomes.iter();
-        let outcomes = outcomes.filter_map(|(action, outcome)| {
-            Some(((action.pod()?.clone(), Arc::clone(&about)), outcome))
-        });
-        self.refusals.learn(key, outcomes, now);
+        let of_pods = outcomes.filter_map(|(action, outcome)| Some((action.pod()?, outcome)));
+        self.refusals.hear(key, of_pods, now);
     }
 
     fn measures(snapshot: &Snapshot, _now: Timestamp) -> Vec<Measure> {

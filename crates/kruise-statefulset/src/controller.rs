@@ -6,13 +6,13 @@ use kruise_common::key::ObjectKey;
 use kruise_common::kind::{Kind, STATEFUL_SET};
 use kruise_common::plan::{Applied, Measure, Note, Outcome, Plan, Sample};
 use kruise_common::reconciler::Reconciler;
-use kruise_common::refusals::Refusals;
-use kruise_common::write::Write;
+use kruise_common::refusal::Refusals;
+use kruise_common::write::{Category, Write};
 
 use crate::observe::Caches;
 use crate::plan::action::Action;
 use crate::plan::hold::Hold;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Move, Snapshot};
 
 /// The Advanced StatefulSet controller.
 #[derive(Debug)]
@@ -22,7 +22,14 @@ pub struct StatefulSetController {
     /// Feature gates.
     pub gates: FeatureGates,
     /// Pods whose updates were refused.
-    pub refusals: Refusals,
+    pub refusals: Refusals<Move>,
+}
+
+impl StatefulSetController {
+    /// A controller over these caches.
+    pub fn new(caches: Caches, gates: FeatureGates) -> Self {
+        Self { caches, gates, refusals: Refusals::new(Category::concerns_user) }
+    }
 }
 
 impl Reconciler for StatefulSetController {
@@ -63,10 +70,10 @@ impl Reconciler for StatefulSetController {
     fn attempted(&self, key: &ObjectKey, applied: &Applied<Action>, now: Timestamp) {
         let outcomes = applied.outcomes.iter().filter_map(|(action, outcome)| {
             let (ordinal, revision) = action.moves()?;
-            let pod = ObjectKey::new(&*key.namespace, format!("{}-{ordinal}", key.name));
-            Some(((pod, revision.clone()), outcome))
+            Some(((ordinal, revision.clone()), outcome))
         });
-        self.refusals.learn(key, outcomes, now);
+        let outcomes: Vec<_> = outcomes.collect();
+        self.refusals.hear(key, outcomes.iter().map(|(moved, outcome)| (moved, *outcome)), now);
     }
 
     fn measures(snapshot: &Snapshot, now: Timestamp) -> Vec<Measure> {

@@ -7,7 +7,6 @@ use kruise_common::claim::WireClaim;
 use kruise_common::kind::IMAGE_PULL_JOB;
 use kruise_common::pod::WirePod;
 use kruise_common::reconciler::Reconciler;
-use kruise_common::refusals::Refusals;
 use kruise_common::revision::WireRevision;
 use kruise_common::runtime::process::Process;
 use kruise_common::storage_class::WireStorageClass;
@@ -45,10 +44,6 @@ async fn main() -> anyhow::Result<()> {
     };
     let classes = caches.classes.clone();
     process.answer_reviews(Arc::new(Webhook { gates, sets: caches.sets.clone(), classes }));
-    process
-        .run(StatefulSetController { caches, gates, refusals: Refusals::default() }, move || {
-            sets.keys()
-        })
-        .await?;
+    process.run(StatefulSetController::new(caches, gates), move || sets.keys()).await?;
     Ok(())
 }

@@ -7,7 +7,6 @@ use kruise_common::claim::Claim;
 use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
 use kruise_common::pod::{Pod, parse_name};
-use kruise_common::refusals::Rests;
 use kruise_common::revision::Revision;
 use kruise_common::storage_class::StorageClass;
 use kruise_common::table::{Record, Table};
@@ -73,7 +72,7 @@ pub fn observe(caches: &Caches, gates: FeatureGates, key: &ObjectKey) -> Option<
         foreign_revisions,
         claims,
         revised: OnceLock::new(),
-        refused: Rests::new(),
+        refused: BTreeMap::new(),
         in_place: OnceLock::new(),
     })
 }

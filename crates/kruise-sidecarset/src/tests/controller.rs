@@ -73,7 +73,7 @@ fn nothing_is_remembered_for_ever() {
     attempt(&it, failed(Category::Forbidden), Timestamp::UNIX_EPOCH);
     let later = Timestamp::from_second(1000).unwrap();
     it.attempted(&ObjectKey::new("", "log"), &Applied::default(), later);
-    assert!(it.refusals.is_empty());
+    assert!(it.refusals.of(&ObjectKey::new("", "log")).is_empty());
     attempt(&it, failed(Category::Forbidden), later);
     let gone = ObjectKey::new("", "gone");
     let applied = Applied {

@@ -42,7 +42,7 @@ pub fn upkeep(snapshot: &Snapshot, now: Timestamp) -> Upkeep {
         }
         let Refresh { writes, what, waiting, finished, moves } = refresh_pod(pod, &context, now);
         let towards = pod.revision().filter(|_| moves);
-        if let Some(until) = towards.and_then(|revision| snapshot.rests(pod, revision, now)) {
+        if let Some(until) = towards.and_then(|revision| snapshot.rests(*ordinal, revision, now)) {
             holds.push((*ordinal, Hold::UpdateRefused { pod: pod.name().to_owned(), until }));
         } else if !writes.is_empty() {
             let (ordinal, towards) = (*ordinal, towards.map(Arc::from));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kruise_api::keys;
-use kruise_common::plan::{self, Plan, Step};
+use kruise_common::plan::{self, Plan};
 use kruise_common::pod::{Availability, Pod};
 
 use super::action::{Action, Why};
@@ -117,8 +117,8 @@ impl<'a> Turn<'a> {
     }
 
     /// That moving the pod to the update revision was refused a moment ago.
-    pub fn refused(&self, pod: &Pod) -> Option<Hold> {
-        let until = self.snapshot.rests(pod, &self.revisions.update.name, self.now)?;
+    pub fn refused(&self, ordinal: i32, pod: &Pod) -> Option<Hold> {
+        let until = self.snapshot.rests(ordinal, &self.revisions.update.name, self.now)?;
         (!self.updated(pod)).then(|| Hold::UpdateRefused { pod: pod.name().to_owned(), until })
     }
 
@@ -128,13 +128,9 @@ impl<'a> Turn<'a> {
             return;
         }
         let other = |action: &Action| action.moves().is_none_or(|(at, _)| at != ordinal);
-        for step in &mut self.plan.steps {
-            let (Step::InOrder(actions) | Step::Burst(actions) | Step::Each(actions)) = step;
-            actions.retain(other);
-        }
-        self.plan.steps.retain(|step| {
-            let (Step::InOrder(actions) | Step::Burst(actions) | Step::Each(actions)) = step;
-            !actions.is_empty()
+        self.plan.steps.retain_mut(|step| {
+            step.retain(other);
+            !step.actions().is_empty()
         });
     }
 

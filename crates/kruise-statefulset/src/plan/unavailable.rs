@@ -25,7 +25,8 @@ impl Unavailable {
             };
             let (kind, hold) = match turn.unavailable(ordinal, pod) {
                 Some(hold) => (&mut all.down, hold),
-                None => match resize::growing(turn, ordinal).or_else(|| turn.refused(pod)) {
+                None => match resize::growing(turn, ordinal).or_else(|| turn.refused(ordinal, pod))
+                {
                     Some(hold) => (&mut all.holding, hold),
                     None => continue,
                 },

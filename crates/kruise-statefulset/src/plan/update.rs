@@ -105,7 +105,7 @@ pub fn give_back(turn: &mut Turn<'_>) {
 /// Whether something else happens to the pod first, or it is not to be tried again yet.
 fn busy(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> bool {
     let decided = turn.touched.contains(&ordinal) && !turn.replaceable.contains(&ordinal);
-    pod.terminating() || decided || turn.refused(pod).is_some()
+    pod.terminating() || decided || turn.refused(ordinal, pod).is_some()
 }
 
 /// How many pods are to be updated; those that a user wants replaced are as well (SD-6).

@@ -8,7 +8,6 @@ use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::STATEFUL_SET;
 use kruise_common::pod::WirePod;
-use kruise_common::refusals::Refusals;
 use kruise_common::revision::WireRevision;
 use kruise_common::storage_class::WireStorageClass;
 use kruise_common::testing::drive::{Drive, Process};
@@ -96,7 +95,7 @@ pub fn process(gates: FeatureGates) -> Process<StatefulSetController> {
         MirrorOf::<WireRevision>::boxed(&caches.revisions),
     ];
     let mirrors = mirrors.into_iter().chain(classes).chain(pull_jobs).collect();
-    (StatefulSetController { caches, gates, refusals: Refusals::default() }, mirrors)
+    (StatefulSetController::new(caches, gates), mirrors)
 }
 
 /// The controller beside a cluster with this set.
