@@ -3,6 +3,7 @@
 mod census;
 mod events;
 mod facts;
+mod failures;
 mod gauges;
 mod job_pod;
 mod mark;
@@ -10,6 +11,7 @@ mod nodes;
 mod observe;
 mod plan_hold;
 mod pod;
+mod salvage;
 mod snapshot;
 mod status;
 mod watch;

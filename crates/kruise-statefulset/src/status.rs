@@ -170,7 +170,9 @@ fn conditions(
             Action::CreatePod { .. } | Action::RepairIdentity { .. } | Action::CreateClaims { .. }
         )
     };
-    let nothing_failed = applied.failed().next().is_none();
+    // A pod that rests after a refusal has not been tried again.
+    let resting = plan.holds.iter().any(|hold| matches!(hold, Hold::UpdateRefused { .. }));
+    let nothing_failed = applied.failed().next().is_none() && !resting;
     let mut conditions = snapshot.set.status.conditions.clone();
     let mut set = |kind: &str, problem: Option<(String, String)>, settled: bool| {
         raise(&mut conditions, kind, problem, settled, now);

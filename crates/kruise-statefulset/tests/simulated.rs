@@ -21,8 +21,12 @@ mod features;
 mod foreign;
 #[path = "simulated/handover.rs"]
 mod handover;
+#[path = "simulated/hooks.rs"]
+mod hooks;
 #[path = "simulated/properties.rs"]
 mod properties;
+#[path = "simulated/refusals.rs"]
+mod refusals;
 #[path = "simulated/resize.rs"]
 mod resize;
 #[path = "simulated/rules.rs"]

@@ -18,6 +18,7 @@ fn all() -> Vec<Hold> {
         Hold::DomainFull { domain: "a".to_owned() },
         Hold::PodTerminating { pod: pod.clone() },
         Hold::NameTaken { pod: pod.clone() },
+        Hold::CreationRefused { node: "n".to_owned(), until },
         Hold::RetryAt { node: "n".to_owned(), until: Some(until) },
         Hold::Stopping { pod, until: Some(until) },
         Hold::DeadlineAt { until },
@@ -48,5 +49,5 @@ fn the_runbook_explains_every_reason() {
 fn what_ends_by_itself_sets_a_timer() {
     let timed: Vec<&str> =
         all().iter().filter(|hold| hold.until().is_some()).map(plan::Hold::reason).collect();
-    assert_eq!(timed, ["Soaking", "RetryAt", "Stopping", "DeadlineAt", "TtlAt"]);
+    assert_eq!(timed, ["Soaking", "CreationRefused", "RetryAt", "Stopping", "DeadlineAt", "TtlAt"]);
 }

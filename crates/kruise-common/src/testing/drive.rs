@@ -12,7 +12,7 @@ use super::mirror::Mirror;
 use super::world::{Reply, World};
 use crate::key::ObjectKey;
 use crate::kind::Kind;
-use crate::plan::{Applied, Hold, Outcome, Plan, Step};
+use crate::plan::{Applied, Hold, Outcome, Plan};
 use crate::reconciler::Reconciler;
 use crate::write::{Category, Request, Write, WriteError};
 
@@ -25,6 +25,8 @@ pub enum Fate {
     NoAnswer,
     /// It is not performed; the server failed.
     Refused,
+    /// It is not performed; a quota or an admission policy forbids it.
+    Denied,
     /// It is performed, and then the controller dies.
     DoneThenCrash,
 }
@@ -177,8 +179,8 @@ impl<R: Reconciler> Drive<R> {
             Turned { writes: 0, holds: plan.holds.clone(), crashed: false, failed: false };
         let mut ended = false;
         for step in &plan.steps {
-            let (Step::InOrder(actions) | Step::Burst(actions) | Step::Each(actions)) = step;
-            for action in actions {
+            let (mut done, mut failed) = (0, 0);
+            for action in step.actions() {
                 let outcome = if ended || turned.crashed {
                     Outcome::NotAttempted
                 } else {
@@ -188,7 +190,10 @@ impl<R: Reconciler> Drive<R> {
                 if let Outcome::Failed(error) = &outcome {
                     self.say(&format!("  failed: {}", error.category));
                     turned.failed = true;
-                    ended |= !step.outlives(error);
+                    failed += 1;
+                    ended |= !step.outlives(error) || step.gives_up(done, failed);
+                } else {
+                    done += 1;
                 }
                 applied.outcomes.push((action.clone(), outcome));
             }
@@ -281,6 +286,9 @@ impl<R: Reconciler> Drive<R> {
         if fate == Fate::Refused {
             return Err(WriteError::new(Category::Server, "injected"));
         }
+        if fate == Fate::Denied {
+            return Err(WriteError::new(Category::Forbidden, "denied by a policy"));
+        }
         (self.inspect)(&self.world, write);
         let reply = match self.world.perform(write) {
             Ok(reply) => reply,
@@ -298,7 +306,7 @@ impl<R: Reconciler> Drive<R> {
                 self.unresolved.insert((write.kind, write.key.clone()));
                 return Err(WriteError::new(Category::Unknown, "injected"));
             }
-            Fate::Done | Fate::Refused => {
+            Fate::Done | Fate::Refused | Fate::Denied => {
                 let stored = match &reply {
                     Reply::Stored(object) => Some(object),
                     Reply::Removed => None,
