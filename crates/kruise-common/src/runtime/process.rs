@@ -252,8 +252,6 @@ impl Process {
         );
         let address = admin.await.map_err(|source| io("admin server", source))?;
         tracing::info!(name = self.name, %address, "serving /metrics, /healthz, /readyz");
-        // Known before the caches are complete: alerts find the replicas of a controller by it, also those that hang here.
-        self.metrics.leads(&self.lease_name(), false);
 
         let mut tasks = JoinSet::new();
         for watch in std::mem::take(&mut self.watches) {
@@ -375,6 +373,8 @@ impl Process {
         filled: &CancellationToken,
         tasks: &mut JoinSet<()>,
     ) -> Result<Leadership, ProcessError> {
+        // Known before the caches are complete: alerts find the replicas of a controller by it, also those that hang there.
+        self.metrics.leads(&self.lease_name(), false);
         if !self.args.enable_leader_election {
             return Ok(leader::disabled());
         }
