@@ -1,5 +1,7 @@
+use kruise_api::keys;
 use kruise_common::plan;
 use kruise_common::plan::Hold as _;
+use kruise_common::testing::pages;
 
 use super::facts::now;
 use crate::plan::hold::Hold;
@@ -79,6 +81,12 @@ fn every_reason_is_in_the_runbook() {
         assert!(runbook.contains(reason), "docs/runbook.md does not say what to do about {reason}");
         assert!(hold.to_string().starts_with(reason), "{hold}");
     }
+}
+
+#[test]
+fn alerts_know_what_to_think_of_every_reason() {
+    let reasons: Vec<&str> = all().iter().map(plan::Hold::reason).collect();
+    pages::alerts_name(keys::STATEFULSET_BINARY, &reasons);
 }
 
 #[test]
