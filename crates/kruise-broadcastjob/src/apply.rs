@@ -9,12 +9,11 @@ use crate::pod;
 use crate::snapshot::Snapshot;
 use crate::status;
 
-/// The calls of `action`, in order. Without valid settings there are none.
+/// The calls of `action`, in order.
 pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write> {
-    let Some((settings, census)) = snapshot.census() else { return Vec::new() };
     let write = match action {
         Action::CreatePod { node, mark } => {
-            snapshot.node(node).map(|node| pod::create(snapshot, settings, node, *mark))
+            snapshot.node(node).map(|node| pod::create(snapshot, node, *mark))
         }
         Action::DeletePod { pod, .. } => {
             snapshot.pod(pod).map(|pod| Write::delete(&POD, &pod.meta))
@@ -25,7 +24,7 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
             Write::json(&POD, &pod.meta, operations)
         }),
         Action::OpenGate { pod } => snapshot.pod(pod).map(|pod| pod::open_gate(pod, now)),
-        Action::Finish(ending) => Some(status::finish(snapshot, census, *ending, now)),
+        Action::Finish(ending) => Some(status::finish(snapshot, *ending, now)),
         Action::DeleteJob => Some(Write::delete(&BROADCAST_JOB, &snapshot.job.meta)),
     };
     write.into_iter().collect()

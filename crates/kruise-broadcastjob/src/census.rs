@@ -10,6 +10,7 @@ use kruise_api::broadcastjob::v1beta1::{ExitCodes, FailureRule};
 use kruise_common::node::Node;
 use kruise_common::pod::Phase;
 
+use crate::failures;
 use crate::job_pod::JobPod;
 use crate::mark::{self, Mark, Marks};
 use crate::nodes::Unfit;
@@ -203,13 +204,14 @@ impl Census {
         if self.succeeded.contains(&mark) {
             return Standing::Succeeded;
         }
-        let failure = snapshot.job.status.failures.get(mark.as_str());
+        let failure = snapshot.failures.get(&mark);
+        let full = failure.is_none() && snapshot.failures.len() >= failures::MOST;
         let retry = |counted: bool| {
-            let retry = settings.retry.as_ref()?;
+            let retry = settings.retry.as_ref().filter(|_| !full)?;
             let count = failure.map_or(0, |failure| failure.count);
             let count = if counted { count } else { count.saturating_add(1) };
-            let since = failure.filter(|_| counted).and_then(|failure| failure.time.as_ref());
-            let at = since.map(|time| time.0.checked_add(retry.delay(count)).unwrap_or(time.0));
+            let since = failure.filter(|_| counted).map(|failure| failure.time);
+            let at = since.map(|time| time.checked_add(retry.delay(count)).unwrap_or(time));
             (count <= retry.limit).then_some(at)
         };
         let Some((pod, class)) = pod.zip(class) else {
@@ -226,7 +228,8 @@ impl Census {
                     .map_or_else(Standing::Ineligible, |()| Standing::Waiting),
             };
         };
-        let counted = failure.is_some_and(|failure| *failure.pod == *pod.meta.uid);
+        let of_pod = Mark::of(&snapshot.job.meta.uid, &pod.meta.uid);
+        let counted = failure.is_some_and(|failure| failure.pod == of_pod);
         let stopped = counted && failure.is_some_and(|failure| failure.stopped);
         match class {
             // We end it: that it failed is known, whatever becomes of it on its way out.

@@ -1,4 +1,4 @@
-//! Implements the crank's trait: nothing but delegation.
+//! Implements the crank's trait: delegation, and the memory of nodes whose pods are refused.
 
 use jiff::Timestamp;
 use kruise_api::keys;
@@ -6,8 +6,10 @@ use kruise_common::key::ObjectKey;
 use kruise_common::kind::{BROADCAST_JOB, Kind};
 use kruise_common::plan::{Applied, Measure, Note, Outcome, Plan, Sample};
 use kruise_common::reconciler::Reconciler;
-use kruise_common::write::Write;
+use kruise_common::refusal::Refusals;
+use kruise_common::write::{Category, Write};
 
+use crate::mark::Mark;
 use crate::observe::Caches;
 use crate::plan::action::Action;
 use crate::plan::hold::Hold;
@@ -20,6 +22,16 @@ pub struct BroadcastJobController {
     pub caches: Caches,
     /// Whether the scheduler binds pods to their nodes.
     pub by_scheduler: bool,
+    /// Nodes whose pods were refused when they were to be created, by job.
+    refusals: Refusals<Mark>,
+}
+
+impl BroadcastJobController {
+    /// A controller over these caches.
+    pub fn new(caches: Caches, by_scheduler: bool) -> Self {
+        // A webhook that breaks at one node's pod is as good as one that refuses it.
+        Self { caches, by_scheduler, refusals: Refusals::new(Category::is_news) }
+    }
 }
 
 impl Reconciler for BroadcastJobController {
@@ -30,7 +42,11 @@ impl Reconciler for BroadcastJobController {
     type Hold = Hold;
 
     fn observe(&self, key: &ObjectKey) -> Option<Snapshot> {
-        crate::observe::observe(&self.caches, self.by_scheduler, key)
+        match self.caches.jobs.get(key).filter(|job| !job.finished()) {
+            Some(job) => self.refusals.renew(key, job.meta.generation),
+            None => self.refusals.forget(key),
+        }
+        crate::observe::observe(&self.caches, self.by_scheduler, self.refusals.of(key), key)
     }
 
     fn uid(snapshot: &Snapshot) -> &str {
@@ -51,6 +67,14 @@ impl Reconciler for BroadcastJobController {
 
     fn event(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<Note> {
         crate::events::events(snapshot, action, outcome)
+    }
+
+    fn attempted(&self, key: &ObjectKey, applied: &Applied<Action>, now: Timestamp) {
+        let creations = applied.outcomes.iter().filter_map(|(action, outcome)| match action {
+            Action::CreatePod { mark, .. } => Some((mark, outcome)),
+            _ => None,
+        });
+        self.refusals.hear(key, creations, now);
     }
 
     fn measures(snapshot: &Snapshot, _now: Timestamp) -> Vec<Measure> {

@@ -7,12 +7,12 @@ use crate::census::{Place, Standing};
 use crate::plan::action::{Action, Ending};
 use crate::snapshot::Snapshot;
 
-/// How far the nodes of an open job are; nothing of a job that is over or whose spec means nothing.
+/// How far the nodes of an open job are; nothing of a job that is over.
 pub fn measures(snapshot: &Snapshot) -> Vec<Measure> {
     if snapshot.job.finished() {
         return Vec::new();
     }
-    let Some((_, census)) = snapshot.census() else { return Vec::new() };
+    let census = snapshot.census();
     let count = |is: fn(&Standing) -> bool| {
         census.places.iter().filter(|place: &&Place| is(&place.standing)).count()
     };

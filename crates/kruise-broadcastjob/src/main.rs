@@ -31,6 +31,7 @@ async fn main() -> anyhow::Result<()> {
         jobs: jobs.clone(),
     };
     process.answer_reviews(Arc::new(Webhook { gates }));
-    process.run(BroadcastJobController { caches, by_scheduler }, move || jobs.keys()).await?;
+    let controller = BroadcastJobController::new(caches, by_scheduler);
+    process.run(controller, move || jobs.keys()).await?;
     Ok(())
 }

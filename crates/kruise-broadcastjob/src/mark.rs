@@ -56,6 +56,26 @@ impl fmt::Display for Mark {
     }
 }
 
+/// The number that digits of the alphabet stand for, the least first.
+pub fn number(digits: &str) -> Option<u64> {
+    digits.bytes().rev().try_fold(0_u64, |sum, digit| {
+        let value = ALPHABET.iter().position(|known| *known == digit)?;
+        sum.checked_mul(32)?.checked_add(u64::try_from(value).ok()?)
+    })
+}
+
+/// The first `many` digits of a number, the least first; the largest number of so many if it has more.
+pub fn digits(number: u64, many: usize) -> String {
+    let most = u32::try_from(many).ok().and_then(|many| 32_u64.checked_pow(many));
+    let mut rest = most.map_or(number, |most| number.min(most - 1));
+    let mut digit = || {
+        let value = usize::try_from(rest % 32).unwrap_or_default();
+        rest /= 32;
+        char::from(ALPHABET.get(value).copied().unwrap_or(b'a'))
+    };
+    (0..many).map(|_| digit()).collect()
+}
+
 /// A set of marks; in the status one text without anything between them, sorted.
 pub type Marks = BTreeSet<Mark>;
 

@@ -20,6 +20,8 @@ use serde_json::Value;
 /// What the template asks of a node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Requirements {
+    /// Nobody knows: everything fits, and everything stays.
+    unknown: bool,
     name: Option<String>,
     selector: BTreeMap<String, String>,
     affinity: Option<Vec<NodeSelectorTerm>>,
@@ -86,6 +88,11 @@ struct Template {
 }
 
 impl Requirements {
+    /// Those of a template that cannot be read.
+    pub fn unknown() -> Self {
+        Self { unknown: true, ..Self::default() }
+    }
+
     /// What the template (as JSON) asks for, or why it cannot be read.
     pub fn of(template: &Value) -> Result<Self, String> {
         let template = Template::deserialize(template).map_err(|error| error.to_string())?;
@@ -116,6 +123,7 @@ impl Requirements {
             affinity.required_during_scheduling_ignored_during_execution.as_ref()
         });
         Ok(Self {
+            unknown: false,
             name: spec.node_name.clone().filter(|name| !name.is_empty()),
             selector: spec.node_selector.clone().unwrap_or_default(),
             affinity: required.map(|required| required.node_selector_terms.clone()),
@@ -126,6 +134,9 @@ impl Requirements {
 
     /// Whether a new pod may run there.
     pub fn fits(&self, node: &Node) -> Result<(), Unfit> {
+        if self.unknown {
+            return Ok(());
+        }
         if self.name.as_deref().is_some_and(|name| name != node.name()) {
             return Err(Unfit::Name);
         }
@@ -151,6 +162,9 @@ impl Requirements {
     /// is still the template's and holds (§11.2). The taints of a node that does not answer are left to Kubernetes, which
     /// gives every pod some time (W5).
     pub fn stays(&self, node: &Node, by_name: bool) -> Result<(), Unfit> {
+        if self.unknown {
+            return Ok(());
+        }
         if !self.selects(node) || (by_name && !self.is_attracted_by(node)) {
             return Err(Unfit::Affinity);
         }

@@ -1,7 +1,7 @@
 //! The record of a BroadcastJob as it is watched.
 //!
-//! Spec and status are parsed leniently: an object that does not decode is kept with the reason, so
-//! that one bad object neither breaks the watch nor disappears silently.
+//! Spec and status are read leniently: what does not decode is left out with the reason, so that a bad member neither
+//! breaks the watch nor takes the rest of its object with it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kruise_api::broadcastjob::v1beta1::{BroadcastJob, BroadcastJobSpec, BroadcastJobStatus};
@@ -13,13 +13,18 @@ use kruise_common::meta::{Meta, lean_meta};
 use kruise_common::table::{Record, Wire};
 use serde::{Deserialize, Serialize};
 
+use crate::salvage::salvage;
+use crate::snapshot::Invalid;
+
 /// A BroadcastJob as far as the controller looks at it.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// Metadata.
     pub meta: Meta,
-    /// The spec, or why it cannot be read.
-    pub spec: Result<Box<BroadcastJobSpec>, String>,
+    /// The spec, without what cannot be read.
+    pub spec: Box<BroadcastJobSpec>,
+    /// What of the spec cannot be read.
+    pub unreadable: Option<Invalid>,
     /// The status as stored.
     pub status: BroadcastJobStatus,
 }
@@ -38,8 +43,7 @@ impl Job {
 
     /// Whether it stays open for future nodes.
     pub fn never_completes(&self) -> bool {
-        let spec = self.spec.as_ref().ok();
-        let policy = spec.and_then(|spec| spec.completion_policy.as_ref());
+        let policy = self.spec.completion_policy.as_ref();
         policy.is_some_and(|policy| policy.type_.as_deref() == Some("Never"))
     }
 
@@ -77,9 +81,9 @@ impl Wire for WireJob {
 
     fn into_record(self, interner: &Interner) -> Job {
         let meta = Meta::new(&self.metadata, interner);
-        let spec = self.spec.parse().map(Box::new).map_err(|error| error.to_string());
-        // A status that cannot be read is written anew.
-        let status = self.status.parse().unwrap_or_default();
-        Job { meta, spec, status }
+        let (spec, unreadable) = salvage(&self.spec, "spec");
+        // What of the status cannot be read is written anew.
+        let (status, _) = salvage(&self.status, "status");
+        Job { meta, spec: Box::new(spec), unreadable, status }
     }
 }

@@ -1,16 +1,19 @@
 //! From the caches to a [`Snapshot`].
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use kruise_common::key::ObjectKey;
 use kruise_common::node::Node;
+use kruise_common::refusal::Refusal;
 use kruise_common::table::Table;
 
+use crate::failures;
 use crate::job_pod::JobPod;
 use crate::mark::{self, Mark};
 use crate::object::Job;
 use crate::pod;
-use crate::snapshot::{Invalid, Settings, Snapshot};
+use crate::snapshot::{Settings, Snapshot};
 
 /// The caches a job is observed in.
 #[derive(Debug)]
@@ -23,15 +26,18 @@ pub struct Caches {
     pub nodes: Arc<Table<Node>>,
 }
 
-/// What the caches say of the job; `None` if it is gone.
-pub fn observe(caches: &Caches, by_scheduler: bool, key: &ObjectKey) -> Option<Snapshot> {
+/// What the caches say of the job, and which nodes' pods were `refused`; `None` if it is gone.
+pub fn observe(
+    caches: &Caches,
+    by_scheduler: bool,
+    refused: BTreeMap<Mark, Refusal>,
+    key: &ObjectKey,
+) -> Option<Snapshot> {
     let job = caches.jobs.get(key);
     let departed = departed(caches, key, job.as_deref());
     let job = job?;
-    let settings = match &job.spec {
-        Ok(spec) => Settings::new(spec),
-        Err(problem) => Err(Invalid { field: "spec".to_owned(), problem: problem.clone() }),
-    };
+    let settings = Settings::new(&job.spec, job.unreadable.clone());
+    let failures = failures::read(&job.status.failures);
     // A reference from another namespace counts for nothing: whoever may write there must not reach into this one.
     let mut pods = caches.pods.owned_by(&job.meta.uid);
     pods.retain(|pod| pod.meta.key.namespace == job.meta.key.namespace);
@@ -42,7 +48,18 @@ pub fn observe(caches: &Caches, by_scheduler: bool, key: &ObjectKey) -> Option<S
     let mut strangers = if nodes.is_empty() { Vec::new() } else { namesakes(caches, &job) };
     strangers.retain(|pod| pod.meta.controller().is_none_or(|owner| owner.uid != job.meta.uid));
     let counted = OnceLock::new();
-    Some(Snapshot { job, settings, pods, departed, nodes, strangers, by_scheduler, counted })
+    Some(Snapshot {
+        job,
+        settings,
+        failures,
+        pods,
+        departed,
+        nodes,
+        strangers,
+        by_scheduler,
+        refused,
+        counted,
+    })
 }
 
 /// Pods with a name as this controller gives it to pods of the job, whoever owns them.

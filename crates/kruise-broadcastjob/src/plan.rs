@@ -28,13 +28,8 @@ struct Turn<'a> {
 
 /// What to do about the job, and why not more.
 pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan<Action, Hold> {
-    match (&snapshot.settings, snapshot.census()) {
-        (Ok(_), Some((settings, census))) => {
-            staged(Turn { snapshot, settings, census, now, plan: Plan::default() })
-        }
-        (Err(invalid), _) => refused(snapshot, invalid),
-        (Ok(_), None) => Plan::default(),
-    }
+    let (settings, census) = (&snapshot.settings, snapshot.census());
+    staged(Turn { snapshot, settings, census, now, plan: Plan::default() })
 }
 
 fn staged(mut turn: Turn<'_>) -> Plan<Action, Hold> {
@@ -50,13 +45,16 @@ fn staged(mut turn: Turn<'_>) -> Plan<Action, Hold> {
     match finish::course(&turn) {
         Course::Pause(by) => {
             turn.paused(by);
+            turn.complain();
             turn.open_gates();
         }
         Course::End(ending) => finish::end(&mut turn, ending),
         Course::Go => {
             turn.resumed();
             delete::delete(&mut turn);
-            create::create(&mut turn);
+            if !turn.complain() {
+                create::create(&mut turn);
+            }
             turn.open_gates();
             finish::watch_the_clock(&mut turn);
         }
@@ -85,20 +83,19 @@ impl Turn<'_> {
         self.plan.burst(pods.map(|pod| Action::OpenGate { pod }).collect());
     }
 
+    /// Says what of the spec means nothing, if something does: no pod is made then.
+    fn complain(&mut self) -> bool {
+        let Some(Invalid { field, problem }) = self.settings.invalid.clone() else { return false };
+        let note = Note::warning(keys::EVENT_INVALID_SPEC, format!("{field}: {problem}"));
+        self.plan.notes.push(note);
+        self.plan.holds.push(Hold::InvalidSpec { field, problem });
+        true
+    }
+
     fn resumed(&mut self) {
         if self.was_paused() {
             let note = Note::normal(keys::EVENT_CONTINUE, "continue to process job");
             self.plan.notes.push(note);
         }
     }
-}
-
-/// A spec that means nothing: no pod is made or removed, and the user is told why.
-fn refused(snapshot: &Snapshot, Invalid { field, problem }: &Invalid) -> Plan<Action, Hold> {
-    if snapshot.job.finished() {
-        return Plan::default();
-    }
-    let note = Note::warning(keys::EVENT_INVALID_SPEC, format!("{field}: {problem}"));
-    let hold = Hold::InvalidSpec { field: field.clone(), problem: problem.clone() };
-    Plan { steps: Vec::new(), holds: vec![hold], notes: vec![note] }
 }

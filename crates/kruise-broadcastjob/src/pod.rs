@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::job_pod::JobPod;
 use crate::mark::Mark;
 use crate::object::Job;
-use crate::snapshot::{Settings, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// Most characters of a pod's name: it becomes its host name.
 const LONGEST: usize = 63;
@@ -38,9 +38,9 @@ pub fn mark(job: &Job, pod: &JobPod) -> Option<Mark> {
 }
 
 /// The POST that creates the pod of `node`.
-pub fn create(snapshot: &Snapshot, settings: &Settings, node: &Node, mark: Mark) -> Write {
+pub fn create(snapshot: &Snapshot, node: &Node, mark: Mark) -> Write {
     let job = &snapshot.job;
-    let template: Value = settings.template.parse().unwrap_or_default();
+    let template: Value = snapshot.settings.template.parse().unwrap_or_default();
     let member = |name: &str| template.get(name).and_then(Value::as_object).cloned();
     let given = member("metadata").unwrap_or_default();
     // Only these travel from the template to the pod (§11.1).

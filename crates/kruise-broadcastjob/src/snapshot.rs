@@ -1,7 +1,9 @@
 //! The facts a decision about one job may depend on, with defaults resolved.
 //!
-//! [`Settings::new`] is the only reader of the raw spec; what it refuses is data ([`Invalid`]), not an error.
+//! [`Settings::new`] is the only reader of the raw spec; what it refuses is data ([`Invalid`]), not an error: deadline, time
+//! to live, failure policy and status go on without it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,10 +13,13 @@ use kruise_api::broadcastjob::v1beta1::{BroadcastJobSpec, FailurePolicy, Failure
 use kruise_api::raw::RawJson;
 use kruise_api::shared::selector::Selector;
 use kruise_common::node::Node;
+use kruise_common::refusal::Refusal;
 use serde_json::Value;
 
 use crate::census::Census;
+use crate::failures::Failures;
 use crate::job_pod::JobPod;
+use crate::mark::Mark;
 use crate::nodes::Requirements;
 use crate::object::Job;
 
@@ -23,8 +28,10 @@ use crate::object::Job;
 pub struct Snapshot {
     /// The job.
     pub job: Arc<Job>,
-    /// What its spec means, or why it means nothing.
-    pub settings: Result<Settings, Invalid>,
+    /// What its spec means.
+    pub settings: Settings,
+    /// What its status says of nodes that failed and are not given up.
+    pub failures: Failures,
     /// Pods that the job controls, by name.
     pub pods: Vec<Arc<JobPod>>,
     /// Pods of it that succeeded and went before the status said so (W16).
@@ -35,11 +42,13 @@ pub struct Snapshot {
     pub strangers: Vec<Arc<JobPod>>,
     /// Whether the scheduler binds pods to their nodes.
     pub by_scheduler: bool,
+    /// Nodes whose pods were refused when they were to be created.
+    pub refused: BTreeMap<Mark, Refusal>,
     /// Worked out by [`Snapshot::census`].
     pub(crate) counted: OnceLock<Census>,
 }
 
-/// A spec that cannot be acted upon.
+/// A member of the spec that cannot be acted upon.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct Invalid {
@@ -52,6 +61,8 @@ pub struct Invalid {
 /// The spec with every default in place.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The first member that means nothing. It counts as absent for everything but one: no pod is created.
+    pub invalid: Option<Invalid>,
     /// Pods at work at the same time.
     pub parallelism: IntOrString,
     /// The pod template.
@@ -129,10 +140,9 @@ pub struct Order {
 }
 
 impl Snapshot {
-    /// Who is where, and how it stands with each node; none without valid settings.
-    pub fn census(&self) -> Option<(&Settings, &Census)> {
-        let settings = self.settings.as_ref().ok()?;
-        Some((settings, self.counted.get_or_init(|| Census::take(self, settings))))
+    /// Who is where, and how it stands with each node.
+    pub fn census(&self) -> &Census {
+        self.counted.get_or_init(|| Census::take(self, &self.settings))
     }
 
     /// When the job was first seen; now if that is not recorded yet.
@@ -141,10 +151,10 @@ impl Snapshot {
     }
 
     /// When the job has taken too long.
-    pub fn deadline(&self, settings: &Settings, now: Timestamp) -> Option<Timestamp> {
-        let status = &self.job.status;
-        let mut given = settings.completion.deadline.filter(|_| settings.completion.ends)?;
-        if settings.completion.stop_clock {
+    pub fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let (status, completion) = (&self.job.status, &self.settings.completion);
+        let mut given = completion.deadline.filter(|_| completion.ends)?;
+        if completion.stop_clock {
             let paused = SignedDuration::from_secs(status.paused_seconds.max(0));
             let since = status.paused_since.as_ref().map(|since| now.duration_since(since.0));
             given = given.saturating_add(paused).saturating_add(since.unwrap_or_default());
@@ -174,22 +184,21 @@ impl Retry {
 }
 
 impl Settings {
-    /// What `spec` means. Absent members have the defaults of §6 whether or not a webhook wrote them.
-    pub fn new(spec: &BroadcastJobSpec) -> Result<Self, Invalid> {
-        let template: Value = spec
-            .template
-            .parse()
-            .map_err(|error| invalid("spec.template", format!("cannot be read: {error}")))?;
-        let requirements = Requirements::of(&template)
-            .map_err(|problem| invalid("spec.template", format!("cannot be read: {problem}")))?;
+    /// What `spec` means, of which something may be unreadable. Absent members have the defaults of §6 whether or not a
+    /// webhook wrote them.
+    pub fn new(spec: &BroadcastJobSpec, mut invalid: Option<Invalid>) -> Self {
+        let requirements = requirements(spec, &mut invalid);
         let completion = spec.completion_policy.clone().unwrap_or_default();
         let failure = spec.failure_policy.clone().unwrap_or_default();
         let parallelism = spec.parallelism.clone().unwrap_or(IntOrString::Int(i32::MAX));
-        known_amount("spec.parallelism", &parallelism)?;
+        let parallelism = known_amount("spec.parallelism", parallelism, &mut invalid);
         let max_failed = failure.max_failed_nodes.clone().unwrap_or(IntOrString::Int(0));
-        known_amount("spec.failurePolicy.maxFailedNodes", &max_failed)?;
+        let max_failed =
+            known_amount("spec.failurePolicy.maxFailedNodes", max_failed, &mut invalid);
+        let order = order(spec, &mut invalid);
         let seconds = |seconds: i64| SignedDuration::from_secs(seconds.clamp(0, LONGEST));
-        Ok(Self {
+        Self {
+            invalid,
             parallelism,
             template: spec.template.clone(),
             requirements,
@@ -212,26 +221,39 @@ impl Settings {
             restart_limit: failure.restart_limit,
             retry: retry(&failure),
             rules: failure.rules,
-            order: order(spec)?,
+            order,
             delete_unfit: spec.unfit_pods.as_deref() == Some("Delete"),
-        })
+        }
     }
 }
 
 /// A century: what is longer is as good as for ever, and times stay in range.
 const LONGEST: i64 = 100 * 366 * 24 * 3600;
 
-fn invalid(field: &str, problem: impl Into<String>) -> Invalid {
-    Invalid { field: field.to_owned(), problem: problem.into() }
+/// The first problem is the one that is told.
+fn note(invalid: &mut Option<Invalid>, field: &str, problem: impl Into<String>) {
+    let problem = || Invalid { field: field.to_owned(), problem: problem.into() };
+    invalid.get_or_insert_with(problem);
 }
 
-fn known_amount(field: &str, value: &IntOrString) -> Result<(), Invalid> {
-    let text = || match value {
+/// What the template asks of a node. One that cannot be read keeps nobody out and drives nobody away.
+fn requirements(spec: &BroadcastJobSpec, invalid: &mut Option<Invalid>) -> Requirements {
+    let template = spec.template.parse::<Value>().map_err(|error| error.to_string());
+    template.and_then(|template| Requirements::of(&template)).unwrap_or_else(|problem| {
+        note(invalid, "spec.template", format!("cannot be read: {problem}"));
+        Requirements::unknown()
+    })
+}
+
+/// The amount; nothing if it means nothing.
+fn known_amount(field: &str, value: IntOrString, invalid: &mut Option<Invalid>) -> IntOrString {
+    let Err(error) = amount::of(&value, 100) else { return value };
+    let text = match value {
         IntOrString::Int(number) => number.to_string(),
         IntOrString::String(text) => format!("{text:?}"),
     };
-    let problem = |error| invalid(field, format!("{}: {error}", text()));
-    amount::of(value, 100).map(|_| ()).map_err(problem)
+    note(invalid, field, format!("{text}: {error}"));
+    IntOrString::Int(0)
 }
 
 fn retry(failure: &FailurePolicy) -> Option<Retry> {
@@ -246,17 +268,21 @@ fn retry(failure: &FailurePolicy) -> Option<Retry> {
     })
 }
 
-fn order(spec: &BroadcastJobSpec) -> Result<Order, Invalid> {
-    let Some(rollout) = &spec.rollout else { return Ok(Order::default()) };
-    let first = rollout.first.as_ref().map(Selector::new).transpose();
-    for (index, wave) in rollout.waves.iter().enumerate() {
-        known_amount(&format!("spec.rollout.waves[{index}]"), wave)?;
-    }
+fn order(spec: &BroadcastJobSpec, invalid: &mut Option<Invalid>) -> Order {
+    let Some(rollout) = &spec.rollout else { return Order::default() };
+    let first = rollout.first.as_ref().map(Selector::new).transpose().unwrap_or_else(|error| {
+        note(invalid, "spec.rollout.first", error.to_string());
+        None
+    });
+    let waves = rollout.waves.iter().enumerate().map(|(index, wave)| {
+        known_amount(&format!("spec.rollout.waves[{index}]"), wave.clone(), invalid)
+    });
+    let waves = waves.collect();
     let most = rollout.max_per_topology.map(|most| usize::try_from(most).unwrap_or(0).max(1));
-    Ok(Order {
-        first: first.map_err(|error| invalid("spec.rollout.first", error.to_string()))?,
-        waves: rollout.waves.clone(),
+    Order {
+        first,
+        waves,
         soak: SignedDuration::from_secs(i64::from(rollout.soak_seconds.max(0))),
         domain: rollout.topology_key.clone().zip(most),
-    })
+    }
 }

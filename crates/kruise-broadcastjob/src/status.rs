@@ -1,12 +1,12 @@
 //! The status of a job, recomputed from what is (§4, §17): counts, results, conditions; and how it ends.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kruise_api::broadcastjob::v1beta1::{BroadcastJobStatus, Failure, Results};
+use kruise_api::broadcastjob::v1beta1::{BroadcastJobStatus, Results};
 use kruise_api::keys;
 use kruise_common::kind::BROADCAST_JOB;
 use kruise_common::plan::{Applied, Plan};
@@ -14,12 +14,15 @@ use kruise_common::write::{Operations, Write};
 use serde_json::json;
 
 use crate::census::{Census, Class, Place, Standing, class};
-use crate::mark::{self, Marks};
+use crate::failures::{self, Failure, Failures};
+use crate::job_pod::JobPod;
+use crate::mark::{self, Mark, Marks};
 use crate::plan::action::{Action, Ending};
 use crate::plan::hold::{Hold, Pauser};
 use crate::snapshot::{OnFailure, Settings, Snapshot};
 
 mod conditions;
+mod refusal;
 mod visibility;
 
 /// Why a job with failed pods has failed (§4).
@@ -81,11 +84,11 @@ pub fn compute(
     let mut status = snapshot.job.status.clone();
     status.observed_generation = Some(snapshot.job.meta.generation);
     status.start_time.get_or_insert_with(|| second(now));
-    if let Some((settings, census)) = snapshot.census() {
-        count(&mut status, census, applied);
-        remember(&mut status, snapshot, (settings, census), now);
-        visibility::show(&mut status, census, applied);
-    }
+    let census = snapshot.census();
+    let refused = refusal::known(snapshot, applied);
+    count(&mut status, census, applied);
+    remember(&mut status, snapshot, now);
+    visibility::show(&mut status, census, applied, &refused);
     let paused = plan.holds.iter().find_map(|hold| match hold {
         Hold::Paused { by } => Some(*by),
         _ => None,
@@ -96,7 +99,7 @@ pub fn compute(
         status.phase = String::from(if paused.is_some() { "paused" } else { "running" });
     }
     keep_time(&mut status, snapshot, paused, now);
-    let seen = conditions::Seen { snapshot, plan, applied, paused };
+    let seen = conditions::Seen { snapshot, applied, refused: &refused, paused };
     conditions::update(&mut status.conditions, &seen, now);
     status
 }
@@ -122,12 +125,8 @@ fn count(status: &mut BroadcastJobStatus, census: &Census, applied: &Applied<Act
 }
 
 /// What has to survive the pods: results, failures, when the last node was done (W16).
-fn remember(
-    status: &mut BroadcastJobStatus,
-    snapshot: &Snapshot,
-    (settings, census): (&Settings, &Census),
-    now: Timestamp,
-) {
+fn remember(status: &mut BroadcastJobStatus, snapshot: &Snapshot, now: Timestamp) {
+    let (settings, census) = (&snapshot.settings, snapshot.census());
     let stored = status.results.take().unwrap_or_default();
     let acknowledged = match settings.on_failure {
         // Whoever pauses the job by hand has seen what failed (W10).
@@ -147,7 +146,7 @@ fn remember(
     let done = results != Results::default();
     status.results = Some(results).filter(|_| done || snapshot.job.status.results.is_some());
     status.last_finish_time = census.last_finish.map(second).or_else(|| done.then(|| second(now)));
-    status.failures = failures(snapshot, settings, census, now);
+    status.failures = failures::write(&failures_of(snapshot, now));
 }
 
 /// Most results that are listed, two hundred kilobytes; beyond, nodes that are gone are only counted. A job that never
@@ -169,46 +168,45 @@ fn listed<'a>(census: &Census, marks: &'a Marks) -> (Cow<'a, Marks>, i64) {
 }
 
 /// The failures of nodes that are tried again or whose pod is being ended.
-fn failures(
-    snapshot: &Snapshot,
-    settings: &Settings,
-    census: &Census,
-    now: Timestamp,
-) -> BTreeMap<String, Failure> {
-    let stored = &snapshot.job.status.failures;
-    let of_pod = |before: Option<&Failure>, uid: &str, stopped: bool| match before {
-        Some(known) if known.pod == uid => Failure { stopped, ..known.clone() },
-        _ => Failure {
-            count: before.map_or(0, |known| known.count).saturating_add(1),
-            time: Some(second(now)),
-            pod: uid.to_owned(),
-            stopped,
-        },
+fn failures_of(snapshot: &Snapshot, now: Timestamp) -> Failures {
+    let (settings, census) = (&snapshot.settings, snapshot.census());
+    let stored = &snapshot.failures;
+    let of_pod = |before: Option<&Failure>, pod: &JobPod, stopped: bool| {
+        let pod = Mark::of(&snapshot.job.meta.uid, &pod.meta.uid);
+        match before {
+            Some(known) if known.pod == pod => Failure { stopped, ..*known },
+            _ => Failure {
+                count: before.map_or(0, |known| known.count).saturating_add(1),
+                time: second(now).0,
+                pod,
+                stopped,
+            },
+        }
+    };
+    let was_stopped = |before: Option<&Failure>, pod: &JobPod| {
+        let pod = Mark::of(&snapshot.job.meta.uid, &pod.meta.uid);
+        before.is_some_and(|known| known.stopped && known.pod == pod)
     };
     let of_place = |place: &Place| {
-        let before = stored.get(place.mark.as_str());
+        let before = stored.get(&place.mark);
         let seen = place.pod.as_ref().map(|pod| (pod, class(settings, pod)));
         match seen {
             _ if place.standing == Standing::Succeeded => None,
-            Some((pod, Class::OverLimit)) => Some(of_pod(before, &pod.meta.uid, true)),
-            Some((pod, _)) if pod.meta.terminating() && was_stopped(before, &pod.meta.uid) => {
-                before.cloned()
-            }
+            Some((pod, Class::OverLimit)) => Some(of_pod(before, pod, true)),
+            Some((pod, _)) if pod.meta.terminating() && was_stopped(before, pod) => before.copied(),
             Some((pod, Class::Failed(_))) if settings.retry.is_some() => {
-                Some(of_pod(before, &pod.meta.uid, false))
+                Some(of_pod(before, pod, false))
             }
             Some((_, Class::Failed(_))) => None,
-            _ => before.filter(|known| stays(settings, place, known)).cloned(),
+            _ => before.filter(|known| stays(settings, place, known)).copied(),
         }
     };
     let places = census.places.iter();
-    let of_places = places.filter_map(|p| Some((p.mark.to_string(), of_place(p)?)));
-    let mut failures: BTreeMap<String, Failure> = of_places.collect();
+    let mut failures: Failures = places.filter_map(|p| Some((p.mark, of_place(p)?))).collect();
     for (mark, pod) in census.over_limit(settings) {
-        let before = stored.get(mark.as_str());
-        failures.entry(mark.to_string()).or_insert_with(|| of_pod(before, &pod.meta.uid, true));
+        failures.entry(mark).or_insert_with(|| of_pod(stored.get(&mark), pod, true));
     }
-    failures
+    failures::bounded(failures, stored, failures::MOST)
 }
 
 /// Whether what is known of a node's failures still matters, now that its pod is none that failed.
@@ -220,11 +218,6 @@ fn stays(settings: &Settings, place: &Place, known: &Failure) -> bool {
     }
 }
 
-/// Whether the pod with this UID was told to stop before it ended by itself.
-fn was_stopped(known: Option<&Failure>, uid: &str) -> bool {
-    known.is_some_and(|known| known.stopped && known.pod == uid)
-}
-
 /// The clock that stops while the job is paused, if it does (W25).
 fn keep_time(
     status: &mut BroadcastJobStatus,
@@ -232,7 +225,7 @@ fn keep_time(
     paused: Option<Pauser>,
     now: Timestamp,
 ) {
-    let stops = snapshot.settings.as_ref().is_ok_and(|settings| settings.completion.stop_clock);
+    let stops = snapshot.settings.completion.stop_clock;
     match (status.paused_since.take(), paused.filter(|_| stops)) {
         (since, Some(_)) => status.paused_since = Some(since.unwrap_or_else(|| second(now))),
         (Some(since), None) => {
@@ -245,12 +238,8 @@ fn keep_time(
 
 /// The status of a job that has come to this end (§15, R6): what is at work when it fails counts as failed, and is
 /// recorded so before it is ended.
-fn ended(
-    snapshot: &Snapshot,
-    census: &Census,
-    ending: Ending,
-    now: Timestamp,
-) -> BroadcastJobStatus {
+fn ended(snapshot: &Snapshot, ending: Ending, now: Timestamp) -> BroadcastJobStatus {
+    let census = snapshot.census();
     let mut status = compute(snapshot, &Plan::default(), &Applied::default(), now);
     let completed = ending == Ending::Complete;
     if completed {
@@ -287,15 +276,14 @@ fn ended(
 }
 
 /// The write that records the end.
-pub fn finish(snapshot: &Snapshot, census: &Census, ending: Ending, now: Timestamp) -> Write {
-    write(snapshot, &ended(snapshot, census, ending, now))
+pub fn finish(snapshot: &Snapshot, ending: Ending, now: Timestamp) -> Write {
+    write(snapshot, &ended(snapshot, ending, now))
 }
 
 /// Succeeded and failed pods as they are counted at this end.
 pub fn final_counts(snapshot: &Snapshot, ending: Ending) -> (i32, i32) {
-    let Some((_, census)) = snapshot.census() else { return (0, 0) };
     // Only times depend on the time.
-    let status = ended(snapshot, census, ending, Timestamp::UNIX_EPOCH);
+    let status = ended(snapshot, ending, Timestamp::UNIX_EPOCH);
     (status.succeeded, status.failed)
 }
 

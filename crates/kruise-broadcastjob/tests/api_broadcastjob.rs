@@ -14,6 +14,8 @@
 
 #[path = "api/harness.rs"]
 mod harness;
+#[path = "api/takeover.rs"]
+mod takeover;
 
 use std::collections::BTreeSet;
 
@@ -424,6 +426,67 @@ async fn all_pods_are_created_at_once_and_a_child_of_a_cron_job_is_a_job() {
     space.shows(json!({ "phase": "completed", "desired": 10, "succeeded": 10 })).await;
     let status = space.status().await;
     assert!(time(&status, "completionTime") - time(&status, "startTime") < 60);
+    controller.stop().await;
+    space.end().await;
+}
+
+/// A5: a policy that refuses the pod of the first node holds up nobody else.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn a_pod_that_is_refused_holds_up_no_other_node() {
+    let space = Space::new("refused", 4).await;
+    let policy = space.refuse_pods_for(0).await;
+    let controller = start(&space).await;
+    space.create(space.job("exit-0", &json!({ "parallelism": 1 }))).await;
+    space.shows(json!({ "phase": "running", "succeeded": 3, "active": 0, "desired": 4 })).await;
+    let status = space.status().await;
+    let first = &status["unfinished"][0];
+    assert_eq!(
+        (&first["node"], &first["reason"]),
+        (&json!(space.node(0)), &json!("CreationRefused"))
+    );
+    let conditions = status["conditions"].as_array().unwrap();
+    let told = conditions.iter().find(|c| c["type"] == "FailedCreatePod" && c["status"] == "True");
+    let message = told.unwrap()["message"].as_str().unwrap();
+    assert!(message.starts_with(&format!("pod of node {}: ", space.node(0))), "{message}");
+    assert!(message.contains("not on this node"), "{message}");
+    assert!(space.event("FailedCreate").await.contains("not on this node"));
+    let held = controller.count("kruise_broadcastjob_holds", "reason=\"CreationRefused\"").await;
+    assert_eq!(held, 1);
+    space.lift(&policy).await;
+    // Its own delay has grown meanwhile; whoever changes the job need not wait for its end.
+    space.change(json!({ "spec": { "parallelism": 2 } })).await;
+    space.shows(json!({ "phase": "completed", "succeeded": 4 })).await;
+    assert_eq!(nodes_of(&space.pods().await).len(), 4);
+    controller.stop().await;
+    space.end().await;
+}
+
+/// R9: two nodes are done, one of them badly, and a third one fits late: the job is paused, and counts it.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn a_job_that_a_failure_paused_makes_no_pod_for_a_late_node() {
+    let space = Space::new("late", 3).await;
+    let controller = start(&space).await;
+    space.change_node(2, json!({ "spec": { "unschedulable": true } })).await;
+    space.create(space.job("never-ready", &json!({ "failurePolicy": { "type": "Pause" } }))).await;
+    let pods = space.running(2).await;
+    space.end_pod(&pods[0], "Succeeded").await;
+    space.shows(json!({ "phase": "running", "succeeded": 1, "active": 1, "desired": 2 })).await;
+    space.end_pod(&pods[1], "Failed").await;
+    space.shows(json!({ "phase": "paused", "succeeded": 1, "failed": 1, "desired": 2 })).await;
+    space.change_node(2, json!({ "spec": { "unschedulable": null } })).await;
+    space
+        .shows(json!({ "phase": "paused", "succeeded": 1, "failed": 1, "active": 0, "desired": 3 }))
+        .await;
+    assert_eq!(space.pods().await.len(), 2, "no pod for the late node");
+    // What the policy becomes applies to what has failed before (§14).
+    space.change(json!({ "spec": { "failurePolicy": { "type": "Continue" } } })).await;
+    let late = space.running(1).await;
+    let late = late.iter().find(|pod| pod["status"]["phase"] == "Running").unwrap();
+    assert_eq!(late["spec"]["nodeName"], space.node(2));
+    space.end_pod(late, "Succeeded").await;
+    space.shows(json!({ "phase": "completed", "succeeded": 2, "failed": 1 })).await;
     controller.stop().await;
     space.end().await;
 }

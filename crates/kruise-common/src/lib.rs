@@ -20,6 +20,7 @@ pub mod ordering;
 pub mod plan;
 pub mod pod;
 pub mod reconciler;
+pub mod refusal;
 pub mod revision;
 #[cfg(feature = "runtime")]
 pub mod runtime;

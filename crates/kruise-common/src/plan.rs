@@ -50,11 +50,16 @@ impl<A, H> Plan<A, H> {
         }
     }
 
+    /// Appends actions that one cause may refuse for all of them or for some; nothing if there are none.
+    pub fn tries(&mut self, actions: Vec<A>) {
+        if !actions.is_empty() {
+            self.steps.push(Step::Tries(actions));
+        }
+    }
+
     /// All actions in order.
     pub fn actions(&self) -> impl Iterator<Item = &A> {
-        self.steps.iter().flat_map(|step| match step {
-            Step::InOrder(actions) | Step::Burst(actions) | Step::Each(actions) => actions,
-        })
+        self.steps.iter().flat_map(Step::actions)
     }
 }
 
@@ -68,12 +73,47 @@ pub enum Step<A> {
     /// Like a burst of actions each of which has another target: what is refused for reasons of its target (see
     /// [`concerns_target`](crate::write::Category::concerns_target)) neither ends the step nor the plan.
     Each(Vec<A>),
+    /// Like [`Step::Each`] where one cause, a spent quota for instance, may refuse everything: nothing is sent faster
+    /// after a refusal, and when clearly more is refused than done, the rest waits for another turn. For controllers
+    /// that leave those alone who refused ([`Refusals`](crate::refusal::Refusals)): else the rest would wait for ever.
+    Tries(Vec<A>),
 }
 
+/// How many more refusals than successes end [`Step::Tries`].
+const REFUSALS: usize = 10;
+
 impl<A> Step<A> {
+    /// Its actions, in order.
+    pub fn actions(&self) -> &[A] {
+        let (Self::InOrder(actions)
+        | Self::Burst(actions)
+        | Self::Each(actions)
+        | Self::Tries(actions)) = self;
+        actions
+    }
+
+    /// Drops the actions for which `keep` does not hold.
+    pub fn retain(&mut self, keep: impl FnMut(&A) -> bool) {
+        let (Self::InOrder(actions)
+        | Self::Burst(actions)
+        | Self::Each(actions)
+        | Self::Tries(actions)) = self;
+        actions.retain(keep);
+    }
+
     /// Whether a failure of this kind leaves the rest of the plan as it is.
     pub fn outlives(&self, error: &WriteError) -> bool {
-        matches!(self, Self::Each(_)) && error.category.concerns_target()
+        matches!(self, Self::Each(_) | Self::Tries(_)) && error.category.concerns_target()
+    }
+
+    /// Whether nothing more of it is begun after that many successes and failures.
+    pub fn gives_up(&self, done: usize, failed: usize) -> bool {
+        matches!(self, Self::Tries(_)) && failed > done.saturating_add(REFUSALS)
+    }
+
+    /// Whether more of it may be under way at once after this outcome.
+    pub fn widens(&self, outcome: &Outcome) -> bool {
+        *outcome == Outcome::Done || !matches!(self, Self::Tries(_))
     }
 }
 

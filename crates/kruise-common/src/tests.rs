@@ -17,6 +17,7 @@ mod ordering_scatter;
 mod plan;
 mod pod;
 mod pod_wire;
+mod refusal;
 #[cfg(feature = "runtime")]
 mod runtime_args;
 #[cfg(feature = "runtime")]

@@ -1,15 +1,13 @@
 //! Implements the crank's trait: delegation, and the memory of pods that refuse to be written to.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
-
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{Kind, SIDECAR_SET};
 use kruise_common::plan::{Applied, Measure, Note, Outcome, Plan};
 use kruise_common::reconciler::Reconciler;
-use kruise_common::write::Write;
+use kruise_common::refusal::Refusals;
+use kruise_common::write::{Category, Write};
 
 use crate::observe::Caches;
 use crate::plan::action::Action;
@@ -24,39 +22,13 @@ pub struct SidecarSetController {
     /// What flags say.
     pub options: Options,
     /// Pods whose writes were refused, by set.
-    pub refusals: Mutex<HashMap<ObjectKey, Refusals>>,
+    pub refusals: Refusals<ObjectKey>,
 }
-
-/// Pods of one set whose last write was refused.
-pub type Refusals = BTreeMap<ObjectKey, Refusal>;
-
-/// A write that an admission webhook, a disruption budget or the API server itself refused.
-#[derive(Clone, Copy, Debug)]
-pub struct Refusal {
-    /// How often in a row.
-    times: u32,
-    /// When it may be tried again.
-    until: Timestamp,
-}
-
-/// Delay after the first refusal; it doubles with each further one.
-const FIRST: SignedDuration = SignedDuration::from_secs(1);
-/// Longest delay, and how long a refusal is remembered after it ended.
-const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 
 impl SidecarSetController {
     /// A controller over these caches.
     pub fn new(caches: Caches, options: Options) -> Self {
-        Self { caches, options, refusals: Mutex::default() }
-    }
-}
-
-impl Refusal {
-    fn after(before: Option<&Self>, now: Timestamp) -> Self {
-        let times = before.map_or(0, |before| before.times).saturating_add(1);
-        let delay = FIRST * (1_i32 << (times - 1).min(9));
-        let until = now.checked_add(delay.min(LONGEST)).unwrap_or(now);
-        Self { times, until }
+        Self { caches, options, refusals: Refusals::new(Category::concerns_user) }
     }
 }
 
@@ -68,12 +40,11 @@ impl Reconciler for SidecarSetController {
     type Hold = Hold;
 
     fn observe(&self, key: &ObjectKey) -> Option<Snapshot> {
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        let resting = refusals.get(key).into_iter().flatten();
-        let resting = resting.map(|(pod, refusal)| (pod.clone(), refusal.until)).collect();
+        let resting = self.refusals.of(key).into_iter();
+        let resting = resting.map(|(pod, refusal)| (pod, refusal.until)).collect();
         let snapshot = crate::observe::observe(&self.caches, self.options, resting, key);
         if snapshot.is_none() {
-            refusals.remove(key);
+            self.refusals.forget(key);
         }
         snapshot
     }
@@ -99,25 +70,9 @@ impl Reconciler for SidecarSetController {
     }
 
     fn attempted(&self, key: &ObjectKey, applied: &Applied<Action>, now: Timestamp) {
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = refusals.get(key);
-        let fails = |outcome: &Outcome| matches!(outcome, Outcome::Failed(error) if error.category.concerns_user());
-        if known.is_none() && !applied.outcomes.iter().any(|(_, outcome)| fails(outcome)) {
-            return;
-        }
-        let pods = refusals.entry(key.clone()).or_default();
-        for (action, outcome) in &applied.outcomes {
-            let Some(pod) = action.pod() else { continue };
-            if fails(outcome) {
-                pods.insert(pod.clone(), Refusal::after(pods.get(pod), now));
-            } else if *outcome == Outcome::Done {
-                pods.remove(pod);
-            }
-        }
-        pods.retain(|_, refusal| now.duration_since(refusal.until) < LONGEST);
-        if pods.is_empty() {
-            refusals.remove(key);
-        }
+        let outcomes = applied.outcomes.iter();
+        let of_pods = outcomes.filter_map(|(action, outcome)| Some((action.pod()?, outcome)));
+        self.refusals.hear(key, of_pods, now);
     }
 
     fn measures(snapshot: &Snapshot, _now: Timestamp) -> Vec<Measure> {

@@ -4,8 +4,6 @@
 //! What OpenKruise does not know is marked "not in OpenKruise": absent, it changes nothing.
 #![expect(clippy::duplicated_attributes, reason = "printer columns repeat their types")]
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::CustomResource;
@@ -247,9 +245,10 @@ pub struct BroadcastJobStatus {
     /// Which nodes are done, also when their pods are gone; not in OpenKruise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub results: Option<Results>,
-    /// Nodes that failed and are tried again, or whose pod is being stopped, by mark; not in OpenKruise.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "go::or_zero")]
-    pub failures: BTreeMap<String, Failure>,
+    /// Nodes that failed and are tried again, or whose pod is being stopped: 32 characters for each, for the controller
+    /// only; not in OpenKruise.
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "go::or_zero")]
+    pub failures: String,
     /// When a node was last done; not in OpenKruise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_finish_time: Option<Time>,
@@ -349,22 +348,4 @@ pub struct Results {
         deserialize_with = "go::or_zero"
     )]
     pub past_failed: i64,
-}
-
-/// The failures of a node so far.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Failure {
-    /// How many.
-    #[serde(deserialize_with = "go::or_zero")]
-    pub count: i32,
-    /// When the last one was seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time: Option<Time>,
-    /// UID of the pod that failed last.
-    #[serde(deserialize_with = "go::or_zero")]
-    pub pod: String,
-    /// Whether the controller itself ended that pod, because of its restarts.
-    #[serde(skip_serializing_if = "go::is_zero", deserialize_with = "go::or_zero")]
-    pub stopped: bool,
 }

@@ -23,13 +23,18 @@ pub fn create(turn: &mut Turn<'_>) {
         return;
     }
     let room = room(turn);
-    let room = room.min(wave(turn));
+    let mut wave = wave(turn);
     let mut domains = domains(turn);
     let mut actions = Vec::new();
     let mut full = None;
     for place in places {
         if actions.len() >= room.min(AT_ONCE) {
             break;
+        }
+        // One that was refused has begun, as far as waves go.
+        let again = turn.snapshot.refused.contains_key(&place.mark);
+        if !again && wave == 0 {
+            continue;
         }
         if let Some((domain, most)) = domain(turn, place) {
             let used = domains.entry(domain.clone()).or_default();
@@ -39,16 +44,20 @@ pub fn create(turn: &mut Turn<'_>) {
             }
             *used += 1;
         }
+        if !again {
+            wave = wave.saturating_sub(1);
+        }
         actions
             .push(Action::CreatePod { node: place.node.meta.key.name.clone(), mark: place.mark });
     }
     turn.plan
         .holds
         .extend(full.map(|domain: Arc<str>| Hold::DomainFull { domain: domain.to_string() }));
-    turn.plan.burst(actions);
+    turn.plan.tries(actions);
 }
 
-/// Nodes that are to get a pod: those that come first, then by name.
+/// Nodes that are to get a pod: those that come first, then by name. One whose pod was refused has a delay of its own,
+/// and comes after all others.
 fn waiting<'a>(turn: &mut Turn<'a>) -> Vec<&'a Place> {
     let census = turn.census;
     let taken: BTreeSet<&str> = turn.snapshot.strangers.iter().map(|pod| pod.name()).collect();
@@ -64,6 +73,12 @@ fn waiting<'a>(turn: &mut Turn<'a>) -> Vec<&'a Place> {
             Standing::Retrying(Some(_)) if place.pod.is_none() => {}
             _ => continue,
         }
+        let resting = turn.snapshot.refused.get(&place.mark).map(|refusal| refusal.until);
+        if let Some(until) = resting.filter(|until| *until > turn.now) {
+            let node = place.node.name().to_owned();
+            turn.plan.holds.push(Hold::CreationRefused { node, until });
+            continue;
+        }
         if !taken.is_empty() {
             let name = pod::name(&turn.snapshot.job, place.mark);
             if taken.contains(&*name) {
@@ -73,10 +88,13 @@ fn waiting<'a>(turn: &mut Turn<'a>) -> Vec<&'a Place> {
         }
         places.push(place);
     }
-    if let Some(first) = &turn.settings.order.first {
-        // Stable: by name among equals.
-        places.sort_by_key(|place| !first.matches(&place.node.meta.labels));
-    }
+    let refused = &turn.snapshot.refused;
+    let later = |place: &Place| {
+        let first = turn.settings.order.first.as_ref();
+        first.is_some_and(|first| !first.matches(&place.node.meta.labels))
+    };
+    // Stable: by name among equals.
+    places.sort_by_key(|place| (refused.contains_key(&place.mark), later(place)));
     places
 }
 
@@ -108,7 +126,10 @@ fn wave(turn: &mut Turn<'_>) -> usize {
     let desired = turn.census.desired();
     let places = || turn.census.places.iter().filter(|place| place.desired());
     let done = places().filter(|place| place.done()).count();
-    let begun = places().filter(|place| place.pod.is_some() || place.done()).count();
+    // A node whose pod is refused keeps its place: nobody of a later wave begins in its stead.
+    let refused = |place: &Place| turn.snapshot.refused.contains_key(&place.mark);
+    let begun =
+        places().filter(|place| place.pod.is_some() || place.done() || refused(place)).count();
     let mut before = 0;
     // Each wave is at least as large as the one before; after the last come all.
     let sizes = order.waves.iter().map(|wave| amount::of(wave, desired).unwrap_or(desired));

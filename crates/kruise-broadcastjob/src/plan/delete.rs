@@ -15,7 +15,7 @@ use super::finish::patience_ends;
 use super::hold::Hold;
 use crate::census::{Class, Place, Standing, Stray};
 use crate::job_pod::JobPod;
-use crate::mark::Marks;
+use crate::mark::{Mark, Marks};
 
 /// Seconds that a kubelet has to end a pod that was told to.
 pub const STOP_WITHIN: i64 = 60;
@@ -39,9 +39,9 @@ pub fn delete(turn: &mut Turn<'_>) {
         .over_limit(turn.settings)
         .filter(|(mark, pod)| !pod.meta.terminating() && !leaves.contains(mark))
         .map(|(mark, pod)| {
-            let failure = turn.snapshot.job.status.failures.get(mark.as_str());
-            let seen = failure.filter(|failure| failure.pod == *pod.meta.uid);
-            (pod.clone(), seen.and_then(|failure| failure.time.as_ref()).map(|time| time.0))
+            let of_pod = Mark::of(&turn.snapshot.job.meta.uid, &pod.meta.uid);
+            let seen = turn.snapshot.failures.get(&mark).filter(|failure| failure.pod == of_pod);
+            (pod.clone(), seen.map(|failure| failure.time))
         })
         .collect();
     for (pod, since) in over {
@@ -72,7 +72,7 @@ fn at_place(turn: &mut Turn<'_>, place: &Place) -> Option<Action> {
         Standing::Disrupted => {
             let until = rerun_at(pod);
             if until <= turn.now {
-                return Some(gone(pod, Why::Disrupted));
+                return runs_again(turn).then(|| gone(pod, Why::Disrupted));
             }
             let node = place.node.name().to_owned();
             turn.plan.holds.push(Hold::RetryAt { node, until: Some(until) });
@@ -85,7 +85,7 @@ fn at_place(turn: &mut Turn<'_>, place: &Place) -> Option<Action> {
         Standing::Retrying(until) => {
             let due = until.is_some_and(|until| until <= turn.now);
             if due && pod.ended() {
-                return Some(gone(pod, Why::Retry));
+                return runs_again(turn).then(|| gone(pod, Why::Retry));
             }
             if pod.ended() || until.is_none() {
                 let node = place.node.name().to_owned();
@@ -103,6 +103,11 @@ fn at_place(turn: &mut Turn<'_>, place: &Place) -> Option<Action> {
         | Standing::Succeeded
         | Standing::Failed => None,
     }
+}
+
+/// Whether a pod that makes room for another one gets a successor. Without, it stays as it ended, for people to look at.
+fn runs_again(turn: &Turn<'_>) -> bool {
+    turn.settings.invalid.is_none()
 }
 
 /// When a node may have another pod after one whose end does not count: one that ends at once each time, whatever the

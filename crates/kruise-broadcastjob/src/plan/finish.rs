@@ -32,7 +32,7 @@ pub fn course(turn: &Turn<'_>) -> Course {
     if turn.settings.on_failure == OnFailure::Pause && too_many(turn, acknowledged(turn)) {
         return Course::Pause(Pauser::FailedPod);
     }
-    let deadline = turn.snapshot.deadline(turn.settings, turn.now);
+    let deadline = turn.snapshot.deadline(turn.now);
     let late = deadline.is_some_and(|deadline| turn.now >= deadline);
     if turn.settings.completion.ends && all_done(turn) {
         // What was complete in time is complete, even if nobody looked until later (W24).
@@ -110,7 +110,7 @@ pub fn after_the_end(turn: &mut Turn<'_>) {
 /// The deadline holds in every turn, so it survives whatever happens to this process (W3). What else is waited for is
 /// said too.
 pub fn watch_the_clock(turn: &mut Turn<'_>) {
-    if let Some(until) = turn.snapshot.deadline(turn.settings, turn.now) {
+    if let Some(until) = turn.snapshot.deadline(turn.now) {
         turn.plan.holds.push(Hold::DeadlineAt { until });
     }
     let active = turn.census.active().count();

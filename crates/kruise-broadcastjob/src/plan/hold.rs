@@ -59,6 +59,13 @@ pub enum Hold {
         /// Name of the pod.
         pod: String,
     },
+    /// The pod of a node was refused when it was to be created, and is tried again later. Others are not held up.
+    CreationRefused {
+        /// Name of the node.
+        node: String,
+        /// When.
+        until: Timestamp,
+    },
     /// A failed node is tried again later.
     RetryAt {
         /// Name of the node.
@@ -113,6 +120,7 @@ impl plan::Hold for Hold {
             Self::DomainFull { .. } => "DomainFull",
             Self::PodTerminating { .. } => "PodTerminating",
             Self::NameTaken { .. } => "NameTaken",
+            Self::CreationRefused { .. } => "CreationRefused",
             Self::RetryAt { .. } => "RetryAt",
             Self::Stopping { .. } => "Stopping",
             Self::DeadlineAt { .. } => "DeadlineAt",
@@ -124,9 +132,10 @@ impl plan::Hold for Hold {
 
     fn until(&self) -> Option<Timestamp> {
         match self {
-            Self::Soaking { until } | Self::DeadlineAt { until } | Self::TtlAt { until } => {
-                Some(*until)
-            }
+            Self::Soaking { until }
+            | Self::CreationRefused { until, .. }
+            | Self::DeadlineAt { until }
+            | Self::TtlAt { until } => Some(*until),
             Self::RetryAt { until, .. } | Self::Stopping { until, .. } => *until,
             Self::InvalidSpec { .. }
             | Self::JobDeleting
@@ -165,7 +174,7 @@ impl fmt::Display for Hold {
             | Self::NameTaken { pod }
             | Self::Stopping { pod, until: None } => write!(f, "{reason}{{pod: {pod}}}"),
             Self::RetryAt { node, until: None } => write!(f, "{reason}{{node: {node}}}"),
-            Self::RetryAt { node, until: Some(until) } => {
+            Self::CreationRefused { node, until } | Self::RetryAt { node, until: Some(until) } => {
                 write!(f, "{reason}{{node: {node}, until: {until}}}")
             }
             Self::Stopping { pod, until: Some(until) } => {

@@ -1,56 +1,69 @@
 //! Conditions of a job: the end as OpenKruise writes it, and ours beside it, one of each type.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use kruise_api::broadcastjob::v1beta1::BroadcastJobCondition;
 use kruise_api::keys;
-use kruise_common::plan::{Applied, Plan};
+use kruise_common::plan::Applied;
 
+use super::refusal::Refused;
 use super::second;
+use crate::census::{Census, Place, Standing};
+use crate::mark::Mark;
 use crate::plan::action::Action;
-use crate::plan::hold::{Hold, Pauser};
+use crate::plan::hold::Pauser;
 use crate::snapshot::Snapshot;
 
 /// What conditions are made from.
 pub struct Seen<'a> {
     /// The job.
     pub snapshot: &'a Snapshot,
-    /// What was decided.
-    pub plan: &'a Plan<Action, Hold>,
-    /// What became of it.
+    /// What became of what was decided.
     pub applied: &'a Applied<Action>,
+    /// Nodes whose pods are refused.
+    pub refused: &'a BTreeMap<Mark, Refused>,
     /// Who pauses the job.
     pub paused: Option<Pauser>,
 }
 
 /// Raises and settles our conditions. A job that never had a problem has none, as in OpenKruise.
 pub fn update(conditions: &mut Vec<BroadcastJobCondition>, seen: &Seen<'_>, now: Timestamp) {
-    let invalid = seen.plan.holds.iter().find_map(|hold| match hold {
-        Hold::InvalidSpec { field, problem } => {
-            Some(("InvalidSpec", format!("{field}: {problem}")))
-        }
-        _ => None,
-    });
-    let settled = seen.snapshot.settings.is_ok();
-    set(conditions, (keys::CONDITION_INVALID_SPEC, invalid, settled), now);
+    let invalid = seen.snapshot.settings.invalid.as_ref();
+    let invalid = invalid.map(|problem| ("InvalidSpec", problem.to_string()));
+    set(conditions, (keys::CONDITION_INVALID_SPEC, invalid, true), now);
     let paused = seen.paused.map(|by| match by {
         Pauser::Spec => ("Spec", "spec.paused is true".to_owned()),
         Pauser::FailedPod => ("FailedPod", "job is paused, due to failed pod".to_owned()),
     });
     set(conditions, (keys::CONDITION_PAUSED, paused, true), now);
-    if let Some((_, census)) = seen.snapshot.census() {
-        let nodes = census.places.len();
-        let none = (census.desired() == 0).then(|| {
-            let text = format!("none of {nodes} nodes fits; status.unfinished says why");
-            ("NoNodeFits", text)
-        });
-        set(conditions, (keys::CONDITION_NO_ELIGIBLE_NODES, none, true), now);
-    }
-    let creations = |action: &Action| matches!(action, Action::CreatePod { .. });
-    let mut failures = seen.applied.failed().filter(|(action, _)| creations(action));
-    let refused = failures.find(|(_, error)| error.category.concerns_user());
-    let refused = refused.map(|(_, error)| (error.category.as_str(), error.message.clone()));
-    let settled = seen.applied.done().any(creations);
-    set(conditions, (keys::CONDITION_FAILED_CREATE_POD, refused, settled), now);
+    let census = seen.snapshot.census();
+    let nodes = census.places.len();
+    let none = (census.desired() == 0).then(|| {
+        let text = format!("none of {nodes} nodes fits; status.unfinished says why");
+        ("NoNodeFits", text)
+    });
+    set(conditions, (keys::CONDITION_NO_ELIGIBLE_NODES, none, true), now);
+    let created = seen.applied.done().any(|action| matches!(action, Action::CreatePod { .. }));
+    // Whoever has just begun knows of no refusal, and nobody may wait any more.
+    let settled = created || !census.places.iter().any(lacks_its_pod);
+    set(conditions, (keys::CONDITION_FAILED_CREATE_POD, refused(census, seen), settled), now);
+}
+
+fn lacks_its_pod(place: &Place) -> bool {
+    place.pod.is_none() && matches!(place.standing, Standing::Waiting | Standing::Retrying(_))
+}
+
+/// What is said of the first node, by name, whose pod is refused, and how many more there are.
+fn refused(census: &Census, seen: &Seen<'_>) -> Option<(&'static str, String)> {
+    let places = census.places.iter().filter(|place| lacks_its_pod(place));
+    let mut all = places.filter_map(|place| Some((place, seen.refused.get(&place.mark)?)));
+    let (place, said) = all.next()?;
+    let more = match all.count() {
+        0 => String::new(),
+        more => format!(" (and the pods of {more} more nodes)"),
+    };
+    Some((said.reason, format!("pod of node {}: {}{more}", place.node.name(), said.message)))
 }
 
 /// Appends the end; it is the last one (§4).

@@ -1,11 +1,15 @@
 //! Why nodes are not done: counters, and some of them by name (W17).
 
+use std::collections::BTreeMap;
+
 use kruise_api::broadcastjob::v1beta1::{BroadcastJobStatus, NodeCounts, UnfinishedNode};
 use kruise_common::plan::Applied;
 
 use super::number;
+use super::refusal::Refused;
 use crate::census::{Census, Place, Standing};
 use crate::job_pod::JobPod;
+use crate::mark::Mark;
 use crate::nodes::Unfit;
 use crate::plan::action::Action;
 
@@ -17,7 +21,12 @@ const FAILED: usize = 50;
 const STARTING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
 /// Writes counters and lists.
-pub fn show(status: &mut BroadcastJobStatus, census: &Census, applied: &Applied<Action>) {
+pub fn show(
+    status: &mut BroadcastJobStatus,
+    census: &Census,
+    applied: &Applied<Action>,
+    refused: &BTreeMap<Mark, Refused>,
+) {
     let created =
         applied.done().filter(|action| matches!(action, Action::CreatePod { .. })).count();
     let count = |is: fn(&Place) -> bool| number(census.places.iter().filter(|p| is(p)).count());
@@ -34,7 +43,7 @@ pub fn show(status: &mut BroadcastJobStatus, census: &Census, applied: &Applied<
         ineligible: count(|place| matches!(place.standing, Standing::Ineligible(_))),
     });
     let mut troubled: Vec<(u8, UnfinishedNode)> =
-        census.places.iter().filter_map(trouble).collect();
+        census.places.iter().filter_map(|place| trouble(place, refused.get(&place.mark))).collect();
     // By name among equals.
     troubled.sort_by_key(|(rank, _)| *rank);
     troubled.truncate(UNFINISHED);
@@ -44,12 +53,15 @@ pub fn show(status: &mut BroadcastJobStatus, census: &Census, applied: &Applied<
 }
 
 /// What keeps a node from being done, the most urgent with the lowest rank; `None` if all goes its way.
-fn trouble(place: &Place) -> Option<(u8, UnfinishedNode)> {
+fn trouble(place: &Place, refused: Option<&Refused>) -> Option<(u8, UnfinishedNode)> {
     let entry = |rank: u8, reason: &str, message: Option<String>| {
         let node = place.node.name().to_owned();
         Some((rank, UnfinishedNode { node, reason: reason.to_owned(), message }))
     };
     match &place.standing {
+        Standing::Waiting | Standing::Retrying(_) if place.pod.is_none() && refused.is_some() => {
+            entry(0, "CreationRefused", refused.map(|refused| refused.message.clone()))
+        }
         Standing::Active => match place.pod.as_ref().and_then(|pod| stuck(pod)) {
             Some(reason) => entry(0, &reason, None),
             None => None,

@@ -1,5 +1,6 @@
 //! Caches and snapshots from JSON, as the watches would fill them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -100,5 +101,5 @@ pub fn snapshot(
     for pod in pods {
         caches.pods.apply(read::<WireJobPod>(&pod));
     }
-    observe(&caches, true, &ObjectKey::new("default", "clean")).unwrap()
+    observe(&caches, true, BTreeMap::new(), &ObjectKey::new("default", "clean")).unwrap()
 }

@@ -21,6 +21,7 @@ fn all() -> Vec<Hold> {
         Hold::DomainFull { domain: "a".to_owned() },
         Hold::PodTerminating { pod: pod.clone() },
         Hold::NameTaken { pod: pod.clone() },
+        Hold::CreationRefused { node: "n".to_owned(), until },
         Hold::RetryAt { node: "n".to_owned(), until: Some(until) },
         Hold::Stopping { pod, until: Some(until) },
         Hold::DeadlineAt { until },
@@ -57,5 +58,5 @@ fn alerts_know_what_to_think_of_every_reason() {
 fn what_ends_by_itself_sets_a_timer() {
     let timed: Vec<&str> =
         all().iter().filter(|hold| hold.until().is_some()).map(plan::Hold::reason).collect();
-    assert_eq!(timed, ["Soaking", "RetryAt", "Stopping", "DeadlineAt", "TtlAt"]);
+    assert_eq!(timed, ["Soaking", "CreationRefused", "RetryAt", "Stopping", "DeadlineAt", "TtlAt"]);
 }

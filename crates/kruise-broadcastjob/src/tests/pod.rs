@@ -8,7 +8,7 @@ use crate::snapshot::Snapshot;
 
 fn created(snapshot: &Snapshot) -> Write {
     let node = read::<WireNode>(&node("a", &json!({})));
-    create(snapshot, snapshot.settings.as_ref().unwrap(), &node, mark("a"))
+    create(snapshot, &node, mark("a"))
 }
 
 fn body(snapshot: &Snapshot) -> Value {

@@ -7,7 +7,7 @@ use crate::snapshot::{OnFailure, Retry};
 #[test]
 fn absent_settings_have_the_defaults_that_a_webhook_would_write() {
     let seen = snapshot(&job(&json!({})), [], []);
-    let settings = seen.settings.unwrap();
+    let settings = seen.settings;
     assert!(settings.completion.ends && !settings.paused && settings.completion.deadline.is_none());
     assert_eq!(settings.on_failure, OnFailure::FailFast);
     assert_eq!(settings.restart_limit, 0);
@@ -17,7 +17,7 @@ fn absent_settings_have_the_defaults_that_a_webhook_would_write() {
 #[test]
 fn unknown_words_mean_what_they_meant_to_openkruise() {
     let change = json!({ "completionPolicy": { "type": "Sometimes" }, "failurePolicy": { "type": "Shrug" } });
-    let settings = snapshot(&job(&change), [], []).settings.unwrap();
+    let settings = snapshot(&job(&change), [], []).settings;
     assert!(settings.completion.ends);
     assert_eq!(settings.on_failure, OnFailure::Continue);
 }
@@ -38,7 +38,7 @@ fn nonsense_is_named_with_its_place() {
             "spec.rollout.waves[1]: \"y\": must be a number or a percentage (e.g. 5 or '10%')",
         ),
     ] {
-        let problem = snapshot(&job(&change), [], []).settings.unwrap_err();
+        let problem = snapshot(&job(&change), [], []).settings.invalid.unwrap();
         assert_eq!(problem.to_string(), says);
     }
 }
@@ -50,7 +50,7 @@ fn the_deadline_counts_from_the_stored_start() {
         let mut job = job(&json!({ "completionPolicy": policy }));
         job["status"] = status;
         let seen = snapshot(&job, [], []);
-        let deadline = seen.deadline(seen.settings.as_ref().unwrap(), now());
+        let deadline = seen.deadline(now());
         deadline.map(|at| at.to_string())
     };
     let started = json!({ "startTime": "2026-01-01T00:00:00Z" });

@@ -39,7 +39,9 @@ fn only_what_was_created_is_at_work() {
     assert_eq!(status.nodes.unwrap().waiting, 2);
     let condition = &status.conditions[0];
     assert_eq!(condition.type_, "FailedCreatePod");
-    assert_eq!(condition.message.as_deref(), Some("exceeded quota"));
+    assert_eq!(condition.message.as_deref(), Some("pod of node b: exceeded quota"));
+    let left: Vec<_> = status.unfinished.iter().map(|node| (&*node.node, &*node.reason)).collect();
+    assert_eq!(left, [("b", "CreationRefused")]);
 }
 
 /// W7: what was removed was at work, or does not count.

@@ -16,7 +16,7 @@ use simnode::options::Options;
 use simnode::simulation::Simulation;
 
 /// Label by which the nodes of a test are told apart.
-const LABEL: &str = "test.kruise.dev/space";
+pub const LABEL: &str = "test.kruise.dev/space";
 
 /// A namespace with simulated nodes of its own.
 pub struct Space {
@@ -150,6 +150,98 @@ impl Space {
         serde_json::to_value(stored).unwrap()
     }
 
+    /// Has the API server refuse every pod of the job whose affinity names this node, until the returned policy is
+    /// lifted. Returns its name.
+    pub async fn refuse_pods_for(&self, index: usize) -> String {
+        let name = format!("{}-refuses", self.name);
+        let pin = "object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchFields[0].values[0]";
+        let policy = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": { "name": name },
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {
+                    "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": self.name } },
+                    "resourceRules": [{ "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"] }],
+                },
+                "validations": [{
+                    "expression": format!("{pin} != '{}'", self.node(index)),
+                    "message": "not on this node",
+                }],
+            },
+        });
+        let binding = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": { "name": name },
+            "spec": { "policyName": name, "validationActions": ["Deny"] },
+        });
+        self.policies("Policy").create(&PostParams::default(), &read(policy)).await.unwrap();
+        self.policies("PolicyBinding")
+            .create(&PostParams::default(), &read(binding))
+            .await
+            .unwrap();
+        let probe = || {
+            let pins =
+                [json!({ "key": "metadata.name", "operator": "In", "values": [self.node(index)] })];
+            let required = json!({ "nodeSelectorTerms": [{ "matchFields": pins }] });
+            let affinity = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": required } });
+            read(json!({
+                "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "probe" },
+                "spec": { "affinity": affinity, "containers": [{ "name": "c", "image": "example.com/clean:exit-0" }] },
+            }))
+        };
+        let asked = PostParams { dry_run: true, ..PostParams::default() };
+        wait("the policy to be kept", || async {
+            self.api("", "v1", "Pod").create(&asked, &probe()).await.is_err().then_some(())
+        })
+        .await;
+        name
+    }
+
+    /// Lifts a policy.
+    pub async fn lift(&self, policy: &str) {
+        self.policies("PolicyBinding").delete(policy, &DeleteParams::default()).await.unwrap();
+        self.policies("Policy").delete(policy, &DeleteParams::default()).await.unwrap();
+    }
+
+    fn policies(&self, kind: &str) -> Api<DynamicObject> {
+        let kind = format!("ValidatingAdmission{kind}");
+        let group = "admissionregistration.k8s.io";
+        let mut resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", &kind));
+        resource.plural = resource.plural.replace("policys", "policies");
+        Api::all_with(self.client.clone(), &resource)
+    }
+
+    /// Stores an object as it was captured elsewhere, its status included; its owner gets a UID here, so references to
+    /// it are those of `owner`.
+    pub async fn restore(&self, version: &str, mut object: Value, owner: Option<&Value>) -> Value {
+        let kind = object["kind"].as_str().unwrap().to_owned();
+        let status = object["status"].take();
+        let meta = &object["metadata"];
+        let mut kept = json!({ "name": meta["name"], "labels": meta["labels"], "annotations": meta["annotations"] });
+        if let Some(owner) = owner {
+            kept["labels"]["broadcastjob-controller-uid"] = owner["metadata"]["uid"].clone();
+            let mut references = meta["ownerReferences"].clone();
+            references[0]["uid"] = owner["metadata"]["uid"].clone();
+            kept["ownerReferences"] = references;
+        }
+        object["metadata"] = kept;
+        let (group, api) = if kind == "Pod" {
+            ("", "v1".to_owned())
+        } else {
+            ("apps.kruise.io", format!("apps.kruise.io/{version}"))
+        };
+        object["apiVersion"] = json!(api);
+        let api = self.api(group, version, &kind);
+        let stored = api.create(&PostParams::default(), &read(object)).await.unwrap();
+        let patch = Patch::Merge(json!({ "status": status }));
+        let stored =
+            api.patch_status(&stored.name_any(), &PatchParams::default(), &patch).await.unwrap();
+        serde_json::to_value(stored).unwrap()
+    }
+
     /// Merges into the job `clean`.
     pub async fn change(&self, change: Value) {
         let patch = Patch::Merge(change);
@@ -233,6 +325,10 @@ impl Space {
         })
         .await
     }
+}
+
+fn read(object: Value) -> DynamicObject {
+    serde_json::from_value(object).unwrap()
 }
 
 /// Starts a controller for the namespace.

@@ -75,7 +75,7 @@ pub fn process() -> Process<BroadcastJobController> {
         MirrorOf::<WireJobPod>::boxed(&caches.pods),
         MirrorOf::<WireNode>::boxed(&caches.nodes),
     ];
-    (BroadcastJobController { caches, by_scheduler: true }, mirrors)
+    (BroadcastJobController::new(caches, true), mirrors)
 }
 
 /// The controller beside a cluster with `nodes` nodes `n0`, `n1`, … and this job.

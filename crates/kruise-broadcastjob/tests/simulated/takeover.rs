@@ -58,6 +58,27 @@ fn the_first_turn_over_a_finished_state_writes_nothing() {
     });
 }
 
+/// What was stored through the older version is the same job: both have one schema, and the server changes nothing but
+/// `apiVersion`.
+#[test]
+fn the_first_turn_over_jobs_of_the_older_version_writes_nothing() {
+    everywhere(|mut sim, place| {
+        for name in JOBS {
+            let before = sim.observe(&key(name)).unwrap().job;
+            sim.world.edit(&BROADCAST_JOB, &key(name), |job| {
+                assert_eq!(job["apiVersion"], "apps.kruise.io/v1beta1", "as captured");
+                job["apiVersion"] = json!("apps.kruise.io/v1alpha1");
+            });
+            sim.relist();
+            let job = sim.observe(&key(name)).unwrap().job;
+            assert_eq!((&job.spec, &job.status), (&before.spec, &before.status), "{place}");
+            assert_eq!(job.unreadable, None, "{place}");
+            sim.turn(&key(name)).unwrap();
+        }
+        assert_eq!(sim.writes, [], "{place}");
+    });
+}
+
 #[test]
 fn nothing_runs_twice_and_new_nodes_are_served() {
     everywhere(|mut sim, place| {

@@ -281,7 +281,11 @@ fn nonsense_gets_a_condition_and_harms_nobody() {
         (json!({ "template": null }), "spec: "),
         (json!({ "template": { "spec": { "containers": 5 } } }), "spec.template: cannot be read"),
         (json!({ "rollout": { "first": {} } }), "spec.rollout.first: empty selector"),
-        (json!({ "failurePolicy": "FailFast" }), "spec: "),
+        (json!({ "failurePolicy": "FailFast" }), "spec.failurePolicy: invalid type"),
+        (
+            json!({ "completionPolicy": { "ttlSecondsAfterFinished": 99_999_999_999_i64 } }),
+            "spec.completionPolicy.ttlSecondsAfterFinished: invalid value: integer `99999999999`",
+        ),
     ] {
         let mut job = clean();
         job["spec"].as_object_mut().unwrap().extend(change.as_object().unwrap().clone());

@@ -253,7 +253,9 @@ impl<R: Reconciler> Crank<R> {
         for step in &plan.steps {
             let (actions, most) = match step {
                 Step::InOrder(actions) => (actions, 1),
-                Step::Burst(actions) | Step::Each(actions) => (actions, BURST),
+                Step::Burst(actions) | Step::Each(actions) | Step::Tries(actions) => {
+                    (actions, BURST)
+                }
             };
             // A step that took long is the last one of its turn.
             ended |= !applied.outcomes.is_empty() && instant() >= end;
@@ -287,12 +289,13 @@ impl<R: Reconciler> Crank<R> {
         (width, most, end): (&mut usize, usize, Instant),
         now: Timestamp,
     ) -> Vec<(R::Action, Outcome)> {
-        let (Step::InOrder(actions) | Step::Burst(actions) | Step::Each(actions)) = step;
+        let actions = step.actions();
         let mut outcomes: Vec<_> =
             actions.iter().map(|action| (action.clone(), Outcome::NotAttempted)).collect();
         let mut running = FuturesUnordered::new();
         let mut next = 0;
         let mut failed = false;
+        let mut counts = (0, 0);
         loop {
             // The first action always starts, so that every turn gets on.
             while !failed && running.len() < *width && (next == 0 || instant() < end) {
@@ -303,8 +306,14 @@ impl<R: Reconciler> Crank<R> {
                 next += 1;
             }
             let Some((index, outcome)) = running.next().await else { return outcomes };
-            failed |= ends(step, &outcome);
-            *width = (*width + 1).min(most);
+            match outcome {
+                Outcome::Done => counts.0 += 1,
+                Outcome::Failed(_) | Outcome::NotAttempted => counts.1 += 1,
+            }
+            failed |= ends(step, &outcome) || step.gives_up(counts.0, counts.1);
+            if step.widens(&outcome) {
+                *width = (*width + 1).min(most);
+            }
             if let Some(slot) = outcomes.get_mut(index) {
                 slot.1 = outcome;
             }

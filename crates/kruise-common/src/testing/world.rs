@@ -152,6 +152,7 @@ impl World {
                 let object = rules::created(write.kind, body);
                 rules::valid(write.kind, &object)
                     .or_else(|why| refuse(Category::Invalid, write, why))?;
+                rules::storable(&object).or_else(|why| refuse(Category::Server, write, why))?;
                 self.insert(write.kind, object);
                 Ok(self.reply(write))
             }
@@ -200,6 +201,7 @@ impl World {
         rules::valid(write.kind, &updated)
             .and_then(|()| may_become())
             .or_else(|why| refuse(Category::Invalid, write, why))?;
+        rules::storable(&updated).or_else(|why| refuse(Category::Server, write, why))?;
         Ok(Reply::Stored(self.store(write.kind, &write.key, updated).unwrap_or(old)))
     }
 

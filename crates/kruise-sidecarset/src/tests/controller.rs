@@ -73,7 +73,7 @@ fn nothing_is_remembered_for_ever() {
     attempt(&it, failed(Category::Forbidden), Timestamp::UNIX_EPOCH);
     let later = Timestamp::from_second(1000).unwrap();
     it.attempted(&ObjectKey::new("", "log"), &Applied::default(), later);
-    assert!(it.refusals.lock().unwrap().is_empty());
+    assert!(it.refusals.of(&ObjectKey::new("", "log")).is_empty());
     attempt(&it, failed(Category::Forbidden), later);
     let gone = ObjectKey::new("", "gone");
     let applied = Applied {
@@ -84,5 +84,6 @@ fn nothing_is_remembered_for_ever() {
     };
     it.attempted(&gone, &applied, later);
     assert!(it.observe(&gone).is_none());
-    assert_eq!(it.refusals.lock().unwrap().len(), 1, "a set that is gone is forgotten");
+    assert!(it.refusals.of(&gone).is_empty(), "a set that is gone is forgotten");
+    assert_eq!(it.refusals.of(&ObjectKey::new("", "log")).len(), 1);
 }

@@ -198,6 +198,15 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
+/// Most bytes of an object: etcd takes no larger request.
+const STORABLE: usize = 1_572_864;
+
+/// Whether etcd takes it.
+pub fn storable(object: &Value) -> Result<(), &'static str> {
+    let size = serde_json::to_vec(object).map_or(0, |text| text.len());
+    if size > STORABLE { Err("etcdserver: request is too large") } else { Ok(()) }
+}
+
 /// What holds for every object.
 pub fn valid(kind: &Kind, object: &Value) -> Result<(), &'static str> {
     let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);

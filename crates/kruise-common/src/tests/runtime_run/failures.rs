@@ -211,3 +211,23 @@ async fn of_each_a_failing_server_ends_the_step() {
     pass(ms(1)).await;
     assert_eq!(pods(&it.log), ["pod-1"]);
 }
+
+/// What one refuses is not what another refuses; what everybody refuses is not asked of everybody at once.
+#[tokio::test(start_paused = true)]
+async fn tries_pass_those_that_refuse_and_end_when_all_do() {
+    let refusing = |refuse: fn(&str) -> bool| {
+        let steps = vec![Step::Tries((1..=40).collect()), Step::InOrder(vec![99])];
+        works(disabled(), silent(steps), move |request| {
+            if refuse(&request.path) { failure(403, "Forbidden") } else { fine(request) }
+        })
+    };
+    let some = refusing(|path| path.ends_with("/pod-1") || path.ends_with("/pod-7"));
+    some.add();
+    pass(ms(1)).await;
+    let asked = pods(&some.log);
+    assert_eq!((asked.len(), asked.last().map(String::as_str)), (41, Some("pod-99")));
+    let all = refusing(|_| true);
+    all.add();
+    pass(ms(1)).await;
+    assert_eq!(pods(&all.log).len(), 11, "one after another, ten more than were done at most");
+}
