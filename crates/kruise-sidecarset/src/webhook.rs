@@ -35,7 +35,6 @@ pub const MUTATE: &str = "/mutate-apps-kruise-io-sidecarset";
 pub const VALIDATE: &str = "/validate-apps-kruise-io-sidecarset";
 
 /// Answers reviews about pods and sets.
-#[expect(clippy::struct_excessive_bools, reason = "flags, independent of each other")]
 #[derive(Debug)]
 pub struct Webhook {
     /// Feature gates.
