@@ -45,8 +45,8 @@ bench: ## Measure against the native StatefulSet and the raw API server (BENCH=P
 build: ## Build all binaries for development
 	cargo build --workspace --all-features
 
-release: ## Build the controllers for production
-	cargo build --release -p kruise-statefulset -p kruise-broadcastjob -p kruise-sidecarset -p kruise-api --features kruise-api/cli
+release: ## Build the controllers, kruise-crds and kruise-doctor for production
+	cargo build --release -p kruise-statefulset -p kruise-broadcastjob -p kruise-sidecarset -p kruise-api -p kruise-common --features kruise-api/cli,kruise-common/runtime
 
 images: ## Make an image for each controller, without Docker (REGISTRY=registry.example.com/kruise)
 	@hack/image/build

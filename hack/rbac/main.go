@@ -31,8 +31,13 @@ type role struct {
 		APIGroups []string `yaml:"apiGroups"`
 		Resources []string
 		Verbs     []string
+		Names     []string `yaml:"resourceNames"`
 	}
 }
+
+// named are resources of which a controller knows its own by name: a rule about all of them grants too much. What is
+// created cannot be limited by name.
+var named = []string{"secrets", "configmaps", "leases", "mutatingwebhookconfigurations", "validatingwebhookconfigurations"}
 
 type event struct {
 	Verb string
@@ -75,6 +80,9 @@ func granted(path string) map[right]bool {
 			for _, group := range rule.APIGroups {
 				for _, resource := range rule.Resources {
 					for _, verb := range rule.Verbs {
+						if verb != "create" && len(rule.Names) == 0 && slices.Contains(named, resource) {
+							log.Fatalf("%s %s grants %s on all %s, not by name", role.Kind, role.Metadata.Name, verb, resource)
+						}
 						if slices.Contains([]string{group, resource, verb}, "*") {
 							log.Fatalf("%s %s has a wildcard", role.Kind, role.Metadata.Name)
 						}

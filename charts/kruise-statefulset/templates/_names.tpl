@@ -56,6 +56,16 @@ default
 {{- .Values.leaderElection.namespace | default .Release.Namespace -}}
 {{- end -}}
 
+{{- /* A duration such as 1h30m in milliseconds, to be compared. */ -}}
+{{- define "kruise-statefulset.milliseconds" -}}
+{{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 -}}
+{{- $sum := 0 -}}
+{{- range regexFindAll "[0-9]+(ms|s|m|h)" . -1 -}}
+{{- $sum = add $sum (mul (regexFind "^[0-9]+" . | int64) (index $units (regexFind "[a-z]+$" .))) -}}
+{{- end -}}
+{{- $sum -}}
+{{- end -}}
+
 {{- define "kruise-statefulset.webhookService" -}}
 {{- include "kruise-statefulset.fullname" . }}-webhook
 {{- end -}}

@@ -1,5 +1,6 @@
 //! Unit tests: `src/tests/a_b.rs` tests `src/a/b.rs`.
 
+mod args;
 mod census;
 mod events;
 mod facts;

@@ -92,6 +92,15 @@ impl<A> Step<A> {
         actions
     }
 
+    /// Drops the actions for which `keep` does not hold.
+    pub fn retain(&mut self, keep: impl FnMut(&A) -> bool) {
+        let (Self::InOrder(actions)
+        | Self::Burst(actions)
+        | Self::Each(actions)
+        | Self::Tries(actions)) = self;
+        actions.retain(keep);
+    }
+
     /// Whether a failure of this kind leaves the rest of the plan as it is.
     pub fn outlives(&self, error: &WriteError) -> bool {
         matches!(self, Self::Each(_) | Self::Tries(_)) && error.category.concerns_target()

@@ -12,6 +12,7 @@ pub mod drive;
 pub mod load;
 mod merge;
 pub mod mirror;
+pub mod pages;
 #[cfg(feature = "runtime")]
 pub mod ports;
 pub mod property;

@@ -171,7 +171,7 @@ pub(crate) fn image(
     if restarted(pod, (spec, status), last, state) {
         return None;
     }
-    if runs_superseded(spec, status, last) {
+    if lags(spec, status, last) {
         return Some(Missing::Superseded { container });
     }
     Some(Missing::Restart { container, waiting: status.waiting.to_string() })
@@ -207,8 +207,15 @@ pub(crate) fn resized(state: &UpdateState) -> BTreeSet<&str> {
     }
 }
 
+/// Whether the image that runs is another than the wanted one, though the container is there in its new form: that of an
+/// update which this one has overtaken, or the one that it replaces.
+pub fn lags(container: Option<&Container>, status: &ContainerStatus, last: &LastStatus) -> bool {
+    runs_superseded(container, status, last)
+        || (remade(status, last) && runs_replaced(container, status, last))
+}
+
 /// Whether the image that runs is that of an update which another one has overtaken.
-pub fn runs_superseded(
+fn runs_superseded(
     container: Option<&Container>,
     status: &ContainerStatus,
     last: &LastStatus,
@@ -218,17 +225,35 @@ pub fn runs_superseded(
     !last.superseded.is_empty() && same_image(&last.superseded, &status.image) && !is_wanted
 }
 
-/// How long a container that runs an image overtaken is waited for. The kubelet restarts it at once if it is to run another.
+/// Whether the container is another one than when the update began.
+fn remade(status: &ContainerStatus, last: &LastStatus) -> bool {
+    let known = !last.container_id.is_empty() && !status.container_id.is_empty();
+    known && *status.container_id != *last.container_id
+}
+
+/// Whether the container runs, as far as can be seen, the image that the update replaces: it crashed, and was started
+/// again before the kubelet saw the new one, which will end it once more (W27). The same image under another name looks
+/// alike where the runtime keeps to the first name.
+fn runs_replaced(
+    container: Option<&Container>,
+    status: &ContainerStatus,
+    last: &LastStatus,
+) -> bool {
+    let wanted = container.is_some_and(|container| same_image(&container.image, &status.image));
+    !last.image_id.is_empty() && *status.image_id == *last.image_id && !wanted
+}
+
+/// How long a container that [lags](lags) is waited for. The kubelet restarts it at once if it is to run another.
 const SETTLED: SignedDuration = SignedDuration::from_secs(60);
 
-/// When a container that runs an image overtaken is taken for the wanted one, of which the runtime knows another name (W27);
+/// When a container that [lags](lags) is taken for the wanted one, of which the runtime knows another name (W27);
 /// `None` while it does not run.
 pub fn settles(status: &ContainerStatus) -> Option<Timestamp> {
     status.started_at.map(Moment::timestamp)?.checked_add(SETTLED).ok()
 }
 
 /// Whether the kubelet's status goes by the spec of now; taken for granted of kubelets that do not say.
-fn seen_by_kubelet(pod: &Pod) -> bool {
+pub(crate) fn seen_by_kubelet(pod: &Pod) -> bool {
     pod.observed_generation == 0 || pod.observed_generation >= pod.meta.generation
 }
 
@@ -275,8 +300,7 @@ pub fn restarted(
     }
     if !last.container_id.is_empty() {
         let stayed = last.may_stay && status.started_at.is_some() && seen_by_kubelet(pod);
-        let other = !status.container_id.is_empty() && *status.container_id != *last.container_id;
-        return other || stayed;
+        return stayed || (remade(status, last) && !runs_replaced(container, status, last));
     }
     // While a container is down its image ID may be empty: no evidence.
     if !status.image_id.is_empty() && *status.image_id != *last.image_id {

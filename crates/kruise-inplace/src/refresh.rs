@@ -17,7 +17,7 @@ use crate::conditions;
 use crate::diff::MetadataChange;
 use crate::lifecycle::{self, HookPending};
 use crate::metadata;
-use crate::progress::{Missing, containers, has_next, settles};
+use crate::progress::{Missing, containers, has_next, seen_by_kubelet, settles};
 use crate::resize;
 use crate::state::{drop_grace, grace_state, grace_test, state_test, store, update_state};
 use crate::work::Work;
@@ -42,6 +42,9 @@ pub struct Refresh {
     pub waiting: Option<Waiting>,
     /// The update that ends with these writes: the pod is back in traffic.
     pub finished: Option<Finished>,
+    /// Whether the writes go on with an update: they may be refused like its first ones, and a newer update takes over
+    /// what they would do.
+    pub moves: bool,
 }
 
 /// An in-place update that has ended (W21).
@@ -87,11 +90,11 @@ pub enum Waiting {
 
 impl Refresh {
     fn write(what: impl Into<String>, write: Write) -> Self {
-        Self::write_all(what, vec![write])
+        Self { writes: vec![write], what: what.into(), ..Self::default() }
     }
 
-    fn write_all(what: impl Into<String>, writes: Vec<Write>) -> Self {
-        Self { writes, what: what.into(), ..Self::default() }
+    fn moving(what: impl Into<String>, writes: Vec<Write>) -> Self {
+        Self { writes, what: what.into(), moves: true, ..Self::default() }
     }
 
     fn wait(waiting: Waiting) -> Self {
@@ -114,7 +117,7 @@ pub fn refresh(pod: &Pod, context: &Context<'_>, now: Timestamp) -> Refresh {
     if let Some(state) = &state {
         if let Some(operations) = resize::send(pod, state) {
             let write = Write::json_resize(&POD, &pod.meta, state_test(pod, operations));
-            return Refresh::write("resize that was not sent", write);
+            return Refresh::moving("resize that was not sent", vec![write]);
         }
         if let Some(missing) = containers(pod, state) {
             return unfinished(pod, state, missing, now);
@@ -132,7 +135,8 @@ fn unfinished(pod: &Pod, state: &UpdateState, missing: Missing, now: Timestamp) 
     let Missing::Superseded { container } = &missing else {
         return Refresh::wait(Waiting::Incomplete(missing));
     };
-    let Some(until) = pod.status(container).and_then(|(_, status)| settles(status)) else {
+    let until = pod.status(container).and_then(|(_, status)| settles(status));
+    let Some(until) = until.filter(|_| seen_by_kubelet(pod)) else {
         return Refresh::wait(Waiting::Incomplete(missing));
     };
     if now < until {
@@ -143,6 +147,7 @@ fn unfinished(pod: &Pod, state: &UpdateState, missing: Missing, now: Timestamp) 
         state.last_container_statuses.iter_mut().find_map(|all| all.get_mut(container))
     {
         last.superseded.clear();
+        last.image_id.clear();
     }
     let operations = store(pod, state_test(pod, Operations::default()), &state);
     let what = format!("container {container} stays");
@@ -187,7 +192,7 @@ fn finish_grace(
     let operations = metadata::apply(pod, operations, &change);
     let mut batch = next_batch(pod, operations, &mut state, work, now);
     batch.operations = drop_grace(pod, batch.operations);
-    Refresh::write_all("end of the grace period: new image", batch.writes(pod))
+    Refresh::moving("end of the grace period: new image", batch.writes(pod))
 }
 
 /// Tests that the grace annotation and the revision label are those that were read.
@@ -218,7 +223,7 @@ fn advance(pod: &Pod, state: &UpdateState, now: Timestamp) -> Refresh {
     work.fit(pod, &mut change);
     let operations = metadata::apply(pod, state_test(pod, Operations::default()), &change);
     let batch = next_batch(pod, operations, &mut next, work, now);
-    Refresh::write_all("next batch of containers", batch.writes(pod))
+    Refresh::moving("next batch of containers", batch.writes(pod))
 }
 
 /// Nothing is under way: gates true, lifecycle one state further, if that is not so already.

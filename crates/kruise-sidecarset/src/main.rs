@@ -25,6 +25,7 @@ use kruise_sidecarset::{history_home, watch};
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let own = args.runtime.leader_election_namespace.clone();
+    let service = args.runtime.webhook.service_namespace().unwrap_or_default().to_owned();
     let gates = args.runtime.feature_gates;
     let options = args.rollout.options();
     let name = keys::SIDECARSET_BINARY;
@@ -37,7 +38,7 @@ async fn main() -> anyhow::Result<()> {
     process.hooks_depend_on(&SIDECAR_SET);
     let sets = process.watch_cluster::<WireSet>(watch::set);
     let opt_out = args.allow_pod_opt_out;
-    let unasked = Unasked { own: own.clone(), all: !gates.pod_webhook, opt_out };
+    let unasked = Unasked { own: own.clone(), service, all: !gates.pod_webhook, opt_out };
     let (known, left_out) = (sets.clone(), unasked.clone());
     let pods = process.watch::<WirePod>(move |change| watch::pod(&known, &left_out, change));
     let (known, left_out, by_namespace) = (sets.clone(), unasked.clone(), pods.clone());
@@ -52,7 +53,8 @@ async fn main() -> anyhow::Result<()> {
         asked: Arc::default(),
         unasked,
     };
-    let configurations = process.watch_in::<WireConfiguration>(&own, |_: &_| Vec::new());
+    let settings = (own.as_str(), keys::CONFIGURATION);
+    let configurations = process.watch_one::<WireConfiguration>(settings, |_: &_| Vec::new());
     process.answer_reviews(Arc::new(Webhook {
         gates,
         caches: webhook::Caches {
@@ -62,8 +64,8 @@ async fn main() -> anyhow::Result<()> {
             configurations,
         },
         own_namespace: own,
+        unasked: caches.unasked.clone(),
         narrow: args.narrow_pod_webhook,
-        opt_out,
         native_updates: options.native_updates,
         strict: args.refuse_replaced_containers,
         library: Library::default(),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_api::shared::inplace::{LastStatus, UpdateState};
 use kruise_common::pod::{Container, ContainerStatus, Phase, Pod};
-use kruise_inplace::progress::{restarted, runs_superseded, settles};
+use kruise_inplace::progress::{lags, restarted, settles};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -207,7 +207,7 @@ fn overtaken<'a>(
     let Some(state) = state else { return Vec::new() };
     let overtaken = running.filter_map(|(container, status)| {
         let last = recorded(state, container)?;
-        let runs = runs_superseded(Some(container), status, last);
+        let runs = lags(Some(container), status, last);
         Some((container.name.clone(), settles(status).filter(|_| runs)?))
     });
     overtaken.collect()

@@ -30,8 +30,11 @@ const OURS: &str = "openkruise";
 /// would come back as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unasked {
-    /// Namespace of the controller, whose pods must start while it is down (WHK-8).
+    /// Namespace of the Lease (WHK-8).
     pub own: String,
+    /// Namespace of the Service, that is of the controller's pods: they must start while none of them answers. Empty
+    /// without a Service.
+    pub service: String,
     /// No pod is asked about at all (gate `PodWebhook`).
     pub all: bool,
     /// Pods may say that they do without sets (W-47).
@@ -50,7 +53,10 @@ impl Unasked {
     }
 
     fn names(&self) -> BTreeSet<&str> {
-        ["kube-system", &*self.own].into_iter().filter(|name| !name.is_empty()).collect()
+        ["kube-system", &*self.own, &*self.service]
+            .into_iter()
+            .filter(|name| !name.is_empty())
+            .collect()
     }
 
     /// The expressions of the namespace selector.

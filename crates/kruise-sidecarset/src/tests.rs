@@ -1,3 +1,4 @@
+mod args;
 mod asked;
 mod auditor;
 mod captured;

@@ -42,12 +42,12 @@ pub struct Webhook {
     pub gates: FeatureGates,
     /// What is in the cluster.
     pub caches: Caches,
-    /// Namespace of the controller, whose pods are never asked about.
+    /// Namespace of the Lease, where the ConfigMap of settings is.
     pub own_namespace: String,
+    /// Pods that are never asked about.
+    pub unasked: Unasked,
     /// Only pods that some set can match are asked about.
     pub narrow: bool,
-    /// Pods may say which sets they do without (W-47).
-    pub opt_out: bool,
     /// A pod is refused if a container of its own has the name of a sidecar (W-15).
     pub strict: bool,
     /// Images of native sidecars are changed in running pods, so sets with such may roll out (30.9.4).
@@ -123,9 +123,7 @@ impl Admission for Webhook {
         ];
         let sets = self.caches.sets.rows();
         self.asked.offer(&sets);
-        let (own, all) = (self.own_namespace.clone(), !self.gates.pod_webhook);
-        let unasked = Unasked { own, all, opt_out: self.opt_out };
-        hooks.extend(pod_hook(&sets, &unasked, self.narrow));
+        hooks.extend(pod_hook(&sets, &self.unasked, self.narrow));
         hooks
     }
 
@@ -201,7 +199,7 @@ impl Webhook {
         let revisions = |set: &str| self.revisions(set);
         let labels = pod.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let sets = self.caches.sets.selecting(labels);
-        let (library, opt_out) = (&self.library, self.opt_out);
+        let (library, opt_out) = (&self.library, self.unasked.opt_out);
         let offer = Offer { sets: &sets, revisions: &revisions, library, opt_out, chance };
         let chosen = choose(pod, &offer)?;
         if chosen.is_empty() {

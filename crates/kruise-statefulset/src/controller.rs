@@ -1,4 +1,4 @@
-//! Implements the crank's trait: nothing but delegation.
+//! Implements the crank's trait: delegation, and the memory of pods that refuse to be updated.
 
 use jiff::Timestamp;
 use kruise_common::gates::FeatureGates;
@@ -6,12 +6,13 @@ use kruise_common::key::ObjectKey;
 use kruise_common::kind::{Kind, STATEFUL_SET};
 use kruise_common::plan::{Applied, Measure, Note, Outcome, Plan, Sample};
 use kruise_common::reconciler::Reconciler;
-use kruise_common::write::Write;
+use kruise_common::refusal::Refusals;
+use kruise_common::write::{Category, Write};
 
 use crate::observe::Caches;
 use crate::plan::action::Action;
 use crate::plan::hold::Hold;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Move, Snapshot};
 
 /// The Advanced StatefulSet controller.
 #[derive(Debug)]
@@ -20,6 +21,15 @@ pub struct StatefulSetController {
     pub caches: Caches,
     /// Feature gates.
     pub gates: FeatureGates,
+    /// Pods whose updates were refused.
+    pub refusals: Refusals<Move>,
+}
+
+impl StatefulSetController {
+    /// A controller over these caches.
+    pub fn new(caches: Caches, gates: FeatureGates) -> Self {
+        Self { caches, gates, refusals: Refusals::new(Category::concerns_user) }
+    }
 }
 
 impl Reconciler for StatefulSetController {
@@ -30,7 +40,11 @@ impl Reconciler for StatefulSetController {
     type Hold = Hold;
 
     fn observe(&self, key: &ObjectKey) -> Option<Snapshot> {
-        crate::observe::observe(&self.caches, self.gates, key)
+        let snapshot = crate::observe::observe(&self.caches, self.gates, key);
+        if snapshot.is_none() {
+            self.refusals.forget(key);
+        }
+        snapshot.map(|snapshot| Snapshot { refused: self.refusals.of(key), ..snapshot })
     }
 
     fn uid(snapshot: &Snapshot) -> &str {
@@ -51,6 +65,15 @@ impl Reconciler for StatefulSetController {
 
     fn event(snapshot: &Snapshot, action: &Action, outcome: &Outcome) -> Vec<Note> {
         crate::events::events(snapshot, action, outcome)
+    }
+
+    fn attempted(&self, key: &ObjectKey, applied: &Applied<Action>, now: Timestamp) {
+        let outcomes = applied.outcomes.iter().filter_map(|(action, outcome)| {
+            let (ordinal, revision) = action.moves()?;
+            Some(((ordinal, revision.clone()), outcome))
+        });
+        let outcomes: Vec<_> = outcomes.collect();
+        self.refusals.hear(key, outcomes.iter().map(|(moved, outcome)| (moved, *outcome)), now);
     }
 
     fn measures(snapshot: &Snapshot, now: Timestamp) -> Vec<Measure> {

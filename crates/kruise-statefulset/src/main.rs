@@ -44,6 +44,6 @@ async fn main() -> anyhow::Result<()> {
     };
     let classes = caches.classes.clone();
     process.answer_reviews(Arc::new(Webhook { gates, sets: caches.sets.clone(), classes }));
-    process.run(StatefulSetController { caches, gates }, move || sets.keys()).await?;
+    process.run(StatefulSetController::new(caches, gates), move || sets.keys()).await?;
     Ok(())
 }

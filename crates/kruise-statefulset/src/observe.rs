@@ -72,6 +72,7 @@ pub fn observe(caches: &Caches, gates: FeatureGates, key: &ObjectKey) -> Option<
         foreign_revisions,
         claims,
         revised: OnceLock::new(),
+        refused: BTreeMap::new(),
         in_place: OnceLock::new(),
     })
 }

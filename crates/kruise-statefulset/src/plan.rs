@@ -23,6 +23,7 @@ mod resize;
 mod scale;
 mod specified_delete;
 mod turn;
+mod unavailable;
 mod update;
 
 use action::Action;
@@ -52,6 +53,7 @@ fn staged(
         now,
         plan,
         touched: BTreeSet::new(),
+        replaceable: BTreeSet::new(),
         explained: BTreeSet::new(),
         created_old: BTreeSet::new(),
         only: None,
@@ -74,7 +76,9 @@ fn staged(
         if let Flow::Only(ordinal) = flow {
             turn.only = Some(ordinal);
         }
-        if flow != Flow::Stop {
+        if flow == Flow::Stop {
+            update::give_back(&mut turn);
+        } else {
             update::update(&mut turn);
         }
         history::truncate(&mut turn);
@@ -93,8 +97,11 @@ fn replicas(turn: &mut Turn<'_>) -> Flow {
     if turn.settings.ordered {
         match scale::scale(turn) {
             Flow::Continue => condemn::condemn(turn),
-            // Who lets an ordered update take down several pods wants it to go on while one of them is down (K-1).
-            Flow::Stop if turn.rolling().is_some_and(|rolling| rolling.max_unavailable > 1) => {
+            // Who lets an ordered update take down several pods wants it to go on while one of them is down or at a hook
+            // (K-1).
+            Flow::Stop | Flow::Only(_)
+                if turn.rolling().is_some_and(|rolling| rolling.max_unavailable > 1) =>
+            {
                 Flow::Continue
             }
             stopped => stopped,
@@ -117,7 +124,7 @@ fn refused(
     let mut plan = Plan { steps: Vec::new(), holds, notes: vec![note] };
     if !snapshot.deleting() {
         let (actions, waiting) = refresh::upkeep(snapshot, now);
-        plan.burst(actions.into_iter().map(|(_, action)| action).collect());
+        plan.each(actions.into_iter().map(|(_, action)| action).collect());
         plan.holds.extend(waiting.into_iter().map(|(_, hold)| hold));
     }
     plan

@@ -93,17 +93,26 @@ pub fn watch_deadline(
 ) {
     let Some(seconds) = settings.progress_deadline else { return };
     let paused = plan.holds.iter().any(|hold| matches!(hold, Hold::Paused { .. }));
-    let waits = plan.holds.iter().any(|hold| hold.weight() != Weight::Wanted);
+    let waits = refused(snapshot) || plan.holds.iter().any(|hold| hold.weight() != Weight::Wanted);
     if paused || !waits {
         return;
     }
-    let since = if plan.steps.is_empty() { last_progress(snapshot) } else { Some(now) };
+    // What is planned counts as done, unless the last attempts were refused.
+    let in_vain = plan.steps.is_empty() || refused(snapshot);
+    let since = if in_vain { last_progress(snapshot) } else { Some(now) };
     let until = since.and_then(|at| at.checked_add(SignedDuration::from_secs(seconds)).ok());
     let hold = match until {
         Some(until) if until > now => Hold::ProgressDeadline { until },
         _ => Hold::ProgressDeadlineExceeded { seconds },
     };
     plan.holds.push(hold);
+}
+
+/// Whether the status says that writes are refused.
+fn refused(snapshot: &Snapshot) -> bool {
+    let kinds = [keys::CONDITION_REFUSED_WRITE, keys::CONDITION_FAILED_CREATE_POD];
+    let conditions = snapshot.set.status.conditions.iter();
+    conditions.into_iter().any(|c| kinds.contains(&&*c.type_) && c.status == "True")
 }
 
 /// When something last got on: a pod was made, became ready, was taken out of traffic for its update, or a revision was

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kruise_api::raw::RawJson;
 use kruise_api::shared::scatter::ScatterTerm;
@@ -16,6 +17,7 @@ use kruise_common::budget;
 use kruise_common::claim::Claim;
 use kruise_common::gates::FeatureGates;
 use kruise_common::pod::Pod;
+use kruise_common::refusal::Refusal;
 use kruise_common::revision::Revision;
 use kruise_common::storage_class::StorageClass;
 use kruise_inplace::progress::{Missing, Progress, progress};
@@ -57,9 +59,14 @@ pub struct Snapshot {
     pub pull_jobs: Option<Vec<Arc<PullJob>>>,
     /// Worked out by [`Snapshot::chosen`].
     pub(crate) revised: OnceLock<Result<Revisions, Invalid>>,
+    /// Pods whose update was refused a moment ago, and towards which revision.
+    pub refused: BTreeMap<Move, Refusal>,
     /// Worked out by [`Snapshot::unfinished`].
     pub(crate) in_place: OnceLock<BTreeMap<i32, Missing>>,
 }
+
+/// A pod, by ordinal, and the revision to which it is moved where it is.
+pub type Move = (i32, Arc<str>);
 
 /// A spec that cannot be acted upon.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -159,6 +166,14 @@ pub struct Retention {
 }
 
 impl Snapshot {
+    /// Until when the pod is not to be moved towards the revision, for that was refused.
+    pub fn rests(&self, ordinal: i32, revision: &str, now: Timestamp) -> Option<Timestamp> {
+        let mut refused = self.refused.iter();
+        let of = |(at, towards): &Move| *at == ordinal && **towards == *revision;
+        let (_, refusal) = refused.find(|(moved, _)| of(moved))?;
+        (refusal.until > now).then_some(refusal.until)
+    }
+
     /// The settings and the two revisions, or why there is nothing to act upon. The template is encoded once.
     pub fn chosen(&self) -> Result<(&Settings, &Revisions), Invalid> {
         let settings = self.settings.as_ref().map_err(Clone::clone)?;

@@ -28,7 +28,10 @@ pub fn status(
     if status == snapshot.set.status {
         return None;
     }
-    let operations = Operations::default().add(&["status"], json!(status));
+    // The current revision is remembered nowhere else: a write that comes late must not set it back.
+    let operations = Operations::default()
+        .test(&["metadata", "resourceVersion"], &*snapshot.set.meta.resource_version)
+        .add(&["status"], json!(status));
     Some(Write::json_status(&STATEFUL_SET, &snapshot.set.meta, operations))
 }
 
@@ -167,7 +170,9 @@ fn conditions(
             Action::CreatePod { .. } | Action::RepairIdentity { .. } | Action::CreateClaims { .. }
         )
     };
-    let nothing_failed = applied.failed().next().is_none();
+    // A pod that rests after a refusal has not been tried again.
+    let resting = plan.holds.iter().any(|hold| matches!(hold, Hold::UpdateRefused { .. }));
+    let nothing_failed = applied.failed().next().is_none() && !resting;
     let mut conditions = snapshot.set.status.conditions.clone();
     let mut set = |kind: &str, problem: Option<(String, String)>, settled: bool| {
         raise(&mut conditions, kind, problem, settled, now);

@@ -15,12 +15,18 @@
 mod acceptance;
 #[path = "api/audit.rs"]
 mod audit;
+#[path = "api/bad_input.rs"]
+mod bad_input;
 #[path = "api/claims.rs"]
 mod claims;
 #[path = "api/crashes.rs"]
 mod crashes;
 #[path = "api/harness.rs"]
 mod harness;
+#[path = "api/idle.rs"]
+mod idle;
+#[path = "api/leaders.rs"]
+mod leaders;
 #[path = "api/objects.rs"]
 mod objects;
 #[path = "api/resources.rs"]
@@ -31,8 +37,6 @@ mod rollouts;
 mod volumes;
 #[path = "api/writes.rs"]
 mod writes;
-
-use std::time::Instant;
 
 use harness::{Controller, Space, set};
 use kruise_common::testing::cluster;
@@ -111,48 +115,6 @@ async fn a_template_change_recreates_within_the_budget_and_a_restart_writes_noth
     controller.stop().await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cluster: hack/test api"]
-async fn leaders_hand_over_and_no_pod_is_lost_or_doubled() {
-    let space = Space::new("leaders").await;
-    let lease = [
-        // Long enough that no leader loses it because the machine is busy.
-        "--leader-election-lease-duration=8s",
-        "--leader-election-renew-deadline=6s",
-        "--leader-election-retry-period=500ms",
-    ];
-    let first = Controller::start(&space, &lease).await;
-    first.leads().await;
-    let second = Controller::start(&space, &lease).await;
-    space.create(in_place(20)).await;
-    space.seen_pods(5).await;
-    let asked = Instant::now();
-    let (ended, ()) = tokio::join!(
-        async {
-            first.stop().await;
-            asked.elapsed()
-        },
-        second.leads(),
-    );
-    println!("SIGTERM: hand-over after {:?}, end after {ended:?}", asked.elapsed());
-    space.rolled_out("web").await;
-    let before = space.pods().await;
-    assert_eq!(before.len(), 20);
-    let third = Controller::start(&space, &lease).await;
-    space.patch("web", image(2)).await;
-    second.kill().await;
-    let killed = Instant::now();
-    third.leads().await;
-    println!("SIGKILL: hand-over after: {:?}", killed.elapsed());
-    space.rolled_out("web").await;
-    let after = space.pods().await;
-    let uid = |pod: &Value| pod["metadata"]["uid"].clone();
-    let same = before.iter().map(uid).eq(after.iter().map(uid));
-    assert!(same, "the same 20 pods, each updated in place");
-    assert!(after.iter().all(|pod| pod["status"]["containerStatuses"][0]["restartCount"] == 1));
-    third.stop().await;
-}
-
 /// Platform §18.4: two managers of one kind would undo each other's work.
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
@@ -176,46 +138,5 @@ async fn it_stands_by_while_an_openkruise_manager_leads() {
     cluster::patch(&leases, "kruise-manager", released).await.unwrap();
     space.rolled_out("web").await;
     controller.until("kruise_conflict", |conflict| conflict == 0.0).await;
-    controller.stop().await;
-}
-
-#[tokio::test]
-#[ignore = "needs a cluster: hack/test api"]
-async fn bad_input_is_explained_and_harms_nobody_else() {
-    let space = Space::new("bad").await;
-    let controller = Controller::start(&space, &[]).await;
-    let bad = |name: &str, change: Value| {
-        let mut set = set(name, 2);
-        json_patch::merge(&mut set, &change);
-        set
-    };
-    let nonsense = json!({ "spec": { "podManagementPolicy": "Parallel", "updateStrategy": { "rollingUpdate": { "maxUnavailable": "lots" } } } });
-    space.create(bad("percent", nonsense)).await;
-    space.create(bad("ordinals", json!({ "spec": { "reserveOrdinals": ["5-x"] } }))).await;
-    let other = json!({ "spec": { "selector": { "matchLabels": { "app": "other" } } } });
-    space.create(bad("selector", other)).await;
-    let rejected = json!({ "spec": { "template": { "spec": { "restartPolicy": "Sometimes" } } } });
-    space.create(bad("rejected", rejected)).await;
-    space.create(set("good", 2)).await;
-    space.rolled_out("good").await;
-    for (name, condition, says) in [
-        ("percent", "InvalidSpec", "spec.updateStrategy.rollingUpdate.maxUnavailable: \"lots\""),
-        ("ordinals", "InvalidSpec", "spec.reserveOrdinals[0]"),
-        ("selector", "InvalidSpec", "spec.template.metadata.labels"),
-        ("rejected", "FailedCreatePod", "spec.restartPolicy: Unsupported value: \"Sometimes\""),
-    ] {
-        let message = space.condition(name, condition).await;
-        assert!(message.contains(says), "{name}: {message}");
-        let event = space.warning(name).await;
-        assert!(event.contains(says), "{name}: {event}");
-    }
-    // No hot loop: what is refused is tried again at growing intervals only, so that a turn costs one write of each set
-    // that fails, and the turns themselves get rarer. Four refusals more take no write beside them.
-    let failing = controller.all_writes().await;
-    let turns = controller.failed_count().await;
-    controller.failed_turns(turns + 4).await;
-    let (writes, turns) =
-        (controller.all_writes().await - failing, controller.failed_count().await - turns);
-    assert!(writes <= turns + 2, "{writes} writes in {turns} failed turns");
     controller.stop().await;
 }

@@ -11,18 +11,30 @@
 
 #[path = "simulated/amounts.rs"]
 mod amounts;
+#[path = "simulated/bodies.rs"]
+mod bodies;
 #[path = "simulated/builders.rs"]
 mod builders;
 #[path = "simulated/features.rs"]
 mod features;
+#[path = "simulated/foreign.rs"]
+mod foreign;
 #[path = "simulated/handover.rs"]
 mod handover;
+#[path = "simulated/hooks.rs"]
+mod hooks;
 #[path = "simulated/properties.rs"]
 mod properties;
+#[path = "simulated/refusals.rs"]
+mod refusals;
 #[path = "simulated/resize.rs"]
 mod resize;
+#[path = "simulated/rules.rs"]
+mod rules;
 #[path = "simulated/stalls.rs"]
 mod stalls;
+#[path = "simulated/story.rs"]
+mod story;
 #[path = "simulated/takeover.rs"]
 mod takeover;
 #[path = "simulated/transcripts.rs"]

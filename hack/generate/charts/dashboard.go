@@ -23,6 +23,7 @@ func panels(c Controller) []panel {
 	}
 	return []panel{
 		{"What waits, by reason", "short", []query{{`sum by (reason) (` + c.Metric + `_holds` + mine + `)`, "{{reason}}"}}},
+		state(c),
 		{"Leader", "short", []query{{`max by (pod) (leader_election_master_status` + mine + `)`, "{{pod}}"}}},
 		{"Turns", "ops", []query{{`sum by (result) (rate(controller_runtime_reconcile_total` + mine + `[$__rate_interval]))`, "{{result}}"}}},
 		{"Time of a turn", "s", quantile("controller_runtime_reconcile_time_seconds")},
@@ -33,12 +34,32 @@ func panels(c Controller) []panel {
 		{"Time of a write", "s", quantile("kruise_write_duration_seconds")},
 		{"Writes that may be under way", "short", []query{{`min(kruise_write_window` + mine + `)`, "window"}}},
 		{"Reviews", "ops", []query{{`sum by (webhook, code) (rate(controller_runtime_webhook_requests_total` + mine + `[$__rate_interval]))`, "{{webhook}} {{code}}"}}},
+		{"What became of reviews", "ops", []query{{`sum by (outcome) (rate(kruise_admission_outcomes_total` + mine + `[$__rate_interval]))`, "{{outcome}}"}}},
 		{"Time of a review", "s", quantile("controller_runtime_webhook_latency_seconds")},
-		{"Webhook certificate ends in", "s", []query{{`min(webhook_cert_expiry_timestamp_seconds` + mine + `) - time()`, "certificate"}}},
+		{"Webhook certificate ends in", "s", []query{{`min(webhook_cert_expiry_timestamp_seconds` + mine + ` > 0) - time()`, "certificate"}}},
+		{"Webhooks registered, standing by", "short", []query{
+			{`min(kruise_webhook_registered` + mine + `)`, "registered"},
+			{`max(kruise_conflict` + mine + `)`, "stands by for OpenKruise"},
+		}},
 		{"Cache", "short", []query{{`max by (resource) (kruise_cache_objects` + mine + `)`, "{{resource}}"}}},
 		{"CPU", "short", []query{{`rate(process_cpu_seconds_total` + mine + `[$__rate_interval])`, "{{pod}}"}}},
 		{"Memory", "bytes", []query{{`process_resident_memory_bytes` + mine, "{{pod}}"}}},
 	}
+}
+
+// state is the graph of what the kind is about.
+func state(c Controller) panel {
+	const mine = `{job=~"$job"}`
+	switch c.Kind {
+	case "BroadcastJob":
+		return panel{"Nodes of open jobs", "short", []query{{`sum by (state) (kruise_broadcastjob_nodes` + mine + `)`, "{{state}}"}}}
+	case "SidecarSet":
+		return panel{"Pods of SidecarSets", "short", []query{{`sum by (state) (kruise_sidecarset_pods` + mine + `)`, "{{state}}"}}}
+	}
+	return panel{"Replicas that are not available", "short", []query{
+		{`sum(kruise_statefulset_unavailable_replicas` + mine + `)`, "unavailable"},
+		{`sum(kruise_statefulset_max_unavailable` + mine + `)`, "may be, for updates"},
+	}}
 }
 
 // dashboard is a dashboard of Grafana: two graphs in a row.

@@ -58,6 +58,7 @@ func chart(root, dir string, c Controller) {
 	crd := read(filepath.Join(root, "crates/kruise-api/tests/golden/crd", c.Plural+".apps.kruise.io.yaml"))
 	write(filepath.Join(dir, "files/crd.yaml"), string(crd))
 	write(filepath.Join(dir, "files/dashboard.json"), dashboard(c))
+	var templates strings.Builder
 	check(filepath.WalkDir("source", func(path string, entry fs.DirEntry, err error) error {
 		check(err)
 		name, _ := filepath.Rel("source", path)
@@ -65,10 +66,19 @@ func chart(root, dir string, c Controller) {
 			// A file that is empty for this controller is left out.
 			if text := expand(name, string(read(path)), c); strings.TrimSpace(text) != "" {
 				write(filepath.Join(dir, name), text)
+				if strings.HasPrefix(name, "templates/") {
+					templates.WriteString(text)
+				}
 			}
 		}
 		return nil
 	}))
+	// A value without effect is a promise that nobody keeps.
+	for _, name := range parsed.names() {
+		if !regexp.MustCompile(`\.` + name + `\b`).MatchString(templates.String()) {
+			log.Fatalf("%s: no template uses the value %s", c.Name, name)
+		}
+	}
 }
 
 // expand fills [[ ]]; {{ }} is left to Helm, and to Prometheus and Grafana.

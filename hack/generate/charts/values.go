@@ -112,6 +112,24 @@ func of(value *yaml.Node) map[string]any {
 	return map[string]any{"type": kind}
 }
 
+// names are the last parts of all values that templates ask for.
+func (v Values) names() []string {
+	var names []string
+	var walk func(mapping *yaml.Node)
+	walk = func(mapping *yaml.Node) {
+		pairs(mapping, func(key, value *yaml.Node) {
+			_, more := comment(key)
+			whole := more["additionalProperties"] != nil || more["whole"] != nil
+			names = append(names, key.Value)
+			if value.Kind == yaml.MappingNode && len(value.Content) > 0 && !whole {
+				walk(value)
+			}
+		})
+	}
+	walk(v.root)
+	return names
+}
+
 // reference is the table for the README: every value that has no members, or is meant as a whole.
 func (v Values) reference() string {
 	var rows []string

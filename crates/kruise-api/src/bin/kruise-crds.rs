@@ -2,9 +2,9 @@
     clippy::disallowed_methods,
     reason = "installs CRDs: a process of its own that writes and waits"
 )]
-#![expect(clippy::print_stdout, reason = "its output is its purpose")]
 //! Prints the CRDs of this project or applies them, and says what that changes.
 
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -14,6 +14,9 @@ use kruise_api::crd;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
+
+/// How long a new CRD may take to be served.
+const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Field manager of what is applied.
 const MANAGER: &str = "kruise-crds";
@@ -48,6 +51,16 @@ struct Apply {
     /// Take over CRDs that belong to a Helm release of somebody else (OpenKruise's).
     #[arg(long)]
     take_over: bool,
+    /// How long the API server may take to answer.
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    request_timeout: Duration,
+}
+
+/// A duration as `30s` or `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let error = || format!("{text:?} is not a duration such as 500ms, 30s or 2m");
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| error())?;
+    Duration::try_from(parsed).ok().filter(|duration| !duration.is_zero()).ok_or_else(error)
 }
 
 /// A plural of ours.
@@ -74,12 +87,13 @@ async fn main() -> anyhow::Result<()> {
         Command::Print { format } => print(&crds, format),
         Command::Apply(options) => {
             let client = Client::try_default().await.context("no cluster")?;
-            let api: Api<CustomResourceDefinition> = Api::all(client);
+            let crds_of = Api::all(client);
+            let api = Cluster { api: &crds_of, timeout: options.request_timeout };
             let wanted = |crd: &&CustomResourceDefinition| {
                 options.only.is_empty() || options.only.contains(&crd.spec.names.plural)
             };
             for crd in crds.iter().filter(wanted) {
-                apply(&api, crd, &options).await?;
+                apply(api, crd, &options).await?;
             }
             Ok(())
         }
@@ -88,23 +102,63 @@ async fn main() -> anyhow::Result<()> {
 
 fn print(crds: &[CustomResourceDefinition], format: Format) -> anyhow::Result<()> {
     for crd in crds {
-        match format {
-            Format::Yaml => print!("---\n{}", serde_saphyr::to_string(crd)?),
-            Format::Json => println!("{}", serde_json::to_string_pretty(crd)?),
+        let text = match format {
+            Format::Yaml => format!("---\n{}", serde_saphyr::to_string(crd)?),
+            Format::Json => format!("{}\n", serde_json::to_string_pretty(crd)?),
+        };
+        if !say(&text)? {
+            break;
         }
     }
     Ok(())
 }
 
+/// Prints; says whether somebody still reads. Who does not, as `head` when it has enough, is no error.
+fn say(text: &str) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+/// The CRDs of a cluster that must answer in time.
+#[derive(Clone, Copy)]
+struct Cluster<'a> {
+    api: &'a Api<CustomResourceDefinition>,
+    timeout: Duration,
+}
+
+impl Cluster<'_> {
+    /// The answer, or what was tried and how long it was waited for.
+    async fn ask<T>(
+        self,
+        what: impl FnOnce() -> String,
+        answer: impl Future<Output = kube::Result<T>>,
+    ) -> anyhow::Result<T> {
+        match tokio::time::timeout(self.timeout, answer).await {
+            Ok(answer) => answer.with_context(what),
+            Err(_) => {
+                let text = what();
+                bail!("{text}: no answer from the API server within {:?}", self.timeout)
+            }
+        }
+    }
+}
+
 async fn apply(
-    api: &Api<CustomResourceDefinition>,
+    cluster: Cluster<'_>,
     crd: &CustomResourceDefinition,
     &Apply { dry_run, take_over, .. }: &Apply,
 ) -> anyhow::Result<()> {
     let name = crd.name_any();
-    let live = api.get_opt(&name).await.with_context(|| format!("cannot read CRD {name}"))?;
+    let read = || format!("cannot read CRD {name}");
+    let live = cluster.ask(read, cluster.api.get_opt(&name)).await?;
     match &live {
-        None => println!("{name}: {}", if dry_run { "would be created" } else { "creating" }),
+        None => {
+            let what = if dry_run { "would be created" } else { "creating" };
+            say(&format!("{name}: {what}\n"))?;
+        }
         Some(live) => {
             refuse_foreign(live, take_over)?;
             refuse_loss(live, crd)?;
@@ -112,8 +166,9 @@ async fn apply(
     }
     let mut applied = None;
     if live.as_ref().is_some_and(has_webhook) {
-        println!("{name}: {} its conversion webhook", if dry_run { "would end" } else { "ending" });
-        applied = Some(without_webhook(api, crd, dry_run).await?);
+        let what = if dry_run { "would end" } else { "ending" };
+        say(&format!("{name}: {what} its conversion webhook\n"))?;
+        applied = Some(without_webhook(cluster, crd, dry_run).await?);
     }
     // A dry run cannot build upon a dry run: what has just been tried is the answer.
     let applied = if let Some(tried) = applied.filter(|_| dry_run) {
@@ -122,7 +177,8 @@ async fn apply(
         let mut params = PatchParams::apply(MANAGER).force();
         params.dry_run = dry_run;
         let body = Patch::Apply(crd);
-        api.patch(&name, &params, &body).await.with_context(|| format!("cannot apply {name}"))?
+        let sent = cluster.api.patch(&name, &params, &body);
+        cluster.ask(|| format!("cannot apply {name}"), sent).await?
     };
     if let Some(live) = live {
         // The server's own answer is compared, so what it fills in by itself is no change.
@@ -130,15 +186,15 @@ async fn apply(
         let changes = crd::diff::changes(&value(&live)?, &value(&applied)?);
         let verb = if dry_run { "would change" } else { "changed" };
         if changes.is_empty() {
-            println!("{name}: unchanged");
+            say(&format!("{name}: unchanged\n"))?;
         } else {
-            println!("{name}: {verb} in {} places", changes.len());
+            say(&format!("{name}: {verb} in {} places\n", changes.len()))?;
             for change in changes {
-                println!("  {change}");
+                say(&format!("  {change}\n"))?;
             }
         }
     }
-    if dry_run { Ok(()) } else { established(api, &name).await }
+    if dry_run { Ok(()) } else { established(cluster, &name).await }
 }
 
 fn has_webhook(crd: &CustomResourceDefinition) -> bool {
@@ -148,7 +204,7 @@ fn has_webhook(crd: &CustomResourceDefinition) -> bool {
 /// Server-side apply never removes a member that somebody else set, and the server refuses a webhook beside the
 /// strategy `None`: a merge patch with the whole spec takes it out (both versions have the same content).
 async fn without_webhook(
-    api: &Api<CustomResourceDefinition>,
+    cluster: Cluster<'_>,
     crd: &CustomResourceDefinition,
     dry_run: bool,
 ) -> anyhow::Result<CustomResourceDefinition> {
@@ -161,9 +217,8 @@ async fn without_webhook(
         PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     params.dry_run = dry_run;
     let body = Patch::Merge(json!({ "spec": spec }));
-    api.patch(&name, &params, &body)
-        .await
-        .with_context(|| format!("cannot end the conversion webhook of {name}"))
+    let sent = cluster.api.patch(&name, &params, &body);
+    cluster.ask(|| format!("cannot end the conversion webhook of {name}"), sent).await
 }
 
 /// A CRD that belongs to a Helm release would be deleted with it, and every object with the CRD.
@@ -196,10 +251,11 @@ fn refuse_loss(
     Ok(())
 }
 
-async fn established(api: &Api<CustomResourceDefinition>, name: &str) -> anyhow::Result<()> {
+async fn established(cluster: Cluster<'_>, name: &str) -> anyhow::Result<()> {
     let done = async {
         loop {
-            let crd = api.get(name).await?;
+            let read = || format!("cannot read CRD {name}");
+            let crd = cluster.ask(read, cluster.api.get(name)).await?;
             let conditions = crd.status.and_then(|status| status.conditions).unwrap_or_default();
             if conditions.iter().any(|c| c.type_ == "Established" && c.status == "True") {
                 return anyhow::Ok(());
@@ -207,9 +263,9 @@ async fn established(api: &Api<CustomResourceDefinition>, name: &str) -> anyhow:
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), done)
-        .await
-        .with_context(|| format!("CRD {name} was not established within 30 s"))??;
-    println!("{name}: established");
+    tokio::time::timeout(ESTABLISHED_WITHIN, done).await.with_context(|| {
+        format!("CRD {name} was not established within {ESTABLISHED_WITHIN:?}")
+    })??;
+    say(&format!("{name}: established\n"))?;
     Ok(())
 }

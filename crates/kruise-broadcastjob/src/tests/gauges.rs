@@ -1,4 +1,5 @@
 use kruise_common::reconciler::Reconciler;
+use kruise_common::testing::pages;
 use serde_json::json;
 
 use super::facts::{job, node, now, pod, snapshot};
@@ -25,6 +26,9 @@ fn nodes_of_open_jobs_are_counted_by_how_far_they_are() {
         assert_eq!(shown(state), "1", "{state}");
     }
     assert_eq!(shown("retrying"), "0");
+    for measure in measures(&seen) {
+        pages::lists_family(measure.name, "gauge", &[measure.label, measure.value]);
+    }
     let mut over = open;
     over["status"] = json!({ "phase": "failed" });
     assert_eq!(measures(&snapshot(&over, nodes, pods)), [], "nothing of what is over");
@@ -38,5 +42,6 @@ fn a_job_that_ends_says_how_long_it_took() {
     let samples = BroadcastJobController::samples(&seen, &Action::Finish(Ending::Deadline), now());
     let [sample] = &samples[..] else { panic!("one sample: {samples:?}") };
     assert_eq!((sample.value, sample.seconds.to_string()), ("deadline", "90".to_owned()));
+    pages::lists_family(sample.name, "histogram", &[sample.label, sample.value]);
     assert_eq!(BroadcastJobController::samples(&seen, &Action::DeleteJob, now()), []);
 }

@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
+use kruise_api::keys;
 use kruise_common::plan::{self, Hold as _};
+use kruise_common::testing::pages;
 
 use super::facts::now;
 use crate::plan::hold::{Hold, Pauser};
@@ -11,6 +13,7 @@ fn all() -> Vec<Hold> {
         Hold::InvalidSpec { field: "f".to_owned(), problem: "p".to_owned() },
         Hold::JobDeleting,
         Hold::Paused { by: Pauser::Spec },
+        Hold::Paused { by: Pauser::FailedPod },
         Hold::PodsAtWork { active: 1 },
         Hold::ParallelismReached { active: 1, allowed: 1 },
         Hold::WaveInProgress { allowed: 1 },
@@ -43,6 +46,12 @@ fn the_runbook_explains_every_reason() {
         let reason = hold.reason();
         assert!(text.contains(&format!("`{reason}`")), "no entry for {reason} in docs/runbook.md");
     }
+}
+
+#[test]
+fn alerts_know_what_to_think_of_every_reason() {
+    let reasons: Vec<&str> = all().iter().map(plan::Hold::reason).collect();
+    pages::alerts_name(keys::BROADCASTJOB_BINARY, &reasons);
 }
 
 #[test]

@@ -1,7 +1,8 @@
-#![expect(clippy::print_stdout, reason = "its output is its purpose")]
 #![expect(clippy::disallowed_methods, reason = "a process of its own: it looks at the clock once")]
 //! Looks at an installation and says what is wrong with it, and what to do.
 
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -63,7 +64,9 @@ async fn main() -> ExitCode {
     let client = match connect(args.kubeconfig.as_deref()).await {
         Ok(client) => client,
         Err(error) => {
-            println!("{}", Finding::wrong("cluster", error.to_string(), "set KUBECONFIG"));
+            let finding = Finding::wrong("cluster", error.to_string(), "set KUBECONFIG");
+            // There is no better way to tell that this cannot be told.
+            let _ = say(&format!("{finding}\n"));
             return ExitCode::from(2);
         }
     };
@@ -73,7 +76,9 @@ async fn main() -> ExitCode {
     };
     let place = Place { namespace: args.namespace, openkruise_lease: args.openkruise_lease };
     let findings = read::examine(&client, &place, &subjects, Timestamp::now()).await;
-    print(&findings, args.output);
+    if say(&text(&findings, args.output)).is_err() {
+        return ExitCode::from(2);
+    }
     let bad = if args.strict { Level::Odd } else { Level::Wrong };
     ExitCode::from(u8::from(findings.iter().any(|finding| finding.level >= bad)))
 }
@@ -82,15 +87,26 @@ async fn connect(kubeconfig: Option<&Path>) -> Result<Client, ProcessError> {
     process::client(kubeconfig, "kruise-doctor", TIMEOUT, requests::family()?).await
 }
 
-fn print(findings: &[Finding], form: Form) {
+/// Prints. Who reads no further, as `head` when it has enough, is no error.
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+fn text(findings: &[Finding], form: Form) -> String {
     match form {
         Form::Text => {
+            let mut text = String::new();
             for finding in findings {
-                println!("{finding}");
+                let _ = writeln!(text, "{finding}");
             }
             let count = |level| findings.iter().filter(|finding| finding.level == level).count();
             let (wrong, odd) = (count(Level::Wrong), count(Level::Odd));
-            println!("{} checks, {wrong} problems, {odd} warnings", findings.len());
+            let _ = writeln!(text, "{} checks, {wrong} problems, {odd} warnings", findings.len());
+            text
         }
         Form::Json => {
             let findings = findings.iter().map(|finding| {
@@ -99,7 +115,7 @@ fn print(findings: &[Finding], form: Form) {
                     "what": finding.what, "advice": finding.advice,
                 })
             });
-            println!("{}", json!(findings.collect::<Vec<_>>()));
+            format!("{}\n", json!(findings.collect::<Vec<_>>()))
         }
     }
 }

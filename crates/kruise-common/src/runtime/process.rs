@@ -30,7 +30,7 @@ use super::recorder::recorder;
 use super::requests::Requests;
 use super::run::Crank;
 use super::telemetry;
-use super::watch::Cache;
+use super::watch::{Cache, Selection};
 use super::writer::{Sink, Writer, WriterConfig};
 use crate::admission::Admission;
 use crate::intern::Interner;
@@ -158,7 +158,20 @@ impl Process {
         } else {
             Api::namespaced(self.client.clone(), namespace)
         };
-        self.watch_api::<W>(api, "", Box::new(mapper))
+        self.watch_api::<W>(api, Selection::All, Box::new(mapper))
+    }
+
+    /// Watches one object of a namespaced kind, by its name.
+    pub fn watch_one<W>(
+        &mut self,
+        (namespace, name): (&str, &'static str),
+        mapper: impl Concerns<W::Record>,
+    ) -> Arc<Table<W::Record>>
+    where
+        W: Wire + kube::Resource<Scope = NamespaceResourceScope>,
+    {
+        let api: Api<W> = Api::namespaced(self.client.clone(), namespace);
+        self.watch_api::<W>(api, Selection::Name(name), Box::new(mapper))
     }
 
     /// Like [`Process::watch`], but only objects that the label selector `labels` selects. Others are unknown here, but
@@ -177,7 +190,7 @@ impl Process {
         } else {
             Api::namespaced(self.client.clone(), namespace)
         };
-        self.watch_api::<W>(api, labels, Box::new(mapper))
+        self.watch_api::<W>(api, Selection::Labels(labels), Box::new(mapper))
     }
 
     /// The client, for what a binary looks up before it starts.
@@ -190,13 +203,13 @@ impl Process {
     where
         W: Wire + kube::Resource<Scope = ClusterResourceScope>,
     {
-        self.watch_api::<W>(Api::all(self.client.clone()), "", Box::new(mapper))
+        self.watch_api::<W>(Api::all(self.client.clone()), Selection::All, Box::new(mapper))
     }
 
     fn watch_api<W: Wire>(
         &mut self,
         api: Api<W>,
-        labels: &'static str,
+        selection: Selection,
         mapper: impl Fn(&Change<W::Record>) -> Vec<ObjectKey> + Send + Sync + 'static,
     ) -> Arc<Table<W::Record>> {
         let changed = self.hooks_depend_on.contains(&W::KIND).then(|| self.hooks_changed.clone());
@@ -208,7 +221,7 @@ impl Process {
             changed,
         );
         self.sinks.insert(W::KIND.plural, cache.clone());
-        let run = cache.clone().run(api, labels, self.stop.clone());
+        let run = cache.clone().run(api, selection, self.stop.clone());
         self.watches.push(Box::pin(run));
         let waiting = cache.clone();
         self.synced.push(Box::pin(async move { waiting.synced().await }));
@@ -360,6 +373,8 @@ impl Process {
         filled: &CancellationToken,
         tasks: &mut JoinSet<()>,
     ) -> Result<Leadership, ProcessError> {
+        // Known before the caches are complete: alerts find the replicas of a controller by it, also those that hang there.
+        self.metrics.leads(&self.lease_name(), false);
         if !self.args.enable_leader_election {
             return Ok(leader::disabled());
         }

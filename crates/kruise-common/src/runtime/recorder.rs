@@ -4,9 +4,11 @@
 )]
 //! Kubernetes Events: posted in the background from a bounded queue, repeats counted up on one
 //! Event, and at most a burst of 25 per object with one more each five minutes, as Kubernetes' own
-//! recorder does, so that a large rollout does not flood the API server.
+//! recorder does, so that a large rollout does not flood the API server. An object's limit counts before the queue: one
+//! that has much to say takes 25 places of it, and leaves the others to the rest.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -40,7 +42,14 @@ const REMEMBERED: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct Recorder {
     notes: mpsc::Sender<(ObjectReference, Note)>,
+    limits: Arc<Mutex<Limits>>,
     metrics: Metrics,
+}
+
+/// What objects may still say.
+#[derive(Debug, Default)]
+struct Limits {
+    buckets: HashMap<String, Bucket>,
 }
 
 /// The task behind a [`Recorder`].
@@ -48,9 +57,7 @@ pub struct Poster {
     client: Client,
     component: &'static str,
     leadership: Leadership,
-    metrics: Metrics,
     notes: mpsc::Receiver<(ObjectReference, Note)>,
-    buckets: HashMap<String, Bucket>,
     series: HashMap<(String, &'static str, String), Series>,
 }
 
@@ -75,10 +82,8 @@ pub fn recorder(
     metrics: Metrics,
 ) -> (Recorder, Poster) {
     let (sender, notes) = mpsc::channel(QUEUE);
-    let recorder = Recorder { notes: sender, metrics: metrics.clone() };
-    let buckets = HashMap::new();
-    let series = HashMap::new();
-    (recorder, Poster { client, component, leadership, metrics, notes, buckets, series })
+    let recorder = Recorder { notes: sender, limits: Arc::default(), metrics };
+    (recorder, Poster { client, component, leadership, notes, series: HashMap::new() })
 }
 
 impl Recorder {
@@ -92,9 +97,32 @@ impl Recorder {
             uid: Some(uid.to_owned()),
             ..ObjectReference::default()
         };
-        if self.notes.try_send((reference, note)).is_err() {
+        let allowed = {
+            let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+            limits.allow(uid, Instant::now())
+        };
+        if !allowed || self.notes.try_send((reference, note)).is_err() {
             self.metrics.event_dropped();
         }
+    }
+}
+
+impl Limits {
+    /// Takes a token of the object's bucket.
+    fn allow(&mut self, uid: &str, now: Instant) -> bool {
+        if self.buckets.len() >= REMEMBERED {
+            self.buckets.retain(|_, bucket| (now - bucket.at).as_secs_f64() < BURST * REFILL);
+        }
+        let full = || Bucket { tokens: BURST, at: now };
+        let bucket = self.buckets.entry(uid.to_owned()).or_insert_with(full);
+        let refill = (now - bucket.at).as_secs_f64() / REFILL;
+        bucket.tokens = (bucket.tokens + refill).min(BURST);
+        bucket.at = now;
+        if bucket.tokens < 1.0 {
+            return false;
+        }
+        bucket.tokens -= 1.0;
+        true
     }
 }
 
@@ -122,10 +150,6 @@ impl Poster {
     async fn post(&mut self, reference: ObjectReference, note: Note) -> kube::Result<()> {
         let now = Instant::now();
         let uid = reference.uid.clone().unwrap_or_default();
-        if !self.allows(&uid, now) {
-            self.metrics.event_dropped();
-            return Ok(());
-        }
         let namespace = reference.namespace.clone().unwrap_or_default();
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         let time = Time(Timestamp::now());
@@ -173,22 +197,5 @@ impl Poster {
             count: Some(1),
             ..Event::default()
         }
-    }
-
-    /// Takes a token of the object's bucket.
-    fn allows(&mut self, uid: &str, now: Instant) -> bool {
-        if self.buckets.len() >= REMEMBERED {
-            self.buckets.retain(|_, bucket| (now - bucket.at).as_secs_f64() < BURST * REFILL);
-        }
-        let full = || Bucket { tokens: BURST, at: now };
-        let bucket = self.buckets.entry(uid.to_owned()).or_insert_with(full);
-        let refill = (now - bucket.at).as_secs_f64() / REFILL;
-        bucket.tokens = (bucket.tokens + refill).min(BURST);
-        bucket.at = now;
-        if bucket.tokens < 1.0 {
-            return false;
-        }
-        bucket.tokens -= 1.0;
-        true
     }
 }

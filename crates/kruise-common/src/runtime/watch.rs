@@ -47,6 +47,17 @@ pub struct Cache<W: Wire> {
     changed: Option<Arc<Notify>>,
 }
 
+/// Which objects are watched of those that are reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// All.
+    All,
+    /// Those that a label selector selects.
+    Labels(&'static str),
+    /// The one with this name.
+    Name(&'static str),
+}
+
 impl<W: Wire> Cache<W> {
     /// An empty cache.
     pub fn new(
@@ -68,14 +79,17 @@ impl<W: Wire> Cache<W> {
         })
     }
 
-    /// Watches what `api` reaches and `labels` selects (all if empty) until `stop`.
-    pub async fn run(self: Arc<Self>, api: Api<W>, labels: &'static str, stop: CancellationToken) {
-        let mut config = watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS);
-        if !labels.is_empty() {
-            config = config.labels(labels);
-        }
+    /// Watches what `api` reaches and `selection` names until `stop`.
+    pub async fn run(self: Arc<Self>, api: Api<W>, selection: Selection, stop: CancellationToken) {
+        let config = watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS);
+        let config = match selection {
+            Selection::All => config,
+            Selection::Labels(labels) => config.labels(labels),
+            // The right to list and watch one object by its name asks for exactly this.
+            Selection::Name(name) => config.fields(&format!("metadata.name={name}")),
+        };
         let mut failures = 0;
-        let whole = labels.is_empty();
+        let whole = selection == Selection::All;
         let follow = async {
             loop {
                 let Some(problem) = self.follow(&api, &config, whole, &mut failures).await else {

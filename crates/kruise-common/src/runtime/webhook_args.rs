@@ -58,4 +58,12 @@ impl WebhookArgs {
     pub fn endpoint(&self) -> Option<&Endpoint> {
         self.webhook_service.as_ref().or(self.webhook_url.as_ref())
     }
+
+    /// Namespace of the Service, which is that of the pods that answer; `None` without one.
+    pub fn service_namespace(&self) -> Option<&str> {
+        match self.webhook_service.as_ref()? {
+            Endpoint::Service { namespace, .. } => Some(namespace),
+            Endpoint::Url(_) => None,
+        }
+    }
 }

@@ -235,14 +235,28 @@ impl Controller {
         self.log.lock().unwrap().join("\n")
     }
 
-    /// The sum of all samples of a metric family whose labels contain `having`.
-    pub async fn metric(&self, family: &str, having: &str) -> Option<f64> {
+    /// What its admin server answers, head and body.
+    async fn get(&self, path: &str) -> Option<String> {
         let mut stream = tokio::net::TcpStream::connect(&self.address).await.ok()?;
         let request =
-            format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+            format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).await.ok()?;
+        Some(text)
+    }
+
+    /// Waits until /readyz says yes.
+    pub async fn ready(&self) {
+        wait("/readyz", || async {
+            self.get("/readyz").await?.starts_with("HTTP/1.1 200").then_some(())
+        })
+        .await;
+    }
+
+    /// The sum of all samples of a metric family whose labels contain `having`.
+    pub async fn metric(&self, family: &str, having: &str) -> Option<f64> {
+        let text = self.get("/metrics").await?;
         let samples = text.lines().filter(|line| line.starts_with(family) && line.contains(having));
         Some(samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }

@@ -1,7 +1,8 @@
 //! The crank without its waiting: turns a controller over a [`World`], writes the transcript, and injects faults.
 //!
 //! Its rules are those of `runtime/run.rs` and `runtime/writer.rs`: a failed action ends the plan, replies go into the
-//! caches at once, and the target of a failed or unanswered write is looked up before the next turn.
+//! caches at once, and the target of a failed or unanswered write is looked up before the next turn. Every turn is decided
+//! twice, from two readings of the caches: a difference ends the test (style 3.11, 1).
 
 use std::collections::BTreeSet;
 
@@ -38,6 +39,17 @@ pub type Fates = Box<dyn FnMut(usize, &Write) -> Fate>;
 /// Looks at the cluster before a write.
 pub type Inspector = Box<dyn FnMut(&World, &Write)>;
 
+/// Looks at what is about to be done: the cluster, what the controller sees of it, and its plan.
+pub type Witness<R> = Box<
+    dyn FnMut(
+        &World,
+        &<R as Reconciler>::Snapshot,
+        &Plan<<R as Reconciler>::Action, <R as Reconciler>::Hold>,
+    ),
+>;
+/// Somebody else who acts in the cluster, after each turn; says whether there is more to come.
+pub type Actor = Box<dyn FnMut(&mut World) -> bool>;
+
 /// Decides whether the cache of a kind stays behind for another turn.
 pub type Lag = Box<dyn FnMut(&'static Kind) -> bool>;
 
@@ -53,6 +65,10 @@ pub struct Drive<R: Reconciler> {
     pub fate: Fates,
     /// Checks of invariants.
     pub inspect: Inspector,
+    /// Checks of decisions.
+    pub witness: Witness<R>,
+    /// Who else acts.
+    pub actor: Actor,
     /// Caches that lag: each kind's watch delivers when it likes, so that a turn sees kinds of different times.
     pub lag: Option<Lag>,
     start: Box<dyn Fn() -> Process<R>>,
@@ -86,6 +102,8 @@ impl<R: Reconciler> Drive<R> {
             writes: Vec::new(),
             fate: Box::new(|_, _| Fate::Done),
             inspect: Box::new(|_, _| {}),
+            witness: Box::new(|_, _, _| {}),
+            actor: Box::new(|_| false),
             lag: None,
             start: Box::new(start),
             process,
@@ -154,7 +172,7 @@ impl<R: Reconciler> Drive<R> {
         self.resolve();
         let snapshot = self.observe(key)?;
         let now = self.world.now;
-        let plan = R::plan(&snapshot, now);
+        let plan = self.decide(key, &snapshot);
         let before = self.writes.len();
         let mut applied = Applied::default();
         let mut turned =
@@ -205,7 +223,9 @@ impl<R: Reconciler> Drive<R> {
                 continue;
             }
             let busy = turned.is_some_and(|turned| turned.writes > 0 || turned.failed);
-            if self.world.nodes() || busy || !complete {
+            // Each of them has its turn.
+            let others = self.world.nodes() | (self.actor)(&mut self.world);
+            if others || busy || !complete {
                 continue;
             }
             let later =
@@ -219,6 +239,22 @@ impl<R: Reconciler> Drive<R> {
         let tail = self.transcript.iter().rev().take(20).rev();
         let tail = tail.map(String::as_str).collect::<Vec<_>>().join("\n");
         Err(format!("not settled after {limit} turns:\n{tail}"))
+    }
+
+    /// The plan, which must be the same and mean the same writes if everything is read and decided once more.
+    fn decide(&mut self, key: &ObjectKey, snapshot: &R::Snapshot) -> Plan<R::Action, R::Hold> {
+        let now = self.world.now;
+        let plan = R::plan(snapshot, now);
+        if let Some(again) = self.observe(key) {
+            let second = R::plan(&again, now);
+            assert!(plan == second, "decided differently:\n{plan:#?}\n{second:#?}");
+            for action in plan.actions() {
+                let (one, two) = (R::apply(snapshot, action, now), R::apply(&again, action, now));
+                assert!(one == two, "{action} means different writes:\n{one:#?}\n{two:#?}");
+            }
+        }
+        (self.witness)(&self.world, snapshot, &plan);
+        plan
     }
 
     fn explain(&mut self, plan: &Plan<R::Action, R::Hold>) {

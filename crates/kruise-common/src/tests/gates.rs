@@ -76,3 +76,11 @@ fn mistakes_are_errors() {
     }
     assert!(matches!(error("=true"), InvalidGate::Unknown(_)));
 }
+
+#[cfg(feature = "testing")]
+#[test]
+fn the_page_about_gates_is_true() {
+    for (name, on) in FeatureGates::default().list() {
+        crate::testing::pages::lists_gate(name, on);
+    }
+}

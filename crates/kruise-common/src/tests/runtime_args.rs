@@ -83,3 +83,10 @@ fn flags_are_read() {
         assert!(parse(&[wrong]).is_err(), "{wrong}");
     }
 }
+
+/// docs/configuration.md lists them, with their defaults, in this order.
+#[cfg(feature = "testing")]
+#[test]
+fn the_page_about_flags_is_true() {
+    crate::testing::pages::lists_shared_flags();
+}

@@ -1,5 +1,7 @@
 //! The names and labels that dashboards and alerts rely on.
 
+#[cfg(feature = "testing")]
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::plan::{Measure, Sample};
@@ -190,5 +192,42 @@ fn durations_are_counted_by_label() {
         [r#"kruise_x_seconds_count{result="a"} 2"#, r#"kruise_x_seconds_count{result="b"} 1"#]
     {
         assert!(lines.iter().any(|known| known == line), "{line}");
+    }
+}
+
+/// Types and labels of families as the text says them; histograms without `le`.
+#[cfg(feature = "testing")]
+fn families(text: &str) -> Vec<(&str, &str, BTreeSet<&str>)> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let labels = |name: &str| {
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix(name));
+        let labels = lines.find_map(|rest| rest.trim_start_matches("_bucket").strip_prefix('{'));
+        let pairs = labels.unwrap_or_default().split("\",");
+        let names = pairs.filter_map(|pair| pair.split_once("=\"")).map(|(name, _)| name);
+        names.filter(|name| *name != "le").collect()
+    };
+    types.map(|(name, kind)| (name, kind, labels(name))).collect()
+}
+
+/// docs/metrics.md lists what there is, with types and labels, and nothing else.
+#[cfg(feature = "testing")]
+#[test]
+fn the_page_about_metrics_is_true() {
+    use crate::testing::pages;
+    let metrics = touched();
+    metrics.outcome("/mutate-pod", "injected");
+    let text = metrics.render().unwrap();
+    let families: Vec<_> =
+        families(&text).into_iter().filter(|(name, ..)| !name.starts_with("process_")).collect();
+    for (name, kind, labels) in &families {
+        pages::lists_family(name, kind, &labels.iter().copied().collect::<Vec<_>>());
+    }
+    let of_controllers = ["kruise_statefulset_", "kruise_broadcastjob_", "kruise_sidecarset_"];
+    let mut known: BTreeSet<String> =
+        families.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    known.remove("kruise_statefulset_holds");
+    assert_eq!(pages::listed_families(&of_controllers), known);
+    for controller in ["statefulset", "broadcastjob", "sidecarset"] {
+        pages::lists_family(&format!("kruise_{controller}_holds"), "gauge", &["reason"]);
     }
 }

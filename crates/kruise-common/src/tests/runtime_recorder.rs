@@ -152,6 +152,23 @@ async fn what_does_not_fit_is_dropped_and_nobody_waits() {
     assert_eq!(it.bodies().len(), 2);
 }
 
+/// The limit of an object counts before the queue, or the noisy one would fill it and the quiet one would not be heard.
+#[tokio::test(start_paused = true)]
+async fn one_noisy_object_crowds_out_no_other() {
+    let it = posts(disabled(), stored);
+    for number in 0..600 {
+        let note = Note::normal("SuccessfulCreate", number.to_string());
+        it.recorder.record(&STATEFUL_SET, &key("web"), "noisy", note);
+    }
+    it.note("quiet", "the only one").await;
+    pass(ms(10)).await;
+    let about: Vec<Value> =
+        it.bodies().iter().map(|body| body["involvedObject"]["uid"].clone()).collect();
+    assert_eq!(about.iter().filter(|uid| **uid == "noisy").count(), 25);
+    assert_eq!(about.last(), Some(&json!("quiet")));
+    assert!((it.dropped() - 575.0).abs() < 0.1, "{}", it.dropped());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_not_the_end() {
     let it = posts(disabled(), |_| failure(500, "InternalError"));

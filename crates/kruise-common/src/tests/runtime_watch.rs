@@ -11,7 +11,7 @@ use super::support::{Answer, Log, Seen, api, failure, key, lines, ms, pass, s, u
 use crate::pod::WirePod;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::queue::Queue;
-use crate::runtime::watch::Cache;
+use crate::runtime::watch::{Cache, Selection};
 use crate::runtime::writer::Sink as _;
 
 fn pod(name: &str, version: u64) -> Value {
@@ -52,7 +52,7 @@ fn cache(
         None,
     );
     let stop = CancellationToken::new();
-    tokio::spawn(cache.clone().run(Api::all(client), "", stop.clone()));
+    tokio::spawn(cache.clone().run(Api::all(client), Selection::All, stop.clone()));
     (cache, log, stop)
 }
 

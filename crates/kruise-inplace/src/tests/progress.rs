@@ -31,6 +31,10 @@ fn restart(waiting: &str) -> Progress {
     Progress::Incomplete(Missing::Restart { container: "main".to_owned(), waiting })
 }
 
+fn lags() -> Progress {
+    Progress::Incomplete(Missing::Superseded { container: "main".to_owned() })
+}
+
 #[test]
 fn a_pod_that_was_never_updated_is_complete() {
     assert_eq!(progress(&web_main().build()), Progress::Complete);
@@ -39,6 +43,9 @@ fn a_pod_that_was_never_updated_is_complete() {
 #[test]
 fn evidence_of_a_restart() {
     let new_id = json!({ "containerID": "containerd://main-2" });
+    let new_both =
+        json!({ "containerID": "containerd://main-2", "imageID": "reg.io/main@sha256:2" });
+    let renamed = json!({ "containerID": "containerd://main-2", "image": "reg.io/main:v2" });
     let new_image = json!({ "imageID": "reg.io/main@sha256:2" });
     let same_name = json!({ "image": "reg.io/main:v2" });
     let started = json!({ "state": { "running": { "startedAt": "2026-01-02T03:04:01Z" } } });
@@ -49,12 +56,9 @@ fn evidence_of_a_restart() {
     let gone = json!({ "containerID": null });
     let cases = [
         ("ours: nothing happened", ours(), json!({}), restart("")),
-        (
-            "ours: another container, same digest under a new tag",
-            ours(),
-            new_id.clone(),
-            Progress::Complete,
-        ),
+        ("ours: another container of another image", ours(), new_both, Progress::Complete),
+        ("ours: another container under the wanted name", ours(), renamed, Progress::Complete),
+        ("ours: another container of the replaced image", ours(), new_id.clone(), lags()),
         ("ours: a new image ID is not enough", ours(), new_image.clone(), restart("")),
         ("ours: the wanted name is not enough", ours(), same_name.clone(), restart("")),
         (
@@ -111,7 +115,7 @@ fn only_recorded_containers_are_looked_at() {
     let pod = ours()
         .container("proxy", "reg.io/proxy:v1")
         .status("proxy", &json!({ "ready": false, "containerID": "" }))
-        .status("main", &json!({ "containerID": "containerd://main-2", "ready": false }));
+        .status("main", &json!({ "containerID": "containerd://main-2", "image": "reg.io/main:v2", "ready": false }));
     assert_eq!(progress(&pod.build()), Progress::Complete, "readiness is the kubelet's");
     let metadata_only =
         ours().updated(&json!({ "revision": "web-a", "lastContainerStatuses": null }));

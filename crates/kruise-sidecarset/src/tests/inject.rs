@@ -206,6 +206,9 @@ fn captured_pods_are_injected_as_openkruise_did() {
                 expected,
                 "{gates} {name}"
             );
+            // Two injectors at once: ours is asked behind OpenKruise's, and has nothing to add (platform §18.3).
+            let again = inject(&expected, &chosen(&expected, &sets), settings).unwrap();
+            assert_eq!(again.operations.len(), 0, "{gates} {name}");
             seen += usize::from(!injection.operations.is_empty());
         }
     }

@@ -27,8 +27,18 @@ fn an_update_is_carried_out_once_the_container_was_restarted() {
     assert!(consistent(&running()), "never updated");
     let before = with_state(running(), "example.com/agent@sha256:1", "c://1");
     assert!(!consistent(&before));
-    assert!(consistent(&with_status(before.clone(), &json!({ "containerID": "c://2" }))), "W-10");
-    assert!(!consistent(&with_status(before, &json!({ "containerID": "" }))), "it is down");
+    let restarted = |image: &str| {
+        with_status(before.clone(), &json!({ "containerID": "c://2", "image": image }))
+    };
+    assert!(
+        consistent(&restarted("example.com/agent:2")),
+        "the same digest under a new tag (W-10)"
+    );
+    assert!(
+        !consistent(&restarted("example.com/agent:1")),
+        "it may have crashed before (inplace W27)"
+    );
+    assert!(!consistent(&with_status(before.clone(), &json!({ "containerID": "" }))), "it is down");
 }
 
 /// What OpenKruise wrote names no container.

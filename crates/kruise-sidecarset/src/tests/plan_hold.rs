@@ -1,7 +1,9 @@
 //! Every reason to wait: in the runbook, and with a timer only if it ends by itself.
 
 use jiff::Timestamp;
+use kruise_api::keys;
 use kruise_common::plan::{self, Hold as _};
+use kruise_common::testing::pages;
 
 use crate::plan::hold::{Hold, Pods};
 
@@ -69,6 +71,12 @@ fn every_reason_is_in_the_runbook() {
         assert!(runbook.contains(&format!("### {reason}")), "docs/runbook.md: {reason}");
         assert!(hold.to_string().starts_with(reason), "{hold}");
     }
+}
+
+#[test]
+fn alerts_know_what_to_think_of_every_reason() {
+    let reasons: Vec<&str> = all().iter().map(plan::Hold::reason).collect();
+    pages::alerts_name(keys::SIDECARSET_BINARY, &reasons);
 }
 
 #[test]

@@ -47,6 +47,17 @@ fn without_sets_nobody_is_asked() {
     assert!(pod_hook(&[], &nobody, false).is_none(), "the gate is off");
 }
 
+/// WHK-8, P5: the pods of the controller are behind its Service, whose namespace need not be that of the Lease.
+#[test]
+fn the_namespaces_of_the_lease_and_of_the_service_are_left_out() {
+    let unasked = Unasked { service: "web".to_owned(), ..own() };
+    assert!(unasked.named("web") && unasked.named("own") && unasked.named("kube-system"));
+    assert!(!unasked.named("shop") && !own().named("web") && !own().named(""));
+    let hook = pod_hook(&[], &unasked, false).unwrap();
+    let names = &hook.namespace_selector.unwrap()["matchExpressions"][1]["values"];
+    assert_eq!(names, &json!(["kube-system", "own", "web"]));
+}
+
 #[test]
 fn what_all_sets_demand_is_in_the_selectors() {
     let (object, namespaces, _) = narrowed(&[labels("app", "a"), labels("app", "b")]).unwrap();

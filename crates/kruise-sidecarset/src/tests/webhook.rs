@@ -13,6 +13,7 @@ use super::inject::{now, patched, pod};
 use crate::configuration::WireConfiguration;
 use crate::namespace::WireNamespace;
 use crate::recorded::Library;
+use crate::registration::Unasked;
 use crate::webhook::{Caches, MUTATE, VALIDATE, Webhook, filled};
 
 const PODS: &str = "/mutate-pod";
@@ -32,12 +33,17 @@ fn webhook(sets: &[Value], gates: &str) -> Webhook {
     let cap = json!({ "metadata": { "name": "cap", "labels": { "env": "prod" } } });
     let cap: WireNamespace = serde_json::from_value(cap).unwrap();
     caches.namespaces.apply(cap.into_record(&interner));
+    let gates: FeatureGates = gates.parse().unwrap_or_default();
     Webhook {
-        gates: gates.parse().unwrap_or_else(|_| FeatureGates::default()),
+        gates,
         caches,
         own_namespace: "kruise-system".to_owned(),
+        unasked: Unasked {
+            own: "kruise-system".to_owned(),
+            all: !gates.pod_webhook,
+            ..Unasked::default()
+        },
         narrow: true,
-        opt_out: false,
         strict: false,
         native_updates: false,
         library: Library::default(),
@@ -410,7 +416,9 @@ fn pods_do_without_sets_only_where_that_is_allowed() {
     let skipping =
         pod(&json!({ "metadata": { "annotations": { "kruise.io/sidecarset-skip": "log" } } }));
     for (opt_out, outcome) in [(false, "injected"), (true, "not-matched")] {
-        let webhook = Webhook { opt_out, ..webhook(&[set("log", &json!({}))], "") };
+        let webhook = webhook(&[set("log", &json!({}))], "");
+        let unasked = Unasked { opt_out, ..webhook.unasked.clone() };
+        let webhook = Webhook { unasked, ..webhook };
         let answer = asked(&webhook, PODS, &request(Operation::Create, Some(&skipping), None));
         assert_eq!(answer.outcome(), outcome);
         let hooks = webhook.hooks();

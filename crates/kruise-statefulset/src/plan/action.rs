@@ -49,6 +49,8 @@ pub enum Action {
         what: String,
         /// The update that ends with it.
         finished: Option<Finished>,
+        /// The revision to which it moves the pod on, if it does.
+        towards: Option<Arc<str>>,
     },
     /// Create the missing claims of an ordinal, then its pod.
     CreatePod {
@@ -127,6 +129,17 @@ pub enum Action {
         /// The prepared writes.
         writes: Vec<Write>,
     },
+}
+
+impl Action {
+    /// The ordinal and the revision, if the action moves a pod towards one where it is.
+    pub fn moves(&self) -> Option<(i32, &Arc<str>)> {
+        match self {
+            Self::UpdateInPlace { ordinal, revision, .. }
+            | Self::Refresh { ordinal, towards: Some(revision), .. } => Some((*ordinal, revision)),
+            _ => None,
+        }
+    }
 }
 
 /// Why a pod is deleted.

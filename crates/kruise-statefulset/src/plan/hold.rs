@@ -101,6 +101,13 @@ pub enum Hold {
         /// Why.
         why: String,
     },
+    /// The update of a pod was refused; it is tried again later, or when the template changes.
+    UpdateRefused {
+        /// Name of the pod.
+        pod: String,
+        /// When it is tried again.
+        until: Timestamp,
+    },
     /// A claim asks for more than its volume has yet.
     ClaimResizing {
         /// Name of the claim.
@@ -183,6 +190,7 @@ impl Hold {
             Self::InvalidSpec { .. }
             | Self::NameTaken { .. }
             | Self::NotInPlacePossible { .. }
+            | Self::UpdateRefused { .. }
             | Self::ClaimMismatch { .. }
             | Self::NotExpandable { .. }
             | Self::ClaimTaken { .. }
@@ -213,6 +221,7 @@ impl plan::Hold for Hold {
             Self::OnDelete { .. } => "OnDelete",
             Self::BelowPartition { .. } => "BelowPartition",
             Self::NotInPlacePossible { .. } => "NotInPlacePossible",
+            Self::UpdateRefused { .. } => "UpdateRefused",
             Self::ClaimResizing { .. } => "ClaimResizing",
             Self::ClaimMismatch { .. } => "ClaimMismatch",
             Self::NotExpandable { .. } => "NotExpandable",
@@ -227,7 +236,9 @@ impl plan::Hold for Hold {
     fn until(&self) -> Option<Timestamp> {
         match self {
             Self::NotAvailableYet { until, .. } => *until,
-            Self::GracePeriod { until, .. } | Self::ProgressDeadline { until } => Some(*until),
+            Self::GracePeriod { until, .. }
+            | Self::UpdateRefused { until, .. }
+            | Self::ProgressDeadline { until } => Some(*until),
             Self::InvalidSpec { .. }
             | Self::SetDeleting
             | Self::ChangingOwner
@@ -279,6 +290,7 @@ impl fmt::Display for Hold {
             }
             Self::NotAvailableYet { pod, until: None } => write!(f, "{reason}{{pod: {pod}}}"),
             Self::NotAvailableYet { pod, until: Some(until) }
+            | Self::UpdateRefused { pod, until }
             | Self::GracePeriod { pod, until } => {
                 write!(f, "{reason}{{pod: {pod}, until: {until}}}")
             }

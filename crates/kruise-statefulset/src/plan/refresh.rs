@@ -1,6 +1,8 @@
 //! Upkeep of pods as they are: gates, grace periods, batches, lifecycle states. Every claimed pod, every
 //! turn, whatever the state of the others (W-8), paused or not (RU-3).
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use kruise_common::pod::Pod;
 use kruise_inplace::refresh::{Refresh, Waiting, refresh as refresh_pod};
@@ -13,8 +15,14 @@ use crate::snapshot::Snapshot;
 /// Plans the upkeep of all claimed pods.
 pub fn refresh(turn: &mut Turn<'_>) {
     let (actions, holds) = upkeep(turn.snapshot, turn.now);
-    turn.touched.extend(actions.iter().map(|(ordinal, _)| *ordinal));
-    turn.plan.burst(actions.into_iter().map(|(_, action)| action).collect());
+    for (ordinal, action) in &actions {
+        turn.touched.insert(*ordinal);
+        // A newer update takes over what this would do: one that is refused must not keep the way back closed.
+        if action.moves().is_some_and(|(_, revision)| *revision != turn.revisions.update.name) {
+            turn.replaceable.insert(*ordinal);
+        }
+    }
+    turn.plan.each(actions.into_iter().map(|(_, action)| action).collect());
     for (ordinal, hold) in holds {
         turn.explain(ordinal, hold);
     }
@@ -32,9 +40,13 @@ pub fn upkeep(snapshot: &Snapshot, now: Timestamp) -> Upkeep {
         if pod.terminating() || pod.ended() {
             continue;
         }
-        let Refresh { writes, what, waiting, finished } = refresh_pod(pod, &context, now);
-        if !writes.is_empty() {
-            actions.push((*ordinal, Action::Refresh { ordinal: *ordinal, what, finished }));
+        let Refresh { writes, what, waiting, finished, moves } = refresh_pod(pod, &context, now);
+        let towards = pod.revision().filter(|_| moves);
+        if let Some(until) = towards.and_then(|revision| snapshot.rests(*ordinal, revision, now)) {
+            holds.push((*ordinal, Hold::UpdateRefused { pod: pod.name().to_owned(), until }));
+        } else if !writes.is_empty() {
+            let (ordinal, towards) = (*ordinal, towards.map(Arc::from));
+            actions.push((ordinal, Action::Refresh { ordinal, what, finished, towards }));
         }
         if let Some(waiting) = waiting {
             holds.push((*ordinal, hold(pod, waiting)));

@@ -66,12 +66,28 @@ pub fn scale(turn: &mut Turn<'_>) -> Flow {
 /// would wait for ever if the update did not look at it again (W-3).
 fn stopped_at(turn: &mut Turn<'_>, ordinal: i32) -> Flow {
     let pod = turn.snapshot.pods.get(&ordinal).filter(|pod| !pod.terminating() && !pod.ended());
-    let state = pod.and_then(|pod| pod.meta.labels.get(keys::LIFECYCLE_STATE));
-    if matches!(state, Some("PreparingDelete" | "PreparingUpdate")) {
-        return Flow::Only(ordinal);
+    if pod.is_some_and(|pod| at_hook(pod)) {
+        // It is updated only while all above it are available (AC-2): the hook may have let go of it since.
+        let Some((above, hold)) = unavailable_above(turn, ordinal) else {
+            return Flow::Only(ordinal);
+        };
+        turn.explain(above, hold);
     }
     recover::explain(turn, ordinal);
     Flow::Stop
+}
+
+/// Whether the pod was told that it is about to be deleted or updated.
+fn at_hook(pod: &Pod) -> bool {
+    let state = pod.meta.labels.get(keys::LIFECYCLE_STATE);
+    matches!(state, Some("PreparingDelete" | "PreparingUpdate"))
+}
+
+/// A replica above the ordinal that is there and not available.
+fn unavailable_above(turn: &Turn<'_>, ordinal: i32) -> Option<(i32, Hold)> {
+    // Those that wait at a hook themselves have their turn afterwards.
+    let mut above = turn.replicas().filter(|(at, pod)| *at > ordinal && !at_hook(pod));
+    above.find_map(|(at, pod)| Some((at, turn.seen_unavailable(pod)?)))
 }
 
 /// Always deleted, whatever the budget: it cannot become available by waiting (M-10, W-5).

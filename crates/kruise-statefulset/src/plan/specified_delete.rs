@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use kruise_api::keys;
-use kruise_common::budget::Budget;
 use kruise_common::pod::Pod;
 
 use super::action::Why;
 use super::hold::Hold;
 use super::turn::Turn;
+use super::unavailable::Unavailable;
 
 /// Whether a user labelled the pod for deletion.
 pub fn wants_replacement(pod: &Pod) -> bool {
@@ -16,23 +16,22 @@ pub fn wants_replacement(pod: &Pod) -> bool {
 }
 
 /// Plans the deletions, the highest ordinal first, and counts them into `unavailable`. Returns the labelled ordinals.
-pub fn specified_delete(turn: &mut Turn<'_>, unavailable: &mut BTreeSet<i32>) -> BTreeSet<i32> {
+pub fn specified_delete(turn: &mut Turn<'_>, unavailable: &mut Unavailable) -> BTreeSet<i32> {
     let Some(rolling) = turn.rolling() else { return BTreeSet::new() };
     let labelled: Vec<_> =
         turn.replicas().rev().filter(|(_, pod)| wants_replacement(pod)).collect();
     let mut actions = Vec::new();
     for (ordinal, pod) in &labelled {
-        let budget = Budget { unavailable: unavailable.len(), allowed: rolling.max_unavailable };
+        let allowed = rolling.max_unavailable;
         let decided = pod.terminating() || turn.touched.contains(ordinal);
         if decided || !turn.reaches(*ordinal) {
             continue;
         }
-        if budget.spent() && !unavailable.contains(ordinal) {
-            let Budget { unavailable, allowed } = budget;
-            turn.hold(Hold::BudgetSpent { unavailable, allowed });
+        if unavailable.forbids(*ordinal, allowed) {
+            turn.hold(Hold::BudgetSpent { unavailable: unavailable.count(), allowed });
             continue;
         }
-        unavailable.insert(*ordinal);
+        unavailable.take(*ordinal);
         actions.extend(turn.delete(*ordinal, pod, Why::Specified));
     }
     turn.plan.burst(actions);

@@ -38,6 +38,8 @@ pub struct Turn<'a> {
     pub plan: Plan<Action, Hold>,
     /// Ordinals that something is already done to in this turn: nothing else happens to them.
     pub touched: BTreeSet<i32>,
+    /// Those of them whose update may be replaced by another one.
+    pub replaceable: BTreeSet<i32>,
     /// Ordinals whose pod was already said to wait, with the reason.
     pub explained: BTreeSet<i32>,
     /// Missing ordinals that get the current revision in this turn.
@@ -112,6 +114,24 @@ impl<'a> Turn<'a> {
             }
             Availability::NotReady => Some(Hold::NotAvailableYet { pod: pod_name(), until: None }),
         }
+    }
+
+    /// That moving the pod to the update revision was refused a moment ago.
+    pub fn refused(&self, ordinal: i32, pod: &Pod) -> Option<Hold> {
+        let until = self.snapshot.rests(ordinal, &self.revisions.update.name, self.now)?;
+        (!self.updated(pod)).then(|| Hold::UpdateRefused { pod: pod.name().to_owned(), until })
+    }
+
+    /// What was planned to go on with the update of the pod is not done: another one takes its place.
+    pub fn replace(&mut self, ordinal: i32) {
+        if !self.replaceable.remove(&ordinal) {
+            return;
+        }
+        let other = |action: &Action| action.moves().is_none_or(|(at, _)| at != ordinal);
+        self.plan.steps.retain_mut(|step| {
+            step.retain(other);
+            !step.actions().is_empty()
+        });
     }
 
     /// The lowest ordinal without a healthy pod, condemned ones included (M-7).

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use kruise_api::keys;
 use kruise_api::raw::RawJson;
-use kruise_common::budget::Budget;
 use kruise_common::plan::Note;
 use kruise_common::pod::Pod;
 use kruise_inplace::begin::check;
@@ -19,6 +18,7 @@ use super::order::targets;
 use super::resize::{self, Next};
 use super::specified_delete::{specified_delete, wants_replacement};
 use super::turn::Turn;
+use super::unavailable::Unavailable;
 use crate::pod::storage_matches;
 use crate::snapshot::{Policy, Rolling};
 
@@ -35,7 +35,7 @@ pub fn update(turn: &mut Turn<'_>) {
         cancel_unwanted(turn, Wanted::Nobody);
         return;
     };
-    let mut unavailable = unavailable(turn);
+    let mut unavailable = Unavailable::of(turn);
     if rolling.paused {
         if outdated > 0 {
             turn.hold(Hold::Paused { outdated });
@@ -54,31 +54,31 @@ pub fn update(turn: &mut Turn<'_>) {
         if !turn.reaches(ordinal) || current(turn, ordinal, pod) {
             continue;
         }
-        let budget = Budget { unavailable: unavailable.len(), allowed: rolling.max_unavailable };
+        let allowed = rolling.max_unavailable;
         // Who is unavailable already costs nothing; who is not waits, but never holds up those behind it (W-1).
-        if budget.spent() && !unavailable.contains(&ordinal) {
-            let Budget { unavailable, allowed } = budget;
-            turn.hold(Hold::BudgetSpent { unavailable, allowed });
+        if unavailable.forbids(ordinal, allowed) {
+            turn.hold(Hold::BudgetSpent { unavailable: unavailable.count(), allowed });
             // In an ordered update nobody overtakes (RU-11).
             if turn.settings.ordered {
                 break;
             }
             continue;
         }
-        if specified.contains(&ordinal) || pod.terminating() || turn.touched.contains(&ordinal) {
+        if specified.contains(&ordinal) || busy(turn, ordinal, pod) {
             continue;
         }
         match resize::before_update(turn, rolling, (ordinal, pod)) {
             Next::Pod => {}
             Next::Nothing => continue,
             Next::Claims(action) => {
-                unavailable.insert(ordinal);
+                unavailable.take(ordinal);
                 actions.extend(action);
                 continue;
             }
         }
         if let Some(action) = move_pod(turn, rolling, &mut compared, (ordinal, pod)) {
-            unavailable.insert(ordinal);
+            unavailable.take(ordinal);
+            turn.replace(ordinal);
             actions.push(action);
         }
     }
@@ -88,6 +88,24 @@ pub fn update(turn: &mut Turn<'_>) {
         turn.plan.burst(actions);
     }
     cancel_unwanted(turn, Wanted::These(&candidates));
+}
+
+/// Where no update may go on, pods that were announced to a hook and are not wanted any more serve again all the same.
+pub fn give_back(turn: &mut Turn<'_>) {
+    match turn.rolling() {
+        None => cancel_unwanted(turn, Wanted::Nobody),
+        Some(rolling) if rolling.paused => cancel_unwanted(turn, Wanted::Later),
+        Some(rolling) => {
+            let candidates: BTreeSet<i32> = targets(turn, rolling).into_iter().collect();
+            cancel_unwanted(turn, Wanted::Unreached(&candidates));
+        }
+    }
+}
+
+/// Whether something else happens to the pod first, or it is not to be tried again yet.
+fn busy(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> bool {
+    let decided = turn.touched.contains(&ordinal) && !turn.replaceable.contains(&ordinal);
+    pod.terminating() || decided || turn.refused(ordinal, pod).is_some()
 }
 
 /// How many pods are to be updated; those that a user wants replaced are as well (SD-6).
@@ -104,6 +122,8 @@ enum Wanted<'a> {
     Later,
     /// These.
     These(&'a BTreeSet<i32>),
+    /// These, once the update may go on.
+    Unreached(&'a BTreeSet<i32>),
 }
 
 fn explain_partition(turn: &mut Turn<'_>, candidates: &BTreeSet<i32>) {
@@ -117,23 +137,30 @@ fn explain_partition(turn: &mut Turn<'_>, candidates: &BTreeSet<i32>) {
 
 /// Pods that were announced to a hook and are not wanted deleted or updated any more serve again: scaled back up, label
 /// taken away, rolled back (W-2), or fallen out of the candidates (W-34). Whom this turn deletes or updates is touched by
-/// now; of whom the update does not reach nothing is known.
+/// now.
 fn cancel_unwanted(turn: &mut Turn<'_>, update: Wanted<'_>) {
     let mut actions = Vec::new();
     for (ordinal, pod) in turn.replicas() {
-        let decided = pod.terminating() || pod.ended() || turn.touched.contains(&ordinal);
-        if decided || !turn.reaches(ordinal) {
+        if pod.terminating() || pod.ended() || turn.touched.contains(&ordinal) {
             continue;
         }
+        let update = match update {
+            Wanted::These(targets) if !turn.reaches(ordinal) => Wanted::Unreached(targets),
+            other => other,
+        };
         let wanted = match (pod.meta.labels.get(keys::LIFECYCLE_STATE), update) {
             (Some("PreparingDelete"), Wanted::Nobody) => false,
             (Some("PreparingDelete"), Wanted::Later) => {
                 wants_replacement(pod) || !current(turn, ordinal, pod)
             }
             (Some("PreparingDelete"), Wanted::These(_)) => wants_replacement(pod),
+            (Some("PreparingDelete"), Wanted::Unreached(targets)) => {
+                let outdated = targets.contains(&ordinal) && !current(turn, ordinal, pod);
+                wants_replacement(pod) || outdated
+            }
             (Some("PreparingUpdate"), Wanted::Nobody) => turn.updated(pod),
             (Some("PreparingUpdate"), Wanted::Later) => true,
-            (Some("PreparingUpdate"), Wanted::These(targets)) => {
+            (Some("PreparingUpdate"), Wanted::These(targets) | Wanted::Unreached(targets)) => {
                 targets.contains(&ordinal) || turn.updated(pod)
             }
             _ => continue,
@@ -144,31 +171,7 @@ fn cancel_unwanted(turn: &mut Turn<'_>, update: Wanted<'_>) {
         }
     }
     turn.touched.extend(actions.iter().map(|(ordinal, _)| *ordinal));
-    turn.plan.burst(actions.into_iter().map(|(_, action)| action).collect());
-}
-
-/// Replicas that are not available, or that something is about to happen to (RU-5); missing ones included.
-fn unavailable(turn: &mut Turn<'_>) -> BTreeSet<i32> {
-    let mut ordinals = BTreeSet::new();
-    for ordinal in turn.settings.ordinals.iter() {
-        let hold = turn.snapshot.pods.get(&ordinal).map(|pod| turn.unavailable(ordinal, pod));
-        match hold {
-            None => {
-                ordinals.insert(ordinal);
-            }
-            Some(Some(hold)) => {
-                ordinals.insert(ordinal);
-                turn.explain(ordinal, hold);
-            }
-            Some(None) => {
-                if let Some(hold) = resize::growing(turn, ordinal) {
-                    ordinals.insert(ordinal);
-                    turn.explain(ordinal, hold);
-                }
-            }
-        }
-    }
-    ordinals
+    turn.plan.each(actions.into_iter().map(|(_, action)| action).collect());
 }
 
 /// Whether nothing has to be done to the pod: it has the update revision and mounts the claims of today's templates.

@@ -1,4 +1,5 @@
 use kruise_common::reconciler::Reconciler;
+use kruise_common::testing::pages;
 use kruise_inplace::refresh::Finished;
 use serde_json::{Value, json};
 
@@ -44,16 +45,21 @@ fn unavailable_replicas_are_measured() {
         [format!("kruise_statefulset_unavailable_replicas{{{label}}} 2")]
     );
     assert!(told(&alone(&json!({ "replicas": -1 }))).is_empty());
+    for measure in measures(&seen, now()) {
+        pages::lists_family(measure.name, "gauge", &[measure.label]);
+    }
 }
 
 /// W21.
 #[test]
 fn an_update_that_ends_says_how_long_it_took() {
     let since = now().checked_sub(jiff::SignedDuration::from_secs(75)).unwrap();
-    let refresh = |finished| Action::Refresh { ordinal: 1, what: String::new(), finished };
+    let refresh =
+        |finished| Action::Refresh { ordinal: 1, what: String::new(), finished, towards: None };
     let finished = Some(Finished { since, changed: "image" });
     let samples = StatefulSetController::samples(&alone(&json!({})), &refresh(finished), now());
     let [sample] = &samples[..] else { panic!("one sample: {samples:?}") };
     assert_eq!((sample.value, sample.seconds.to_string()), ("image", "75".to_owned()));
+    pages::lists_family(sample.name, "histogram", &[sample.label, sample.value]);
     assert!(StatefulSetController::samples(&alone(&json!({})), &refresh(None), now()).is_empty());
 }

@@ -1,5 +1,7 @@
+use kruise_api::keys;
 use kruise_common::plan;
 use kruise_common::plan::Hold as _;
+use kruise_common::testing::pages;
 
 use super::facts::now;
 use crate::plan::hold::Hold;
@@ -25,6 +27,7 @@ fn all() -> Vec<Hold> {
         Hold::OnDelete { outdated: 1 },
         Hold::BelowPartition { kept: 1 },
         Hold::NotInPlacePossible { pod: text(), why: text() },
+        Hold::UpdateRefused { pod: text(), until: now() },
         Hold::ClaimResizing { claim: text() },
         Hold::ClaimMismatch { claim: text() },
         Hold::NotExpandable { claim: text(), why: text() },
@@ -56,14 +59,15 @@ fn complete(hold: &Hold) -> usize {
         Hold::OnDelete { .. } => 14,
         Hold::BelowPartition { .. } => 15,
         Hold::NotInPlacePossible { .. } => 16,
-        Hold::ClaimResizing { .. } => 17,
-        Hold::ClaimMismatch { .. } => 18,
-        Hold::NotExpandable { .. } => 19,
-        Hold::ClaimTaken { .. } => 20,
-        Hold::StuckRollout { .. } => 21,
-        Hold::HistoryLost { .. } => 22,
-        Hold::ProgressDeadline { .. } => 23,
-        Hold::ProgressDeadlineExceeded { .. } => 24,
+        Hold::UpdateRefused { .. } => 17,
+        Hold::ClaimResizing { .. } => 18,
+        Hold::ClaimMismatch { .. } => 19,
+        Hold::NotExpandable { .. } => 20,
+        Hold::ClaimTaken { .. } => 21,
+        Hold::StuckRollout { .. } => 22,
+        Hold::HistoryLost { .. } => 23,
+        Hold::ProgressDeadline { .. } => 24,
+        Hold::ProgressDeadlineExceeded { .. } => 25,
     }
 }
 
@@ -80,8 +84,14 @@ fn every_reason_is_in_the_runbook() {
 }
 
 #[test]
+fn alerts_know_what_to_think_of_every_reason() {
+    let reasons: Vec<&str> = all().iter().map(plan::Hold::reason).collect();
+    pages::alerts_name(keys::STATEFULSET_BINARY, &reasons);
+}
+
+#[test]
 fn only_what_ends_by_itself_has_a_timer() {
     let timed: Vec<&str> =
         all().iter().filter(|hold| hold.until().is_some()).map(plan::Hold::reason).collect();
-    assert_eq!(timed, ["NotAvailableYet", "GracePeriod", "ProgressDeadline"]);
+    assert_eq!(timed, ["NotAvailableYet", "GracePeriod", "UpdateRefused", "ProgressDeadline"]);
 }

@@ -259,6 +259,30 @@ impl Controller {
         self.0.until(family, "", is).await;
     }
 
+    /// Waits until /readyz says yes.
+    pub async fn ready(&self) {
+        self.0.ready().await;
+    }
+
+    /// Waits until it has renewed its Lease from now on.
+    pub async fn renewed(&self) {
+        let before = self.requests("method=\"PUT\"").await;
+        wait("a renewal", String::new, || async {
+            (self.requests("method=\"PUT\"").await > before).then_some(())
+        })
+        .await;
+    }
+
+    /// Turns so far, whatever came of them.
+    pub async fn turns(&self) -> i64 {
+        self.count("controller_runtime_reconcile_total", "").await
+    }
+
+    /// Requests so far whose labels contain this.
+    pub async fn requests(&self, having: &str) -> i64 {
+        self.count("rest_client_requests_total", having).await
+    }
+
     /// Waits until it has had a turn.
     pub async fn turned(&self) {
         self.0.turned().await;

@@ -95,7 +95,7 @@ pub fn process(gates: FeatureGates) -> Process<StatefulSetController> {
         MirrorOf::<WireRevision>::boxed(&caches.revisions),
     ];
     let mirrors = mirrors.into_iter().chain(classes).chain(pull_jobs).collect();
-    (StatefulSetController { caches, gates }, mirrors)
+    (StatefulSetController::new(caches, gates), mirrors)
 }
 
 /// The controller beside a cluster with this set.

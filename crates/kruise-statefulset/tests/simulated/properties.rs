@@ -1,252 +1,58 @@
-//! The invariants over generated sets, changes and faults (statefulset §22, AC-1…AC-8; style 3.11).
+//! The invariants over generated sets, changes and faults (statefulset §22, AC-1…AC-8; style 3.11). The rules of single
+//! writes are in `rules.rs`; that the same snapshot gives the same plan, every turn of every test checks.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{CONTROLLER_REVISION, POD, STATEFUL_SET};
+use kruise_common::plan::Applied;
 use kruise_common::testing::drive::Fate;
 use kruise_common::testing::property;
 use kruise_common::testing::world::World;
-use kruise_common::write::{Patch, Request, Write};
-use proptest::prelude::*;
+use kruise_common::write::Write;
 use serde_json::{Value, json};
 
 use crate::builders::{Sim, change, drive, drive_with, is_true, merge, text, web, with_claims};
+use crate::foreign;
+use crate::rules::{self, key, made_of, name, pods};
+use crate::story::{End, Step, Story, story};
 
 const TURNS: usize = 900;
 /// Stories of each property.
 const CASES: u32 = 100;
 
-/// One generated story: a set, then its spec again and again.
-#[derive(Clone, Debug)]
-struct Story {
-    ordered: bool,
-    /// Updates go by priority instead of ordinals; only without order.
-    unordered: bool,
-    claims: bool,
-    steps: Vec<Step>,
-    fates: Vec<u8>,
-    /// Pods that an ordered update may take down (K-1).
-    at_once: usize,
-    /// Which kinds' caches stay behind, turn by turn.
-    lags: Vec<u8>,
+fn gates() -> FeatureGates {
+    "StatefulSetStartOrdinal=true,InPlaceWorkloadVerticalScaling=true".parse().unwrap()
 }
 
-#[derive(Clone, Debug)]
-struct Step {
-    replicas: i32,
-    image: u8,
-    /// CPU that containers ask for; nothing restarts for it.
-    cpu: u8,
-    policy: &'static str,
-    partition: i32,
-    max_unavailable: i32,
-    reserved: Vec<i32>,
-    delete: Option<u8>,
-    /// A pod that a user labels for deletion.
-    replace: Option<u8>,
-    /// First ordinal.
-    start: i32,
-    scale_budget: Option<i32>,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let policy = prop_oneof![Just("ReCreate"), Just("InPlaceIfPossible"), Just("InPlaceOnly")];
-    let reserved = prop::collection::vec(0..5, 0..2);
-    let user = (prop::option::of(0..5_u8), prop::option::weighted(0.2, 0..5_u8));
-    let numbers = (prop_oneof![4 => Just(0), 1 => 0..4], prop::option::weighted(0.2, 1..3));
-    let template = (1..4_u8, prop_oneof![2 => Just(1_u8), 1 => 2..4_u8]);
-    let all = (0..6, template, policy, 0..4, 1..4, reserved, user, numbers);
-    all.prop_map(
-        |(replicas, (image, cpu), policy, partition, max_unavailable, reserved, user, numbers)| {
-            Step {
-                replicas,
-                image,
-                cpu,
-                policy,
-                partition,
-                max_unavailable,
-                reserved,
-                delete: user.0,
-                replace: user.1,
-                start: numbers.0,
-                scale_budget: numbers.1,
-            }
-        },
-    )
-}
-
-fn story() -> impl Strategy<Value = Story> {
-    let steps = prop::collection::vec(step(), 1..4);
-    let fates = prop::collection::vec(0..20_u8, 40);
-    let lags = prop::collection::vec(any::<u8>(), 60);
-    let at_once = prop_oneof![3 => Just(1), 1 => 2..4_usize];
-    let kind = (any::<bool>(), any::<bool>(), any::<bool>(), at_once);
-    (kind, steps, fates, lags).prop_map(
-        |((ordered, unordered, claims, at_once), steps, fates, lags)| Story {
-            ordered,
-            unordered: unordered && !ordered,
-            claims,
-            steps,
-            fates,
-            at_once,
-            lags,
-        },
-    )
-}
-
-fn spec(story: &Story, step: &Step) -> Value {
-    let annotations =
-        json!({ "apps.kruise.io/ordered-max-unavailable": story.at_once.to_string() });
-    json!({ "metadata": { "annotations": annotations }, "spec": {
-        "ordinals": { "start": step.start },
-        "scaleStrategy": step.scale_budget.map(|most| json!({ "maxUnavailable": most })),
-        "replicas": step.replicas,
-        "podManagementPolicy": if story.ordered { "OrderedReady" } else { "Parallel" },
-        "reserveOrdinals": step.reserved,
-        "updateStrategy": { "rollingUpdate": {
-            "podUpdatePolicy": step.policy,
-            "partition": step.partition,
-            "maxUnavailable": if story.ordered { 1 } else { step.max_unavailable },
-            "unorderedUpdate": story.unordered.then(|| json!({})),
-        }},
-        "template": { "spec": {
-            "readinessGates": [{ "conditionType": "InPlaceUpdateReady" }],
-            "containers": [{
-                "name": "app", "image": format!("example.com/app:{}", step.image),
-                "resources": { "requests": { "cpu": step.cpu.to_string() } },
-            }],
-        }},
-    }})
-}
-
-fn wanted(step: &Step) -> BTreeSet<String> {
-    let ordinals = (step.start..).filter(|ordinal| !step.reserved.contains(ordinal));
-    ordinals.take(usize::try_from(step.replicas).unwrap()).map(|at| format!("web-{at}")).collect()
-}
-
-fn key() -> ObjectKey {
-    ObjectKey { namespace: "default".into(), name: "web".into() }
-}
-
-/// Image and CPU of the first container of a template or a pod.
-fn made_of(spec: &Value) -> (&str, &str) {
-    (text(spec, "/containers/0/image"), text(spec, "/containers/0/resources/requests/cpu"))
-}
-
-/// Without order the partition is a number of pods: whoever leaves the old revision leaves enough behind (AC-4). A pod
-/// is at the revision that its label says, whatever is not done yet.
-fn inspect_partition(world: &World, write: &Write, step: &Step) {
-    let (image, cpu) = (format!("example.com/app:{}", step.image), step.cpu.to_string());
-    let key = |name: &str| ObjectKey { namespace: "default".into(), name: name.into() };
-    let wanted = wanted(step);
-    let old = |pod: &&Value| {
-        let revision = text(pod, "/metadata/labels/controller-revision-hash");
-        let stored = world.get(&CONTROLLER_REVISION, &key(revision));
-        let template = stored.and_then(|stored| stored.pointer("/data/spec/template/spec"));
-        wanted.contains(text(pod, "/metadata/name"))
-            && template.is_none_or(|template| made_of(template) != (&*image, &*cpu))
-    };
-    let label = "/metadata/labels/controller-revision-hash";
-    let moves = *write.kind == POD
-        && match &write.request {
-            Request::Delete { .. } => true,
-            Request::Patch { patch: Patch::Json(operations), .. } => {
-                let mut all = operations.as_array().into_iter().flatten();
-                all.any(|one| one["op"] == "add" && one["path"] == label)
-            }
-            Request::Patch { .. } | Request::Create { .. } | Request::Evict { .. } => false,
-        };
-    let target = world.list(&POD).find(|pod| text(pod, "/metadata/name") == &*write.key.name);
-    // Who is labelled for deletion goes whatever the partition says, and comes back old (SD-2).
-    let asked =
-        |pod: &&Value| pod["metadata"]["labels"].get("apps.kruise.io/specified-delete").is_some();
-    if moves && target.as_ref().is_some_and(|pod| old(pod) && !asked(pod)) {
-        let (old, kept) = (world.list(&POD).filter(old).count(), step.partition.min(step.replicas));
-        assert!(
-            old > usize::try_from(kept).unwrap(),
-            "{write}: only {old} old pods, partition {kept}"
-        );
-    }
-}
-
-/// Checks a write against the cluster as it is right before it.
-/// `steps` are those that the controller may believe in: its cache of the set may lag behind.
-fn inspect(world: &World, write: &Write, steps: &[Step], ordered: Option<usize>) {
-    // Everything is bound to what was seen; creation is bound by its name (AC-1).
-    match &write.request {
-        Request::Delete { uid } | Request::Evict { uid } => assert!(!uid.is_empty()),
-        Request::Patch { patch, .. } => assert!(format!("{patch:?}").contains("uid"), "{write}"),
-        Request::Create { body } if *write.kind == POD => {
-            let wanted = steps.iter().any(|step| wanted(step).contains(&*write.key.name));
-            assert!(wanted, "{write}: not wanted");
-            assert!(!text(body, "/metadata/ownerReferences/0/uid").is_empty(), "{write}");
-        }
-        Request::Create { .. } => {}
-    }
-    assert!(
-        !(write.verb() == "delete" && write.kind.plural == "persistentvolumeclaims"),
-        "claims are never deleted by the controller (AC-6)"
-    );
-    let pods: Vec<&Value> = world.list(&POD).collect();
-    let available =
-        |pod: &Value| is_true(pod, "Ready") && pod["metadata"]["deletionTimestamp"].is_null();
-    let target = pods.iter().find(|pod| text(pod, "/metadata/name") == &*write.key.name);
-    // Whoever takes down an available, wanted pod must find room in the budget (AC-2, AC-3).
-    let takes_down = match &write.request {
-        Request::Delete { .. } => *write.kind == POD,
-        Request::Patch { patch, .. } => {
-            let text = format!("{patch:?}");
-            *write.kind == POD && text.contains("InPlaceUpdateReady") && text.contains("False")
-        }
-        Request::Create { .. } | Request::Evict { .. } => false,
-    };
-    let Some(pod) = target.filter(|pod| takes_down && available(pod)) else { return };
-    let fits = |step: &Step| {
-        if !wanted(step).contains(text(pod, "/metadata/name")) {
-            return Ok(());
-        }
-        let up =
-            |name: &String| pods.iter().any(|p| text(p, "/metadata/name") == name && available(p));
-        let down = wanted(step).iter().filter(|name| !up(name)).count();
-        let allowed = ordered.unwrap_or(usize::try_from(step.max_unavailable).unwrap());
-        if down < allowed { Ok(()) } else { Err(format!("{down} of {allowed} are down already")) }
-    };
-    let problems: Vec<String> = steps.iter().filter_map(|step| fits(step).err()).collect();
-    assert!(problems.len() < steps.len(), "{write}: {problems:?}");
-}
-
-fn converged(sim: &Sim, step: &Step, ordered: bool) {
+fn converged(sim: &Sim, story: &Story, step: &Step) {
     let plan = sim.plan(&key()).unwrap();
-    let story = sim.transcript.join("\n");
-    assert!(plan.steps.is_empty(), "{:?}\n{story}", plan.steps);
-    let names: BTreeSet<String> =
-        sim.world.list(&POD).map(|pod| text(pod, "/metadata/name").to_owned()).collect();
-    assert_eq!(names, wanted(step), "{story}");
-    let update = text(sim.world.get(&STATEFUL_SET, &key()).unwrap(), "/status/updateRevision");
-    let old = sim
-        .world
-        .list(&POD)
-        .filter(|pod| pod["metadata"]["labels"]["controller-revision-hash"] != update);
-    let old = old.count();
-    let partition = usize::try_from(step.partition.min(step.replicas)).unwrap();
-    assert!(old <= partition, "{old} old pods, partition {partition}\n{story}");
+    let told = sim.transcript.join("\n");
+    assert!(plan.steps.is_empty(), "{:?}\n{told}", plan.steps);
+    let missing = rules::missing(&sim.world, story, step);
+    assert_eq!(missing, None, "{story:?}\n{told}");
+    let names: BTreeSet<String> = pods(&sim.world).iter().map(|pod| name(pod).to_owned()).collect();
+    assert_eq!(names, step.wanted(), "{told}");
     // Every pod is made of, and runs with, what its revision says.
-    for pod in sim.world.list(&POD) {
+    for pod in pods(&sim.world) {
         let revision = text(pod, "/metadata/labels/controller-revision-hash");
         let stored = sim.world.get(&CONTROLLER_REVISION, &key().sibling(revision)).unwrap();
         let template = made_of(&stored["data"]["spec"]["template"]["spec"]);
-        assert_eq!(made_of(&pod["spec"]), template, "{story}");
+        assert_eq!(made_of(&pod["spec"]), template, "{told}");
         let runs = &pod["status"]["containerStatuses"];
-        assert_eq!(text(runs, "/0/image"), template.0, "{story}");
-        assert_eq!(text(runs, "/0/resources/requests/cpu"), template.1, "{story}");
+        assert_eq!(text(runs, "/0/image"), template.0, "{told}");
+        assert_eq!(text(runs, "/0/resources/requests/cpu"), template.1, "{told}");
+        assert!(is_true(pod, "Ready"), "{told}");
     }
-    assert!(sim.world.list(&POD).all(|pod| is_true(pod, "Ready")), "ordered: {ordered}\n{story}");
-    let status = &sim.world.get(&STATEFUL_SET, &key()).unwrap()["status"];
-    assert_eq!(status["replicas"], step.replicas, "{story}");
-    assert_eq!(status["readyReplicas"], step.replicas, "{story}");
+    let set = sim.world.get(&STATEFUL_SET, &key()).unwrap();
+    let status = &set["status"];
+    for count in ["replicas", "readyReplicas", "availableReplicas"] {
+        assert_eq!(status[count], step.replicas, "{count}: {told}");
+    }
+    assert_eq!(status["observedGeneration"], set["metadata"]["generation"], "{told}");
 }
 
 /// What goes wrong in a story.
@@ -285,25 +91,78 @@ fn fail(sim: &mut Sim, story: &Story) {
     });
 }
 
+/// The owner of the hooks: lets a pod go some turns after it was announced, and takes it again when it was updated.
+fn play_hooks(sim: &mut Sim) {
+    let mut waits: BTreeMap<String, usize> = BTreeMap::new();
+    sim.actor = Box::new(move |world| {
+        let state =
+            |pod: &Value| match text(pod, "/metadata/labels/lifecycle.apps.kruise.io~1state") {
+                "PreparingUpdate" | "PreparingDelete" => Some(Value::Null),
+                "Updated" => Some(json!("yes")),
+                _ => None,
+            };
+        let due = |pod: &&Value| {
+            state(pod).is_some_and(|block| {
+                block != pod["metadata"]["labels"].get("block").cloned().unwrap_or_default()
+            })
+        };
+        let due: Vec<(ObjectKey, Value)> = pods(world)
+            .into_iter()
+            .filter(due)
+            .map(|pod| (key().sibling(name(pod)), state(pod).unwrap()))
+            .collect();
+        for (pod, block) in &due {
+            let waited = waits.entry(format!("{pod} {block}")).or_default();
+            *waited += 1;
+            if waited.is_multiple_of(4) {
+                let labels = json!({ "metadata": { "labels": { "block": block } } });
+                world.edit(&POD, pod, |pod| merge(pod, &labels));
+            }
+        }
+        !due.is_empty()
+    });
+}
+
+/// What the controller may believe of the set, the last one last.
+type Believed = Rc<RefCell<Vec<Step>>>;
+
+/// Every write and every plan is looked at.
+fn look(sim: &mut Sim, story: &Story, trouble: Trouble, believed: &Believed) {
+    let ordered = story.ordered.then_some(story.at_once);
+    let (seen, told) = (believed.clone(), story.clone());
+    sim.inspect = Box::new(move |world: &World, write: &Write| {
+        let steps = seen.borrow();
+        rules::any_write(world, write, &steps, ordered);
+        if !trouble.lag {
+            rules::informed_write(world, write, &told, steps.last().unwrap());
+        }
+    });
+    let (seen, told) = (believed.clone(), story.clone());
+    sim.witness = Box::new(move |world, _, plan| {
+        if plan.steps.is_empty() && plan.holds.is_empty() && !trouble.lag {
+            let missing = rules::missing(world, &told, seen.borrow().last().unwrap());
+            assert_eq!(missing, None, "nothing is done, and no hold says why");
+        }
+    });
+}
+
 /// Plays the story and checks every write and every end.
 fn play(story: &Story, trouble: Trouble) {
-    let believed = Rc::new(RefCell::new(vec![story.steps[0].clone()]));
+    let believed: Believed = Rc::new(RefCell::new(vec![story.steps[0].clone()]));
     let mut set = web(0);
-    merge(&mut set, &spec(story, &story.steps[0]));
+    merge(&mut set, &story.spec(&story.steps[0]));
     if story.claims {
         merge(&mut set, &with_claims());
     }
-    let gates = "StatefulSetStartOrdinal=true,InPlaceWorkloadVerticalScaling=true";
-    let (mut sim, key) = drive_with(set, gates.parse().unwrap());
-    let (seen, unordered) = (believed.clone(), story.unordered);
-    let ordered = story.ordered.then_some(story.at_once);
-    sim.inspect = Box::new(move |world, write| {
-        let steps = seen.borrow();
-        inspect(world, write, &steps, ordered);
-        if unordered && !trouble.lag {
-            inspect_partition(world, write, steps.last().unwrap());
-        }
-    });
+    if !matches!(story.end, End::Stays) {
+        merge(&mut set, &json!({ "metadata": { "finalizers": [KEPT] } }));
+    }
+    let (mut sim, key) = drive_with(set, gates());
+    let foreign = if story.foreign { foreign::insert(&mut sim.world) } else { Vec::new() };
+    look(&mut sim, story, trouble, &believed);
+    if story.hooks {
+        play_hooks(&mut sim);
+    }
     if trouble.faults {
         fail(&mut sim, story);
     }
@@ -311,33 +170,114 @@ fn play(story: &Story, trouble: Trouble) {
         lag(&mut sim, story);
     }
     for step in &story.steps {
-        believed.borrow_mut().push(step.clone());
-        let known = if trouble.lag { 2 } else { 1 };
-        let old = believed.borrow().len().saturating_sub(known);
-        believed.borrow_mut().drain(..old);
-        change(&mut sim, &key, &spec(story, step));
+        ask(&mut sim, story, step, (trouble, &believed));
         user(&mut sim, step, trouble);
         sim.settle(&key, TURNS).unwrap();
-        converged(&sim, step, story.ordered);
-        let before = sim.writes.len();
-        sim.restart();
-        sim.turn(&key).unwrap();
-        assert_eq!(sim.writes.len(), before, "a steady set causes no writes (AC-7)");
-        assert_eq!(sim.plan(&key), sim.plan(&key), "the same snapshot gives the same plan");
+        converged(&sim, story, step);
+        steady(&mut sim);
+        foreign::untouched(&sim.world, &foreign);
     }
+    if !trouble.lag {
+        let mut last = story.steps[0].clone();
+        last.image += 1;
+        ask(&mut sim, story, &last, (trouble, &believed));
+        end(&mut sim, story);
+        // What refers to the set goes with it, wherever it is.
+        let here: Vec<_> =
+            foreign.into_iter().filter(|(pod, _)| &*pod.namespace == "default").collect();
+        foreign::untouched(&sim.world, &here);
+    }
+}
+
+/// The owner asks for something else.
+fn ask(sim: &mut Sim, story: &Story, step: &Step, (trouble, believed): (Trouble, &Believed)) {
+    believed.borrow_mut().push(step.clone());
+    let known = if trouble.lag { 2 } else { 1 };
+    let old = believed.borrow().len().saturating_sub(known);
+    believed.borrow_mut().drain(..old);
+    change(sim, &key(), &story.spec(step));
+}
+
+/// A steady set causes no writes, however often it is looked at (AC-7).
+fn steady(sim: &mut Sim) {
+    let before = sim.writes.len();
+    sim.turn(&key()).unwrap();
+    sim.restart();
+    for _ in 0..2 {
+        sim.turn(&key()).unwrap();
+    }
+    assert_eq!(sim.writes.len(), before, "a steady set causes no writes (AC-7)");
 }
 
 /// What somebody does to the pods meanwhile. A pod that goes behind the back of a cache that lags can be one too many
 /// that is down, whoever decides.
 fn user(sim: &mut Sim, step: &Step, trouble: Trouble) {
-    let pod = |at: u8| ObjectKey { namespace: "default".into(), name: format!("web-{at}").into() };
-    if let Some(at) = step.delete.filter(|_| !trouble.lag) {
-        sim.world.delete(&POD, &pod(at));
-    }
+    let pod = |at: u8| key().sibling(format!("web-{at}"));
     if let Some(at) = step.replace {
         let label = json!({ "metadata": { "labels": { "apps.kruise.io/specified-delete": "" } } });
         sim.world.edit(&POD, &pod(at), |pod| merge(pod, &label));
     }
+    if trouble.lag {
+        return;
+    }
+    if let Some(at) = step.delete {
+        sim.world.delete(&POD, &pod(at));
+    }
+    if let Some(at) = step.evict {
+        let evict = json!({ "metadata": { "annotations": { "sim.kruise.dev/evict": "true" } } });
+        sim.world.edit(&POD, &pod(at), |pod| merge(pod, &evict));
+    }
+    if let Some(at) = step.disown {
+        let alone = json!({ "metadata": { "ownerReferences": null } });
+        sim.world.edit(&POD, &pod(at), |pod| merge(pod, &alone));
+    }
+}
+
+/// Keeps a set that is being deleted there for a while.
+const KEPT: &str = "example.com/kept";
+
+/// AC-8: after its deletion the set's controller creates and deletes nothing more, in the middle of whatever it was about;
+/// pods that are left behind run on.
+fn end(sim: &mut Sim, story: &Story) {
+    let (turns, orphans) = match story.end {
+        End::Stays => return,
+        End::Deleted { turns } => (turns, false),
+        End::Orphaned { turns } => (turns, true),
+    };
+    for _ in 0..turns {
+        sim.relist();
+        if sim.turn(&key()).unwrap().crashed {
+            sim.restart();
+        }
+        sim.world.nodes();
+        (sim.actor)(&mut sim.world);
+    }
+    sim.world.delete(&STATEFUL_SET, &key());
+    sim.relist();
+    let before = sim.writes.len();
+    let lives = |pod: &&&Value| pod["metadata"]["deletionTimestamp"].is_null();
+    let uid = |pod: &&Value| text(pod, "/metadata/uid").to_owned();
+    let running =
+        |world: &World| -> BTreeSet<String> { pods(world).iter().filter(lives).map(uid).collect() };
+    let there = running(&sim.world);
+    if orphans {
+        let keys: Vec<ObjectKey> =
+            pods(&sim.world).iter().map(|pod| key().sibling(name(pod))).collect();
+        for pod in keys {
+            let alone = json!({ "metadata": { "ownerReferences": null } });
+            sim.world.edit(&POD, &pod, |pod| merge(pod, &alone));
+        }
+    }
+    sim.settle(&key(), TURNS).unwrap();
+    assert_eq!(running(&sim.world), there, "while the set terminates");
+    let free = json!({ "metadata": { "finalizers": null } });
+    sim.world.edit(&STATEFUL_SET, &key(), |set| merge(set, &free));
+    sim.settle(&key(), TURNS).unwrap();
+    assert!(sim.world.get(&STATEFUL_SET, &key()).is_none());
+    let left = if orphans { there } else { BTreeSet::new() };
+    assert_eq!(running(&sim.world), left, "after the set is gone");
+    let other = sim.writes[before..].iter().find(|write| *write.kind != STATEFUL_SET);
+    assert!(other.is_none(), "{other:?} of a set that is being deleted (AC-8)");
 }
 
 fn check(name: &str, trouble: Trouble) {
@@ -375,26 +315,13 @@ fn a_crash_after_any_write_of_a_rollout_still_converges() {
             image,
             cpu: image,
             policy,
-            partition: 0,
             max_unavailable: 2,
-            reserved: Vec::new(),
-            delete: None,
-            replace: None,
-            start: 0,
-            scale_budget: None,
+            ..Step::default()
         };
-        let story = Story {
-            ordered,
-            unordered: false,
-            claims: true,
-            steps: vec![step(1), step(2)],
-            fates: Vec::new(),
-            at_once: 1,
-            lags: Vec::new(),
-        };
+        let story = Story::plain(ordered, vec![step(1), step(2)]);
         for crash in 0.. {
             let mut set = web(0);
-            merge(&mut set, &spec(&story, &story.steps[0]));
+            merge(&mut set, &story.spec(&story.steps[0]));
             merge(&mut set, &with_claims());
             let (mut sim, key) = drive(set);
             sim.fate = Box::new(
@@ -403,9 +330,9 @@ fn a_crash_after_any_write_of_a_rollout_still_converges() {
                 },
             );
             for step in &story.steps {
-                change(&mut sim, &key, &spec(&story, step));
+                change(&mut sim, &key, &story.spec(step));
                 sim.settle(&key, TURNS).unwrap();
-                converged(&sim, step, ordered);
+                converged(&sim, &story, step);
             }
             if crash >= sim.writes.len() {
                 assert!(crash > 10, "the rollout took some writes");
@@ -426,6 +353,8 @@ fn writes_planned_on_an_older_state_do_no_harm() {
     let snapshot = sim.observe(&key).unwrap();
     let now = sim.world.now;
     let plan = kruise_statefulset::plan::plan(&snapshot, now);
+    let none = Applied::default();
+    let status = kruise_statefulset::status::status(&snapshot, &plan, &none, now).unwrap();
     // The pods are replaced by others of the same name before the writes arrive.
     for pod in sim.world.list(&POD).cloned().collect::<Vec<_>>() {
         let name =
@@ -444,4 +373,10 @@ fn writes_planned_on_an_older_state_do_no_harm() {
         assert!(sim.world.perform(write).is_err(), "{write} was late and must fail");
     }
     assert_eq!(before, sim.world.list(&POD).cloned().collect::<Vec<_>>());
+    let before = sim.world.get(&STATEFUL_SET, &key).cloned();
+    assert!(
+        sim.world.perform(&status).is_err(),
+        "a late status would set the current revision back"
+    );
+    assert_eq!(sim.world.get(&STATEFUL_SET, &key).cloned(), before);
 }

@@ -315,3 +315,31 @@ fn specified_deletion_during_a_resize_completes_both() {
     let kept = uids(&sim).iter().filter(|uid| before.contains(uid)).count();
     assert_eq!(kept, 2, "web-1 alone was replaced");
 }
+
+/// Claims that somebody enlarges behind the set's back, all at once: their pods serve, so they are not free of charge
+/// (AC-2, AC-3).
+#[test]
+fn claims_enlarged_by_hand_restart_no_more_pods_than_may_be_down() {
+    for order in ["Parallel", "OrderedReady"] {
+        let (mut sim, key) = set(4, &[json!({ "spec": { "podManagementPolicy": order } })]);
+        sim.world.growth = Growth::Offline;
+        sim.world.now += jiff::SignedDuration::from_secs(10);
+        for ordinal in 0..4 {
+            sim.world.edit(&CLAIM, &key.sibling(format!("data-web-{ordinal}")), |claim| {
+                claim["spec"]["resources"]["requests"]["storage"] = json!("2Gi");
+            });
+        }
+        sim.inspect = Box::new(|world, write| {
+            let serves = |pod: &&Value| {
+                is_true(pod, "Ready") && pod["metadata"]["deletionTimestamp"].is_null()
+            };
+            if write.verb() == "delete" {
+                assert_eq!(world.list(&POD).filter(serves).count(), 4, "{write}");
+            }
+        });
+        settle(&mut sim, &key);
+        let grown = |at| claim(&sim, &key, &format!("data-web-{at}"))["status"]["capacity"].clone();
+        assert!((0..4).all(|at| grown(at)["storage"] == "2Gi"), "{order}: all have grown");
+        assert!(sim.world.list(&POD).all(|pod| is_true(pod, "Ready")));
+    }
+}

@@ -13,6 +13,7 @@ use kruise_common::intern::Interner;
 use kruise_common::table::Wire;
 use kruise_sidecarset::object::WireSet;
 use kruise_sidecarset::recorded::Library;
+use kruise_sidecarset::registration::Unasked;
 use kruise_sidecarset::webhook::{Caches, VALIDATE, Webhook, filled};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
@@ -35,8 +36,8 @@ fn webhook(set: &str) -> Option<Webhook> {
         gates: FeatureGates { sidecar_patches_allowed: true, ..FeatureGates::default() },
         caches,
         own_namespace: "kruise-system".to_owned(),
+        unasked: Unasked { opt_out: true, ..Unasked::default() },
         narrow: true,
-        opt_out: true,
         strict: false,
         native_updates: true,
         library: Library::default(),

@@ -1,0 +1,183 @@
+//! Writes that are refused for good: by a policy, a quota, or the API server itself. One pod's refusal keeps nothing else
+//! from going on, is not asked for over and over, and is over as soon as the owner wants something else.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use jiff::SignedDuration;
+use kruise_common::gates::FeatureGates;
+use kruise_common::key::ObjectKey;
+use kruise_common::kind::POD;
+use kruise_common::testing::drive::Fate;
+use kruise_common::write::{Patch, Request, Write};
+use serde_json::{Value, json};
+
+use crate::builders::{
+    Sim, change, drive, drive_with, in_place, is_true, merge, set_image, web_with,
+};
+
+const BAD: &str = "example.com/app:forbidden";
+
+/// From now on writes of this kind are refused; counts them.
+fn refuse(sim: &mut Sim, which: impl Fn(&Write) -> bool + 'static) -> Rc<Cell<usize>> {
+    let count = Rc::new(Cell::new(0));
+    let counted = count.clone();
+    sim.fate = Box::new(move |_, write| {
+        if !which(write) {
+            return Fate::Done;
+        }
+        counted.set(counted.get() + 1);
+        Fate::Denied
+    });
+    count
+}
+
+/// Whether a write puts the text into the spec of a pod.
+fn of_pod(write: &Write, text: &str) -> bool {
+    let Request::Patch { patch: Patch::Json(operations), .. } = &write.request else {
+        return false;
+    };
+    *write.kind == POD
+        && operations.as_array().into_iter().flatten().any(|operation| {
+            operation["op"] != "test"
+                && operation["path"].as_str().unwrap().starts_with("/spec/")
+                && operation["value"].to_string().contains(text)
+        })
+}
+
+fn parallel(more: &Value) -> Value {
+    let mut set = web_with(3, &in_place());
+    merge(&mut set, &json!({ "spec": { "podManagementPolicy": "Parallel" } }));
+    merge(&mut set, more);
+    set
+}
+
+fn uids(sim: &Sim) -> Vec<String> {
+    sim.world.list(&POD).map(|pod| pod["metadata"]["uid"].to_string()).collect()
+}
+
+fn serving(sim: &Sim) -> usize {
+    sim.world.list(&POD).filter(|pod| is_true(pod, "Ready")).count()
+}
+
+/// Turns until so much time has passed.
+fn live(sim: &mut Sim, key: &ObjectKey, time: SignedDuration) {
+    let end = sim.world.now + time;
+    let mut turns = 0;
+    while sim.world.now < end {
+        // It never settles: what was refused is tried again.
+        let _ = sim.settle(key, 1);
+        turns += 1;
+        assert!(turns < 2000, "turns without end:\n{}", sim.transcript.join("\n"));
+    }
+}
+
+fn holds(sim: &Sim, key: &ObjectKey) -> String {
+    let plan = sim.plan(key).unwrap();
+    plan.holds.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn an_image_that_a_policy_refuses_is_tried_less_and_less_and_rolled_back() {
+    for order in ["Parallel", "OrderedReady"] {
+        let mut set = parallel(&json!({}));
+        set["spec"]["podManagementPolicy"] = json!(order);
+        let (mut sim, key) = drive(set);
+        sim.settle(&key, 400).unwrap();
+        let before = uids(&sim);
+        let tries = refuse(&mut sim, |write| of_pod(write, BAD));
+        set_image(&mut sim, &key, BAD);
+        live(&mut sim, &key, SignedDuration::from_mins(10));
+        assert!((2..=14).contains(&tries.get()), "{order}: {} tries in ten minutes", tries.get());
+        assert!(serving(&sim) >= 2, "{order}: one at a time");
+        let said = sim.transcript.join("\n");
+        assert!(said.contains("hold UpdateRefused{pod: web-2, until: "), "{said}");
+        set_image(&mut sim, &key, "example.com/app:1");
+        sim.settle(&key, 400).unwrap();
+        assert_eq!((serving(&sim), uids(&sim)), (3, before), "{order}");
+    }
+}
+
+#[test]
+fn another_template_does_not_wait_for_the_rest_of_a_refused_one() {
+    let (mut sim, key) = drive(parallel(&json!({})));
+    sim.settle(&key, 400).unwrap();
+    refuse(&mut sim, |write| of_pod(write, BAD));
+    set_image(&mut sim, &key, BAD);
+    live(&mut sim, &key, SignedDuration::from_mins(10));
+    let asked = sim.world.now;
+    set_image(&mut sim, &key, "example.com/app:2");
+    sim.settle(&key, 400).unwrap();
+    let took = sim.world.now.duration_since(asked);
+    assert!(took < SignedDuration::from_mins(1), "{took:#}");
+    let new = |pod: &Value| pod["spec"]["containers"][0]["image"] == "example.com/app:2";
+    assert!(sim.world.list(&POD).all(new));
+}
+
+/// The end of a grace period is a write like any other: refused, it stays one pod's trouble.
+#[test]
+fn an_image_refused_at_the_end_of_a_grace_period_is_rolled_back() {
+    let grace = json!({ "spec": { "updateStrategy": { "rollingUpdate": {
+        "inPlaceUpdateStrategy": { "gracePeriodSeconds": 10 } } } } });
+    let (mut sim, key) = drive(parallel(&grace));
+    sim.settle(&key, 400).unwrap();
+    let before = uids(&sim);
+    // The patch that begins the grace period names the image in an annotation, the one at its end in the spec.
+    let tries = refuse(&mut sim, |write| of_pod(write, BAD));
+    set_image(&mut sim, &key, BAD);
+    live(&mut sim, &key, SignedDuration::from_mins(10));
+    assert!((2..=14).contains(&tries.get()), "{} tries", tries.get());
+    assert_eq!(serving(&sim), 2);
+    // Others are kept up meanwhile.
+    let gone = ObjectKey { namespace: "default".into(), name: "web-0".into() };
+    sim.world.delete(&POD, &gone);
+    live(&mut sim, &key, SignedDuration::from_mins(6));
+    assert_eq!(serving(&sim), 2, "web-0 is back");
+    set_image(&mut sim, &key, "example.com/app:1");
+    sim.settle(&key, 400).unwrap();
+    assert_eq!(serving(&sim), 3);
+    assert_eq!(uids(&sim)[1..], before[1..], "nobody else was re-created");
+}
+
+#[test]
+fn a_resize_that_a_quota_refuses_holds_up_no_other_pod_and_is_rolled_back() {
+    let gates: FeatureGates = "InPlaceWorkloadVerticalScaling=true".parse().unwrap();
+    let cpu = |cpu: &str| {
+        let mut set = parallel(&json!({}));
+        set["spec"]["template"]["spec"]["containers"][0]["resources"] =
+            json!({ "requests": { "cpu": cpu, "memory": "64Mi" } });
+        set
+    };
+    let (mut sim, key) = drive_with(cpu("100m"), gates);
+    sim.settle(&key, 400).unwrap();
+    let before = uids(&sim);
+    let tries = refuse(&mut sim, |write| of_pod(write, "200m"));
+    let template = |cpu_: &str| json!({ "spec": { "template": cpu(cpu_)["spec"]["template"] } });
+    change(&mut sim, &key, &template("200m"));
+    live(&mut sim, &key, SignedDuration::from_mins(10));
+    assert!((2..=14).contains(&tries.get()), "{} tries", tries.get());
+    let gone = ObjectKey { namespace: "default".into(), name: "web-0".into() };
+    sim.world.delete(&POD, &gone);
+    live(&mut sim, &key, SignedDuration::from_mins(6));
+    assert!(sim.world.get(&POD, &gone).is_some_and(|pod| is_true(pod, "Ready")), "it came back");
+    change(&mut sim, &key, &template("100m"));
+    sim.settle(&key, 400).unwrap();
+    assert_eq!(serving(&sim), 3);
+    assert_eq!(uids(&sim)[1..], before[1..], "nobody else was re-created");
+}
+
+/// What is planned and refused is no progress.
+#[test]
+fn the_progress_deadline_passes_while_a_quota_refuses_pods() {
+    let deadline = json!({ "metadata": { "annotations": { "apps.kruise.io/progress-deadline-seconds": "60" } } });
+    let (mut sim, key) = drive(parallel(&deadline));
+    sim.settle(&key, 400).unwrap();
+    refuse(&mut sim, |write| *write.kind == POD && matches!(write.request, Request::Create { .. }));
+    change(&mut sim, &key, &json!({ "spec": { "replicas": 5 } }));
+    for _ in 0..30 {
+        let _ = sim.settle(&key, 1);
+        sim.world.now += SignedDuration::from_secs(5);
+    }
+    let holds = holds(&sim, &key);
+    assert!(holds.contains("ProgressDeadlineExceeded{seconds: 60}"), "{holds}");
+}
