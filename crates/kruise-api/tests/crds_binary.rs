@@ -1,4 +1,3 @@
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
 //! `kruise-crds` without a cluster: what it does when nobody reads its output, and when the API server never answers.
 
 use std::io::{BufRead, BufReader, Write};

@@ -136,13 +136,10 @@ impl Cluster<'_> {
         what: impl FnOnce() -> String,
         answer: impl Future<Output = kube::Result<T>>,
     ) -> anyhow::Result<T> {
-        match tokio::time::timeout(self.timeout, answer).await {
-            Ok(answer) => answer.with_context(what),
-            Err(_) => {
-                let text = what();
-                bail!("{text}: no answer from the API server within {:?}", self.timeout)
-            }
+        if let Ok(answer) = tokio::time::timeout(self.timeout, answer).await {
+            return answer.with_context(what);
         }
+        bail!("{}: no answer from the API server within {:?}", what(), self.timeout)
     }
 }
 

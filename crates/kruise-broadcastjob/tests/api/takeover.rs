@@ -52,7 +52,7 @@ async fn restore(space: &Space, (version, gates, name): (&str, &str, &str)) {
 async fn the_first_turns_over_captured_jobs_of_both_versions_write_nothing() {
     for version in ["v1alpha1", "v1beta1"] {
         for gates in ["all-gates", "default-gates"] {
-            let space = Space::new("takeover", 1).await;
+            let space = Space::new(&format!("takeover-{version}-{gates}"), 1).await;
             for name in ["once", "never"] {
                 restore(&space, (version, gates, name)).await;
             }

@@ -22,7 +22,7 @@ use crate::story::{End, Step, Story, story};
 
 const TURNS: usize = 900;
 /// Stories of each property.
-const CASES: u32 = 100;
+const CASES: u32 = 50;
 
 fn gates() -> FeatureGates {
     "StatefulSetStartOrdinal=true,InPlaceWorkloadVerticalScaling=true".parse().unwrap()
