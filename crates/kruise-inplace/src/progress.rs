@@ -243,10 +243,10 @@ fn runs_replaced(
     !last.image_id.is_empty() && *status.image_id == *last.image_id && !wanted
 }
 
-/// How long a container that [lags](lags) is waited for. The kubelet restarts it at once if it is to run another.
+/// How long a container that [`lags`] is waited for. The kubelet restarts it at once if it is to run another.
 const SETTLED: SignedDuration = SignedDuration::from_secs(60);
 
-/// When a container that [lags](lags) is taken for the wanted one, of which the runtime knows another name (W27);
+/// When a container that [`lags`] is taken for the wanted one, of which the runtime knows another name (W27);
 /// `None` while it does not run.
 pub fn settles(status: &ContainerStatus) -> Option<Timestamp> {
     status.started_at.map(Moment::timestamp)?.checked_add(SETTLED).ok()

@@ -3,7 +3,7 @@
 //! # Guarantees
 //! One turn per object at a time. A turn that failed gets another after a backoff that belongs to
 //! the object. Every hold becomes log, metric and a timer, of a minute if it does not know its end. At most one status
-//! write per object and second. Large objects leave the processor to others: their turns keep a distance ([`SHARE`]).
+//! write per object and second. Large objects leave the processor to others: their turns keep a distance.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
