@@ -51,6 +51,8 @@ const RETRY: Backoff = Backoff { base: Duration::from_millis(200), max: Duration
 
 /// How many writes of a configuration in a row need not last: hooks may change faster than the watch tells of them.
 const INSISTS: u32 = 8;
+/// How long a configuration must have stayed right to count as accepted.
+const LASTED: Duration = Duration::from_secs(2);
 
 /// After how many failed rounds trouble is no passing one: two seconds or so.
 const LASTING: u32 = 4;
@@ -171,15 +173,33 @@ struct Views {
 struct Insistence {
     writes: u32,
     next: Option<Instant>,
+    /// What was written last.
+    wrote: Option<Value>,
+    /// Since when it has been seen as it must be.
+    right: Option<Instant>,
 }
 
 impl Insistence {
+    fn is_right(&mut self) {
+        self.right.get_or_insert_with(Instant::now);
+    }
+
+    /// What was right for a while was not changed back, nor was what is wanted otherwise by now. That it is seen right
+    /// between two changes says nothing.
+    fn is_wrong(&mut self, wanted: Option<&Value>) {
+        let lasted = self.right.take().is_some_and(|since| since.elapsed() >= LASTED);
+        if lasted || self.wrote.as_ref() != wanted {
+            *self = Self::default();
+        }
+    }
+
     /// Whether the next write has to wait.
     fn waits(&self) -> bool {
         self.next.is_some_and(|next| Instant::now() < next)
     }
 
-    fn wrote(&mut self) {
+    fn wrote(&mut self, wanted: Option<Value>) {
+        self.wrote = wanted;
         self.writes = self.writes.saturating_add(1);
         let beyond = self.writes.saturating_sub(INSISTS);
         let wait = RETRY.delay(beyond, rand::random());
@@ -393,7 +413,9 @@ impl Registrar {
             };
             right &= is_right;
             if is_right {
-                *insistence = Insistence::default();
+                insistence.is_right();
+            } else {
+                insistence.is_wrong(wanted.as_ref());
             }
             let able = self.desk.ready.load(Ordering::Acquire) && self.certificate.is_set();
             if is_right || !able || !self.leadership.is_leader() {
@@ -405,8 +427,9 @@ impl Registrar {
                 problem = Some(Problem::ChangedBack { kind: phase.kind(), name });
                 continue;
             }
+            let written = wanted.clone();
             self.write_configuration(phase, wanted, stored.map(|stored| &stored.metadata)).await?;
-            insistence.wrote();
+            insistence.wrote(written);
         }
         self.desk.metrics.registered(right);
         if let Some(problem) = problem {
