@@ -16,6 +16,7 @@ pub mod hash;
 pub mod history_home;
 pub mod inject;
 pub mod inplace;
+pub mod known;
 pub mod matching;
 pub mod member;
 pub mod namespace;

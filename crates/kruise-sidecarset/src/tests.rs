@@ -8,6 +8,7 @@ mod controller;
 mod hash;
 mod inject;
 mod inplace;
+mod known;
 mod matching;
 mod member;
 mod overtaking;
