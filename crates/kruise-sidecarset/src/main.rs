@@ -16,7 +16,6 @@ use kruise_sidecarset::controller::SidecarSetController;
 use kruise_sidecarset::namespace::WireNamespace;
 use kruise_sidecarset::object::WireSet;
 use kruise_sidecarset::observe::Caches;
-use kruise_sidecarset::recorded::Library;
 use kruise_sidecarset::registration::Unasked;
 use kruise_sidecarset::webhook::{self, Webhook};
 use kruise_sidecarset::{history_home, watch};
@@ -50,6 +49,7 @@ async fn main() -> anyhow::Result<()> {
         revisions: process.watch_in::<WireRevision>(&revisions, watch::revision),
         pods,
         revision_namespace: revisions.into(),
+        library: Arc::default(),
         asked: Arc::default(),
         unasked,
     };
@@ -68,7 +68,7 @@ async fn main() -> anyhow::Result<()> {
         narrow: args.narrow_pod_webhook,
         native_updates: options.native_updates,
         strict: args.refuse_replaced_containers,
-        library: Library::default(),
+        library: caches.library.clone(),
         asked: caches.asked.clone(),
         now,
         lot: rand::random,

@@ -14,12 +14,14 @@ use kruise_common::table::Table;
 
 use crate::asked::Asked;
 use crate::auditor::{Audited, Why, audit};
-use crate::choose::skips;
+use crate::choose::{named, skips};
 use crate::member::{Member, active};
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
+use crate::recorded::Library;
 use crate::registered::by_age;
 use crate::registration::Unasked;
+use crate::revision::{Unusable, find};
 use crate::snapshot::{Options, Settings, Snapshot, Strays};
 
 /// The caches a set is observed in.
@@ -35,6 +37,8 @@ pub struct Caches {
     pub revisions: Arc<Table<Revision>>,
     /// Where revisions are.
     pub revision_namespace: Arc<str>,
+    /// Recorded revisions that were read before.
+    pub library: Arc<Library>,
     /// For which sets the API server is known to ask.
     pub asked: Arc<Asked>,
     /// About which pods it never asks.
@@ -57,6 +61,7 @@ pub fn observe(
     let missed = missed(caches, &set);
     let (revisions, taken) = revisions(caches, &set);
     Some(Snapshot {
+        unusable: unusable(caches, &set),
         asked: caches.asked.about(&set.meta.uid),
         set,
         settings,
@@ -147,6 +152,15 @@ pub fn misses(set: &SidecarSet, pod: &Pod, unasked: &Unasked) -> bool {
         && active(pod)
         && !unasked.named(&pod.meta.key.namespace)
         && !(unasked.opt_out && skips(&pod.annotations, set.name()))
+}
+
+/// Looks for the recorded revision that the set names as admission does (HIS-20).
+fn unusable(caches: &Caches, set: &SidecarSet) -> Option<Unusable> {
+    let wanted = named(&set.content.as_ref().ok()?.spec)?;
+    let (name, version) = (wanted.revision_name.as_deref(), wanted.custom_version.as_deref());
+    let revisions = caches.revisions.in_group(set.name());
+    let found = find(set.name(), name, version, &revisions);
+    found.and_then(|found| caches.library.recorded(found)).err()
 }
 
 /// Revisions of the set by age (HIS-5), and names of its kind that others hold.

@@ -52,7 +52,7 @@ pub struct Webhook {
     /// Images of native sidecars are changed in running pods, so sets with such may roll out (30.9.4).
     pub native_updates: bool,
     /// Recorded revisions that were read before.
-    pub library: Library,
+    pub library: Arc<Library>,
     /// For which sets the API server is known to ask.
     pub asked: Arc<Asked>,
     /// The clock.
@@ -198,8 +198,13 @@ impl Webhook {
         let revisions = |set: &str| self.revisions(set);
         let labels = pod.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let sets = self.caches.sets.selecting(labels);
-        let (library, opt_out) = (&self.library, self.unasked.opt_out);
-        let offer = Offer { sets: &sets, revisions: &revisions, library, opt_out, chance };
+        let offer = Offer {
+            sets: &sets,
+            revisions: &revisions,
+            library: &self.library,
+            opt_out: self.unasked.opt_out,
+            chance,
+        };
         let chosen = choose(pod, &offer)?;
         if chosen.is_empty() {
             return Ok(Injection::default());

@@ -23,6 +23,7 @@ fn controller() -> SidecarSetController {
         namespaces: Arc::default(),
         revisions: Arc::default(),
         revision_namespace: "kruise-system".into(),
+        library: Arc::default(),
         asked: Arc::default(),
         unasked: Unasked { own: "kruise-system".to_owned(), ..Unasked::default() },
     };

@@ -12,7 +12,6 @@ use super::captured;
 use super::inject::{now, patched, pod};
 use crate::configuration::WireConfiguration;
 use crate::namespace::WireNamespace;
-use crate::recorded::Library;
 use crate::registration::Unasked;
 use crate::webhook::{Caches, MUTATE, VALIDATE, Webhook, filled};
 
@@ -46,7 +45,7 @@ fn webhook(sets: &[Value], gates: &str) -> Webhook {
         narrow: true,
         strict: false,
         native_updates: false,
-        library: Library::default(),
+        library: Arc::default(),
         asked: Arc::default(),
         now,
         lot: || 0.5,

@@ -137,6 +137,7 @@ pub fn process(options: Options) -> Process<SidecarSetController> {
         namespaces: Arc::default(),
         revisions: Arc::default(),
         revision_namespace: "kruise-system".into(),
+        library: Arc::default(),
         asked: Arc::default(),
         unasked: Unasked { own: "kruise-system".to_owned(), ..Unasked::default() },
     };
