@@ -14,6 +14,7 @@ pub mod events;
 pub mod gauges;
 pub mod hash;
 pub mod history_home;
+pub mod incoming;
 pub mod inject;
 pub mod inplace;
 pub mod matching;

@@ -21,6 +21,7 @@ use crate::asked::Asked;
 use crate::choose::{Chance, Newcomer, Offer, Refusal, choose};
 use crate::configuration::Configuration;
 use crate::hash::{Hashes, raw_hashes};
+use crate::incoming::{Incoming, Metadata};
 use crate::inject::{Injection, Settings, inject};
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
@@ -72,30 +73,6 @@ pub struct Caches {
     pub revisions: Arc<Table<Revision>>,
     /// The ConfigMaps of the controller's namespace.
     pub configurations: Arc<Table<Configuration>>,
-}
-
-/// A pod as far as matching looks at it.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PodFacts {
-    metadata: Metadata,
-    status: PodStatus,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PodStatus {
-    phase: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    name: Option<String>,
-    namespace: Option<String>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
-    deletion_timestamp: Option<Value>,
 }
 
 /// A set as far as rules look at it.
@@ -150,35 +127,32 @@ impl Webhook {
         if request.operation != Operation::Create || !self.gates.pod_webhook {
             return Answer::allowed();
         }
-        let facts: PodFacts = match object.parse() {
-            Ok(facts) => facts,
+        let incoming = match Incoming::read(object.get()) {
+            Ok(incoming) => incoming,
             Err(error) => return Answer::unreadable(format!("pod: {error}")),
         };
-        let meta = facts.metadata;
-        let annotations = meta.annotations.unwrap_or_default();
-        let ended = matches!(facts.status.phase.as_deref(), Some("Succeeded" | "Failed"));
-        let inactive = ended || meta.deletion_timestamp.is_some();
-        if inactive || annotations.contains_key(keys::MIRROR_POD) {
+        let (meta, none) = (incoming.metadata(), BTreeMap::new());
+        let annotations = meta.annotations.as_ref().unwrap_or(&none);
+        if incoming.inactive() || annotations.contains_key(keys::MIRROR_POD) {
             return Answer::allowed().with_outcome("skipped");
         }
-        let given = [meta.namespace.unwrap_or_default(), request.namespace.clone()];
-        let namespace = given.into_iter().find(|name| !name.is_empty());
-        let namespace = namespace.unwrap_or_else(|| "default".to_owned());
-        let name = meta.name.filter(|name| !name.is_empty());
-        let known = self.caches.namespaces.get(&ObjectKey::new("", namespace.as_str()));
+        let given = [meta.namespace.as_deref().unwrap_or_default(), &request.namespace];
+        let namespace = given.into_iter().find(|name| !name.is_empty()).unwrap_or("default");
+        let name = meta.name.as_deref().filter(|name| !name.is_empty());
+        let known = self.caches.namespaces.get(&ObjectKey::new("", namespace));
         let pod = Newcomer {
-            labels: &meta.labels.unwrap_or_default(),
-            annotations: &annotations,
-            namespace: &namespace,
+            labels: meta.labels.as_ref().unwrap_or(&none),
+            annotations,
+            namespace,
             namespace_labels: known.as_ref().map(|known| &known.meta.labels),
         };
         let lot = self.lot;
         // A pod that bears its name comes back under it: it gets what it had (W-9).
-        let chance = |set: &str, revision: &str| match &name {
-            Some(name) => share(&[set, revision, &namespace, name]),
+        let chance = |set: &str, revision: &str| match name {
+            Some(name) => share(&[set, revision, namespace, name]),
             None => lot(),
         };
-        match self.injection(object, &pod, &chance) {
+        match self.injection(&incoming, &pod, &chance) {
             Ok(injection) => told(injection),
             Err(refusal) => {
                 let answer = Answer::forbidden(refusal.to_string());
@@ -191,7 +165,7 @@ impl Webhook {
 
     fn injection(
         &self,
-        object: &kruise_api::raw::RawJson,
+        incoming: &Incoming<'_>,
         pod: &Newcomer<'_>,
         chance: Chance<'_>,
     ) -> Result<Injection, Refusal> {
@@ -209,7 +183,8 @@ impl Webhook {
         if chosen.is_empty() {
             return Ok(Injection::default());
         }
-        let raw: Value = object.parse().map_err(|error| Refusal::Other(format!("pod: {error}")))?;
+        let raw = incoming.to_value();
+        let raw = raw.map_err(|error| Refusal::Other(format!("pod: {error}")))?;
         let settings =
             Settings { now: (self.now)(), sorted: self.gates.sorted_sidecars, strict: self.strict };
         inject(&raw, &chosen, settings)
