@@ -29,6 +29,7 @@ pub mod recorded;
 pub mod registered;
 pub mod registration;
 pub mod revision;
+pub mod roster;
 mod schema;
 pub mod snapshot;
 pub mod status;

@@ -17,6 +17,7 @@ use kruise_sidecarset::namespace::WireNamespace;
 use kruise_sidecarset::object::WireSet;
 use kruise_sidecarset::observe::Caches;
 use kruise_sidecarset::registration::Unasked;
+use kruise_sidecarset::roster::Rosters;
 use kruise_sidecarset::webhook::{self, Webhook};
 use kruise_sidecarset::{history_home, watch};
 
@@ -49,6 +50,7 @@ async fn main() -> anyhow::Result<()> {
         revisions: process.watch_in::<WireRevision>(&revisions, watch::revision),
         pods,
         revision_namespace: revisions.into(),
+        rosters: Rosters::default(),
         library: Arc::default(),
         asked: Arc::default(),
         unasked,

@@ -22,6 +22,7 @@ use crate::recorded::Library;
 use crate::registered::by_age;
 use crate::registration::Unasked;
 use crate::revision::{Unusable, find};
+use crate::roster::Rosters;
 use crate::snapshot::{Options, Settings, Snapshot, Strays};
 
 /// The caches a set is observed in.
@@ -37,6 +38,8 @@ pub struct Caches {
     pub revisions: Arc<Table<Revision>>,
     /// Where revisions are.
     pub revision_namespace: Arc<str>,
+    /// Members that were read before.
+    pub rosters: Rosters,
     /// Recorded revisions that were read before.
     pub library: Arc<Library>,
     /// For which sets the API server is known to ask.
@@ -52,7 +55,10 @@ pub fn observe(
     resting: BTreeMap<ObjectKey, Timestamp>,
     key: &ObjectKey,
 ) -> Option<Snapshot> {
-    let set = caches.sets.get(key)?;
+    let Some(set) = caches.sets.get(key) else {
+        caches.rosters.forget(&key.name);
+        return None;
+    };
     let settings = Settings::new(&set, options);
     let (members, strays) = match &settings {
         Ok(settings) => members(caches, &set, settings),
@@ -79,6 +85,7 @@ pub fn observe(
 /// Matched pods (STA-1), and what is wrong with the others that bear the set's name.
 fn members(caches: &Caches, set: &SidecarSet, settings: &Settings) -> (Vec<Member>, Strays) {
     let Ok(content) = &set.content else { return (Vec::new(), Strays::default()) };
+    let mut known = caches.rosters.take(set);
     let mut members = Vec::new();
     let mut strays = Strays::default();
     // Pods come by namespace; each is looked up once.
@@ -99,11 +106,12 @@ fn members(caches: &Caches, set: &SidecarSet, settings: &Settings) -> (Vec<Membe
             strays.leaving += usize::from(pod.terminating());
             continue;
         }
-        match Member::new(&pod, settings) {
+        match known.of(&pod).or_else(|| Member::new(&pod, settings)) {
             Some(member) => members.push(member),
             None => strays.incomplete += 1,
         }
     }
+    caches.rosters.keep(set, &members);
     (members, strays)
 }
 
