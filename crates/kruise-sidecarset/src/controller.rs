@@ -9,7 +9,6 @@ use kruise_common::reconciler::Reconciler;
 use kruise_common::refusal::Refusals;
 use kruise_common::write::{Category, Write};
 
-use crate::known::Known;
 use crate::observe::Caches;
 use crate::plan::action::Action;
 use crate::plan::hold::Hold;
@@ -24,15 +23,12 @@ pub struct SidecarSetController {
     pub options: Options,
     /// Pods whose writes were refused, by set.
     pub refusals: Refusals<ObjectKey>,
-    /// What the turn before found out.
-    pub known: Known,
 }
 
 impl SidecarSetController {
     /// A controller over these caches.
     pub fn new(caches: Caches, options: Options) -> Self {
-        let refusals = Refusals::new(Category::concerns_user);
-        Self { caches, options, refusals, known: Known::default() }
+        Self { caches, options, refusals: Refusals::new(Category::concerns_user) }
     }
 }
 
@@ -46,11 +42,9 @@ impl Reconciler for SidecarSetController {
     fn observe(&self, key: &ObjectKey) -> Option<Snapshot> {
         let resting = self.refusals.of(key).into_iter();
         let resting = resting.map(|(pod, refusal)| (pod, refusal.until)).collect();
-        let snapshot =
-            crate::observe::observe(&self.caches, self.options, &self.known, resting, key);
+        let snapshot = crate::observe::observe(&self.caches, self.options, resting, key);
         if snapshot.is_none() {
             self.refusals.forget(key);
-            self.known.forget(key);
         }
         snapshot
     }

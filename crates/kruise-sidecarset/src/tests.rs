@@ -9,7 +9,6 @@ mod controller;
 mod hash;
 mod inject;
 mod inplace;
-mod known;
 mod matching;
 mod member;
 mod overtaking;

@@ -13,7 +13,6 @@ use super::inject::{now, patched, pod};
 use crate::announced::Announced;
 use crate::configuration::WireConfiguration;
 use crate::namespace::WireNamespace;
-use crate::recorded::Library;
 use crate::registration::Unasked;
 use crate::webhook::{Caches, MUTATE, VALIDATE, Webhook, filled};
 
@@ -47,7 +46,7 @@ fn webhook(sets: &[Value], gates: &str) -> Webhook {
         narrow: true,
         strict: false,
         native_updates: false,
-        library: Library::default(),
+        library: Arc::default(),
         asked: Arc::default(),
         announced: Announced::default(),
         now,
@@ -474,4 +473,23 @@ fn without_a_narrow_hook_no_set_waits() {
     let create = request(Operation::Create, Some(&set("log", &json!({}))), None);
     assert_eq!(asked(&webhook, VALIDATE, &create), Answer::allowed());
     assert_eq!(webhook.announces(), None);
+}
+
+/// CNV-4: what a client gave beside a namespace is not lost without a word.
+#[test]
+fn a_selector_of_namespaces_beside_a_namespace_is_told_of() {
+    let webhook = webhook(&[], "");
+    let warnings = |selector: &Value| {
+        let spec = json!({ "namespace": "shop", "namespaceSelector": selector });
+        let set = json!({ "apiVersion": "apps.kruise.io/v1alpha1", "metadata": { "name": "log" }, "spec": spec });
+        asked(&webhook, MUTATE, &request(Operation::Create, Some(&set), None)).warnings
+    };
+    let told = warnings(&json!({ "matchLabels": { "env": "prod" } }));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("spec.namespaceSelector: {\"matchLabels\""), "{told:?}");
+    assert_eq!(
+        warnings(&json!({ "matchLabels": { "kubernetes.io/metadata.name": "shop" } })),
+        [""; 0]
+    );
+    assert_eq!(warnings(&json!(null)), [""; 0]);
 }

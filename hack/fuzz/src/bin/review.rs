@@ -13,7 +13,6 @@ use kruise_common::intern::Interner;
 use kruise_common::table::Wire;
 use kruise_sidecarset::announced::Announced;
 use kruise_sidecarset::object::WireSet;
-use kruise_sidecarset::recorded::Library;
 use kruise_sidecarset::registration::Unasked;
 use kruise_sidecarset::webhook::{Caches, VALIDATE, Webhook, filled};
 use libfuzzer_sys::fuzz_target;
@@ -41,7 +40,7 @@ fn webhook(set: &str) -> Option<Webhook> {
         narrow: true,
         strict: false,
         native_updates: true,
-        library: Library::default(),
+        library: Arc::default(),
         asked: Arc::default(),
         announced: Announced::default(),
         now: || Timestamp::UNIX_EPOCH,
