@@ -72,8 +72,7 @@ impl Reconciler for StatefulSetController {
             let (ordinal, revision) = action.moves()?;
             Some(((ordinal, revision.clone()), outcome))
         });
-        let outcomes: Vec<_> = outcomes.collect();
-        self.refusals.hear(key, outcomes.iter().map(|(moved, outcome)| (moved, *outcome)), now);
+        self.refusals.hear(key, outcomes, now);
     }
 
     fn measures(snapshot: &Snapshot, now: Timestamp) -> Vec<Measure> {
