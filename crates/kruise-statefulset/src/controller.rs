@@ -91,4 +91,8 @@ impl Reconciler for StatefulSetController {
     ) -> Option<Write> {
         crate::status::status(snapshot, plan, applied, now)
     }
+
+    fn urgent(snapshot: &Snapshot, status: &Write) -> bool {
+        crate::status::urgent(snapshot, status)
+    }
 }

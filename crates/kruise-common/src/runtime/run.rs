@@ -3,7 +3,7 @@
 //! # Guarantees
 //! One turn per object at a time. A turn that failed gets another after a backoff that belongs to
 //! the object. Every hold becomes log, metric and a timer, of a minute if it does not know its end. At most one status
-//! write per object and second. Large objects leave the processor to others: their turns keep a distance.
+//! write per object and second, urgent ones aside. Large objects leave the processor to others: their turns keep a distance.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -376,7 +376,7 @@ impl<R: Reconciler> Crank<R> {
         }
     }
 
-    /// Writes the status if it changed and the last write is a second ago; otherwise says how long to wait.
+    /// Writes the status if it changed and the last write is a second ago, or it is urgent; otherwise says how long to wait.
     async fn status(
         &self,
         key: &ObjectKey,
@@ -388,6 +388,7 @@ impl<R: Reconciler> Crank<R> {
         let last = self.remember(key, |memory| memory.status_written);
         if let Some(left) = last.and_then(|last| STATUS_EVERY.checked_sub(instant() - last))
             && !left.is_zero()
+            && !R::urgent(snapshot, &write)
         {
             return Ok(Some(left));
         }
