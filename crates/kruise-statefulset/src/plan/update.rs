@@ -71,6 +71,11 @@ pub fn update(turn: &mut Turn<'_>) {
             Next::Pod => {}
             Next::Nothing => continue,
             Next::Claims(action) => {
+                unavailable.hold(ordinal);
+                actions.extend(action);
+                continue;
+            }
+            Next::Restart(action) => {
                 unavailable.take(ordinal);
                 actions.extend(action);
                 continue;
