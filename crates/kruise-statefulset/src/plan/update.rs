@@ -28,6 +28,7 @@ type Compared = Result<Arc<Change>, String>;
 /// Plans the update phase.
 pub fn update(turn: &mut Turn<'_>) {
     let outdated = outdated(turn);
+    let mut unavailable = Unavailable::of(turn);
     let Some(rolling) = turn.rolling() else {
         if outdated > 0 {
             turn.hold(Hold::OnDelete { outdated });
@@ -35,7 +36,6 @@ pub fn update(turn: &mut Turn<'_>) {
         cancel_unwanted(turn, Wanted::Nobody);
         return;
     };
-    let mut unavailable = Unavailable::of(turn);
     if rolling.paused {
         if outdated > 0 {
             turn.hold(Hold::Paused { outdated });
