@@ -90,7 +90,7 @@ pub fn update(turn: &mut Turn<'_>) {
     if turn.settings.ordered {
         turn.plan.in_order(actions);
     } else {
-        turn.plan.burst(actions);
+        turn.plan.tries(actions);
     }
     cancel_unwanted(turn, Wanted::These(&candidates));
 }
