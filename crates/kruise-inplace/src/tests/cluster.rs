@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::pod::{Builder, now, read, reported};
 
+#[derive(Clone)]
 pub struct Cluster {
     pub world: World,
     key: ObjectKey,
