@@ -53,6 +53,11 @@ impl Cluster {
         });
     }
 
+    /// A container dies and starts again before the kubelet sees what was changed meanwhile.
+    pub fn crash(&mut self, container: &str) {
+        self.world.crash(&self.key, container);
+    }
+
     /// Lets the kubelet act for some seconds.
     pub fn run(&mut self, seconds: i64) {
         for _ in 0..seconds {

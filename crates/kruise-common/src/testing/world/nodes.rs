@@ -74,12 +74,9 @@ impl World {
 
     fn bind_claims(&mut self) {
         let used = self.used_claims();
-        let now = super::second(self.now);
+        let (now, growth) = (self.now, self.growth);
         for key in self.keys(&CLAIM) {
-            let growth = match self.growth {
-                Growth::Offline if !used.contains(&key) => Growth::Online,
-                other => other,
-            };
+            let in_use = used.contains(&key);
             self.edit(&CLAIM, &key, |claim| {
                 let size = claim.pointer("/spec/resources/requests").cloned().unwrap_or_default();
                 let bound = claim.pointer("/status/phase") == Some(&json!("Bound"));
