@@ -309,7 +309,9 @@ fn verified(
         if let Some((index, status)) = pod.status(name) {
             let index = index.to_string();
             let path = ["status", "containerStatuses", &index, "containerID"];
-            operations = operations.test(&path, &*status.container_id);
+            // A status without an ID has no such member: null is what equals that.
+            let known = Some(&*status.container_id).filter(|id| !id.is_empty());
+            operations = operations.test(&path, known);
         }
     }
     let on_status = !list.is_empty();

@@ -1,4 +1,4 @@
-//! Implements the crank's trait: delegation, and the memory of pods that refuse to be written to.
+//! Implements the crank's trait: delegation, and what is remembered between turns.
 
 use jiff::Timestamp;
 use kruise_api::keys;
@@ -9,6 +9,7 @@ use kruise_common::reconciler::Reconciler;
 use kruise_common::refusal::Refusals;
 use kruise_common::write::{Category, Write};
 
+use crate::known::Known;
 use crate::observe::Caches;
 use crate::plan::action::Action;
 use crate::plan::hold::Hold;
@@ -23,12 +24,15 @@ pub struct SidecarSetController {
     pub options: Options,
     /// Pods whose writes were refused, by set.
     pub refusals: Refusals<ObjectKey>,
+    /// What the turn before found out.
+    pub known: Known,
 }
 
 impl SidecarSetController {
     /// A controller over these caches.
     pub fn new(caches: Caches, options: Options) -> Self {
-        Self { caches, options, refusals: Refusals::new(Category::concerns_user) }
+        let refusals = Refusals::new(Category::concerns_user);
+        Self { caches, options, refusals, known: Known::default() }
     }
 }
 
@@ -42,9 +46,11 @@ impl Reconciler for SidecarSetController {
     fn observe(&self, key: &ObjectKey) -> Option<Snapshot> {
         let resting = self.refusals.of(key).into_iter();
         let resting = resting.map(|(pod, refusal)| (pod, refusal.until)).collect();
-        let snapshot = crate::observe::observe(&self.caches, self.options, resting, key);
+        let snapshot =
+            crate::observe::observe(&self.caches, self.options, &self.known, resting, key);
         if snapshot.is_none() {
             self.refusals.forget(key);
+            self.known.forget(key);
         }
         snapshot
     }

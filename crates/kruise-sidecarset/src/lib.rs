@@ -2,6 +2,7 @@
 //!
 //! Nouns at the root hold facts about one thing; what is decided at admission is under `inject/`.
 
+pub mod announced;
 pub mod apply;
 pub mod args;
 pub mod asked;
@@ -16,6 +17,7 @@ pub mod hash;
 pub mod history_home;
 pub mod inject;
 pub mod inplace;
+pub mod known;
 pub mod matching;
 pub mod member;
 pub mod namespace;

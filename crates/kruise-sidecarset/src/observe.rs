@@ -15,6 +15,7 @@ use kruise_common::table::Table;
 use crate::asked::Asked;
 use crate::auditor::{Audited, Why, audit};
 use crate::choose::skips;
+use crate::known::Known;
 use crate::member::{Member, active};
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
@@ -45,13 +46,14 @@ pub struct Caches {
 pub fn observe(
     caches: &Caches,
     options: Options,
+    known: &Known,
     resting: BTreeMap<ObjectKey, Timestamp>,
     key: &ObjectKey,
 ) -> Option<Snapshot> {
     let set = caches.sets.get(key)?;
     let settings = Settings::new(&set, options);
     let (members, strays) = match &settings {
-        Ok(settings) => members(caches, &set, settings),
+        Ok(settings) => members(caches, known, &set, settings),
         Err(_) => (Vec::new(), Strays::default()),
     };
     let missed = missed(caches, &set);
@@ -72,10 +74,16 @@ pub fn observe(
 }
 
 /// Matched pods (STA-1), and what is wrong with the others that bear the set's name.
-fn members(caches: &Caches, set: &SidecarSet, settings: &Settings) -> (Vec<Member>, Strays) {
+fn members(
+    caches: &Caches,
+    known: &Known,
+    set: &SidecarSet,
+    settings: &Settings,
+) -> (Vec<Member>, Strays) {
     let Ok(content) = &set.content else { return (Vec::new(), Strays::default()) };
     let mut members = Vec::new();
     let mut strays = Strays::default();
+    let mut reused = known.take(set);
     // Pods come by namespace; each is looked up once.
     let mut reached: Option<(Arc<str>, bool)> = None;
     for pod in caches.pods.in_group(set.name()) {
@@ -94,11 +102,12 @@ fn members(caches: &Caches, set: &SidecarSet, settings: &Settings) -> (Vec<Membe
             strays.leaving += usize::from(pod.terminating());
             continue;
         }
-        match Member::new(&pod, settings) {
+        match reused.member(&pod).or_else(|| Member::new(&pod, settings)) {
             Some(member) => members.push(member),
             None => strays.incomplete += 1,
         }
     }
+    known.keep(set, &members);
     (members, strays)
 }
 

@@ -1,3 +1,4 @@
+mod announced;
 mod args;
 mod asked;
 mod auditor;
@@ -8,6 +9,7 @@ mod controller;
 mod hash;
 mod inject;
 mod inplace;
+mod known;
 mod matching;
 mod member;
 mod overtaking;
