@@ -29,7 +29,6 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
@@ -44,15 +43,14 @@ use crate::kind::LEASE;
 use crate::plan::Note;
 use kruise_api::keys;
 
+mod insistence;
+
+use insistence::Insistence;
+
 /// How often mounted files are read again.
 const FILES_EVERY: Duration = Duration::from_secs(10);
 /// Least and longest wait after a failed write.
 const RETRY: Backoff = Backoff { base: Duration::from_millis(200), max: Duration::from_secs(30) };
-
-/// How many writes of a configuration in a row need not last: hooks may change faster than the watch tells of them.
-const INSISTS: u32 = 8;
-/// How long a configuration must have stayed right to count as accepted.
-const LASTED: Duration = Duration::from_secs(2);
 
 /// After how many failed rounds trouble is no passing one: two seconds or so.
 const LASTING: u32 = 4;
@@ -167,46 +165,6 @@ struct Views {
     insistence: [Insistence; 2],
     /// What we announced and have not taken back.
     announced: Option<String>,
-}
-
-/// Writes of a configuration that did not last. Some clusters complete every configuration in their own way; to write that
-/// away at once, each time, would have no end.
-#[derive(Debug, Default)]
-struct Insistence {
-    writes: u32,
-    next: Option<Instant>,
-    /// What was written last.
-    wrote: Option<Value>,
-    /// Since when it has been seen as it must be.
-    right: Option<Instant>,
-}
-
-impl Insistence {
-    fn is_right(&mut self) {
-        self.right.get_or_insert_with(Instant::now);
-    }
-
-    /// What was right for a while was not changed back, nor was what is wanted otherwise by now. That it is seen right
-    /// between two changes says nothing.
-    fn is_wrong(&mut self, wanted: Option<&Value>) {
-        let lasted = self.right.take().is_some_and(|since| since.elapsed() >= LASTED);
-        if lasted || self.wrote.as_ref() != wanted {
-            *self = Self::default();
-        }
-    }
-
-    /// Whether the next write has to wait.
-    fn waits(&self) -> bool {
-        self.next.is_some_and(|next| Instant::now() < next)
-    }
-
-    fn wrote(&mut self, wanted: Option<Value>) {
-        self.wrote = wanted;
-        self.writes = self.writes.saturating_add(1);
-        let beyond = self.writes.saturating_sub(INSISTS);
-        let wait = RETRY.delay(beyond, rand::random());
-        self.next = (beyond > 0).then(|| Instant::now() + wait);
-    }
 }
 
 impl Registrar {

@@ -6,6 +6,7 @@ use kruise_common::key::ObjectKey;
 use kruise_common::kind::{CONTROLLER_REVISION, Kind, NAMESPACE, POD, SIDECAR_SET};
 use kruise_common::testing::drive::Drive;
 use kruise_common::testing::world::World;
+use kruise_common::write::Write;
 use kruise_sidecarset::snapshot::Options;
 use serde_json::{Value, json};
 
@@ -70,9 +71,13 @@ fn the_first_turn_over_a_captured_state_writes_nothing() {
                 assert!(turned.holds.is_empty(), "{folder}/{state}/{name}: {:?}", turned.holds);
             }
             if state == "2-image-updating" {
-                // Caught in the middle: the pods are further than the status that was stored.
-                sim.writes
-                    .retain(|write| write.subresource() != "status" || *write.kind != SIDECAR_SET);
+                // Caught in the middle: the pods are further than the status that was stored, and where the new side of the
+                // hot upgrade works already its old one is due to be idle.
+                let status =
+                    |write: &Write| write.subresource() == "status" && *write.kind == SIDECAR_SET;
+                let reset = |write: &Write| *write.kind == POD && *write.key.name == *"hot";
+                let due = folder == "default-gates";
+                sim.writes.retain(|write| !status(write) && !(due && reset(write)));
             }
             assert!(written(&sim).is_empty(), "{folder}/{state}:\n{}", written(&sim).join("\n"));
         }
