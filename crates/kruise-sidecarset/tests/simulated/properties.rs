@@ -106,7 +106,9 @@ pub fn inspect(world: &World, write: &Write, allowed: usize) {
 /// What is known of the members from before is what somebody sees who knows nothing (W-21).
 fn known_as_new(world: &World, snapshot: &Snapshot, _: &Plan<Action, Hold>) {
     let (fresh, mirrors) = process(Options::default());
-    mirrors.iter().for_each(|mirror| mirror.relist(world));
+    for mirror in &mirrors {
+        mirror.relist(world);
+    }
     let fresh = fresh.observe(&snapshot.set.meta.key).expect("the set is there");
     assert_eq!(format!("{:?}", snapshot.members), format!("{:?}", fresh.members));
 }
