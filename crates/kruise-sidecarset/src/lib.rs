@@ -2,6 +2,7 @@
 //!
 //! Nouns at the root hold facts about one thing; what is decided at admission is under `inject/`.
 
+pub mod announced;
 pub mod apply;
 pub mod args;
 pub mod asked;

@@ -10,6 +10,7 @@ use kruise_common::pod::WirePod;
 use kruise_common::reconciler::Reconciler;
 use kruise_common::revision::WireRevision;
 use kruise_common::runtime::process::Process;
+use kruise_sidecarset::announced::Announced;
 use kruise_sidecarset::args::Args;
 use kruise_sidecarset::configuration::WireConfiguration;
 use kruise_sidecarset::controller::SidecarSetController;
@@ -72,6 +73,7 @@ async fn main() -> anyhow::Result<()> {
         strict: args.refuse_replaced_containers,
         library: caches.library.clone(),
         asked: caches.asked.clone(),
+        announced: Announced::default(),
         now,
         lot: rand::random,
     }));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_api::sidecarset::v1beta1::SidecarSetSpec;
-use kruise_api::sidecarset::validate::{Candidate, Surroundings, Whitelist, validate};
+use kruise_api::sidecarset::validate::{Candidate, Surroundings, Whitelist, unmergeable, validate};
 use kruise_api::sidecarset::{convert, default};
 use kruise_common::admission::registration::{Hook, Phase};
 use kruise_common::admission::{Admission, Answer, Operation, Request, Verdict};
@@ -17,6 +17,7 @@ use kruise_common::table::Table;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::announced::{About, Announced};
 use crate::asked::Asked;
 use crate::choose::{Chance, Newcomer, Offer, Refusal, choose};
 use crate::configuration::Configuration;
@@ -34,6 +35,9 @@ use crate::stored::stored;
 pub const MUTATE: &str = "/mutate-apps-kruise-io-sidecarset";
 /// Where validation of sets is asked for (WHK-7).
 pub const VALIDATE: &str = "/validate-apps-kruise-io-sidecarset";
+
+/// What who stores a set is told if nobody registered hooks for it in time.
+const UNREGISTERED: &str = "the API server does not ask about pods of this SidecarSet yet: those created before it does are not injected";
 
 /// Answers reviews about pods and sets.
 #[derive(Debug)]
@@ -58,6 +62,8 @@ pub struct Webhook {
     pub asked: Arc<Asked>,
     /// The clock.
     pub now: fn() -> Timestamp,
+    /// Sets that are about to be stored.
+    pub announced: Announced,
     /// A number from 0 to 1 (REV-7).
     pub lot: fn() -> f64,
 }
@@ -97,14 +103,28 @@ impl Admission for Webhook {
             hook("msidecarset.kb.io", Phase::Mutating, MUTATE),
             hook("vsidecarset.kb.io", Phase::Validating, VALIDATE),
         ];
+        if let Some(judge) = hooks.last_mut() {
+            // A set that it accepts is asked for.
+            judge.acts = self.narrow;
+        }
         let sets = self.caches.sets.rows();
+        let announced = self.announced.offer((self.now)());
         self.asked.offer(&sets);
-        hooks.extend(pod_hook(&sets, &self.unasked, self.narrow));
+        hooks.extend(pod_hook(&sets, &announced, &self.unasked, self.narrow));
         hooks
     }
 
     fn registered(&self) {
         self.asked.registered();
+        self.announced.registered();
+    }
+
+    fn announces(&self) -> Option<String> {
+        self.announced.message((self.now)())
+    }
+
+    fn hears(&self, text: &str) {
+        self.announced.hear(text, (self.now)());
     }
 
     fn answer(&self, path: &str, request: &Request) -> Option<Answer> {
@@ -153,6 +173,7 @@ impl Webhook {
             None => lot(),
         };
         match self.injection(&incoming, &pod, &chance) {
+            Ok(injection) if self.awaits(&pod) => told(injection).for_now(),
             Ok(injection) => told(injection),
             Err(refusal) => {
                 let answer = Answer::forbidden(refusal.to_string());
@@ -161,6 +182,17 @@ impl Webhook {
                 if transient { answer.for_now() } else { answer }
             }
         }
+    }
+
+    /// Whether a set that was just accepted, and is on its way here, is about the pod.
+    fn awaits(&self, pod: &Newcomer<'_>) -> bool {
+        let stored = |about: &About| {
+            let set = self.caches.sets.get(&ObjectKey::new("", about.name.as_str()));
+            let content = set.as_ref().and_then(|set| set.content.as_ref().ok());
+            content.and_then(|content| About::new(&about.name, &content.spec)).as_ref()
+                == Some(about)
+        };
+        self.announced.awaits(pod, stored, (self.now)())
     }
 
     fn injection(
@@ -228,8 +260,28 @@ impl Webhook {
             whitelist,
             native_updates: self.native_updates,
         };
-        let old = old.as_ref().map(|old| old.candidate(&name, &none));
-        Answer::checked(&validate(&new.candidate(&name, &none), old.as_ref(), &around))
+        let before = old.as_ref().map(|old| old.candidate(&name, &none));
+        let answer =
+            Answer::checked(&validate(&new.candidate(&name, &none), before.as_ref(), &around));
+        let answer = answer.with_warnings(unmergeable(&new.spec));
+        let about = About::new(&name, &new.spec);
+        let news = about
+            .filter(|it| Some(it) != old.and_then(|old| About::new(&name, &old.spec)).as_ref());
+        match news {
+            Some(about) if answer.is_allowed() && !request.dry_run => self.announce(about, answer),
+            _ => answer,
+        }
+    }
+
+    /// Thinks the answer over until pods are asked about for the set: they may be created the moment that it is stored.
+    fn announce(&self, about: About, answer: Answer) -> Answer {
+        if !self.narrow || self.unasked.all || !self.asked.is_kept() {
+            return answer;
+        }
+        if self.announced.announce(about, (self.now)()) {
+            return answer;
+        }
+        answer.for_now().with_warnings([UNREGISTERED.to_owned()])
     }
 
     /// VAL-24.
@@ -275,7 +327,8 @@ fn decode(raw: &kruise_api::raw::RawJson) -> Result<Object, Answer> {
     let object: Object =
         raw.parse().map_err(|error| Answer::unreadable(format!("sidecarset: {error}")))?;
     let version = object.api_version.rsplit('/').next().unwrap_or_default();
-    if ["v1alpha1", "v1beta1"].contains(&version) {
+    // The API server always names one.
+    if ["", "v1alpha1", "v1beta1"].contains(&version) {
         Ok(object)
     } else {
         Err(Answer::unreadable(format!("unsupported version: {version}")))
@@ -294,9 +347,20 @@ fn fill(request: &Request) -> Answer {
     };
     let old: Option<Value> = request.old.as_ref().and_then(|old| old.parse().ok());
     match filled(&before, old.as_ref()) {
-        Ok(after) => Answer::changed(&before, &after),
+        Ok(after) => Answer::changed(&before, &after).with_warnings(overruled(&before)),
         Err(problem) => Answer::unreadable(format!("sidecarset: {problem}")),
     }
+}
+
+/// A selector of namespaces that a namespace beside it replaces (CNV-4).
+fn overruled(object: &Value) -> Option<String> {
+    let namespace = object.pointer("/spec/namespace")?.as_str().filter(|name| !name.is_empty())?;
+    let selector = object.pointer("/spec/namespaceSelector").filter(|given| !given.is_null())?;
+    let same = json!({ "matchLabels": { keys::NAMESPACE_NAME: namespace } });
+    let text = format!(
+        "spec.namespaceSelector: {selector} is replaced by spec.namespace: only one of them can be given"
+    );
+    (*selector != same).then_some(text)
 }
 
 /// A set as it is to be stored; `old` is the stored one on an update.

@@ -26,7 +26,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -87,6 +87,8 @@ pub struct Desk {
     pub ready: AtomicBool,
     /// What is counted.
     pub metrics: Metrics,
+    /// Told when the hooks may have changed.
+    pub changed: Arc<Notify>,
 }
 
 /// How long to go on after the signal to stop.
@@ -221,6 +223,8 @@ async fn settled(desk: &Desk, path: &str, request: &Request) -> Option<Answer> {
         if !answer.transient || now() - began >= LAG {
             return Some(answer);
         }
+        // What it waits for may be a hook.
+        desk.changed.notify_one();
         let _ = timeout(LAG / 50, std::future::pending::<()>()).await;
     }
 }

@@ -150,6 +150,7 @@ fn hook(phase: Phase) -> Hook {
         conditions: vec![("not-ours".to_owned(), "object.metadata.name != 'x'".to_owned())],
         failure_policy: Some(FailurePolicy::Ignore),
         again: true,
+        acts: false,
     }
 }
 

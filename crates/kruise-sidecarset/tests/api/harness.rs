@@ -201,12 +201,12 @@ impl Space {
         let last = Mutex::new(Vec::new());
         let tell = || format!("there are {:?}", last.lock().unwrap());
         wait_or(&format!("{reason}: {message}"), tell, || async {
-            let list = events.list(&about).await.ok()?;
+            let found = events.list(&about).await.ok()?;
             let said = |it: &DynamicObject| {
                 let text = |member: &str| it.data[member].as_str().unwrap_or_default().to_owned();
                 (text("reason"), text("message"))
             };
-            *last.lock().unwrap() = list.items.iter().map(said).collect();
+            *last.lock().unwrap() = found.items.iter().map(said).collect();
             let wanted = (reason.to_owned(), message.to_owned());
             last.lock().unwrap().contains(&wanted).then_some(())
         })

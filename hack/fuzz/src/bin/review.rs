@@ -11,6 +11,7 @@ use kruise_common::admission::{Admission, Request, Verdict, review};
 use kruise_common::gates::FeatureGates;
 use kruise_common::intern::Interner;
 use kruise_common::table::Wire;
+use kruise_sidecarset::announced::Announced;
 use kruise_sidecarset::object::WireSet;
 use kruise_sidecarset::registration::Unasked;
 use kruise_sidecarset::webhook::{Caches, VALIDATE, Webhook, filled};
@@ -41,6 +42,7 @@ fn webhook(set: &str) -> Option<Webhook> {
         native_updates: true,
         library: Arc::default(),
         asked: Arc::default(),
+        announced: Announced::default(),
         now: || Timestamp::UNIX_EPOCH,
         lot: || 0.5,
     };
