@@ -129,7 +129,7 @@ pub fn inject(raw: &Value, chosen: &[Chosen], settings: Settings) -> Result<Inje
         recorded: chosen.iter().any(|set| set.recorded),
         ..Injection::default()
     };
-    containers::place(&pod, &built, settings.strict, &mut injection)?;
+    containers::place(&pod, built, settings.strict, &mut injection)?;
     volumes::place(&pod, chosen, &mut injection.operations)?;
     hot_upgrade::record(&mut pod.annotations, chosen)?;
     metadata::record(&mut pod, chosen, settings.now)?;

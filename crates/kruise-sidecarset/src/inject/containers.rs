@@ -13,6 +13,9 @@ use crate::choose::{Chosen, Refusal};
 use crate::containers::Entries;
 use crate::prepared::Sidecar;
 
+/// Lists of a container that are made anew for each pod.
+const LISTS: [&str; 3] = ["env", "volumeMounts", "volumeDevices"];
+
 /// A container that is to be injected.
 pub(super) struct Built<'a> {
     set: &'a str,
@@ -68,7 +71,10 @@ fn complete(
 ) -> Result<Vec<Value>, Refusal> {
     let extensions = &sidecar.typed.extensions;
     let core = &sidecar.core;
-    let mut container = core.as_object().cloned().unwrap_or_default();
+    let others = core.as_object().into_iter().flatten();
+    let others = others.filter(|(member, _)| !LISTS.contains(&member.as_str()));
+    let mut container: Map<String, Value> =
+        others.map(|(member, value)| (member.clone(), value.clone())).collect();
     if let (Some(policy), Some(targets)) = (&extensions.resources_policy, &sidecar.targets) {
         let resources = resources::resources(pod, policy, targets).map_err(|why| {
             let (set, name) = (&set.set, &sidecar.typed.name);
@@ -85,9 +91,13 @@ fn complete(
     let devices = volumes::devices(pod, core, &mounts, given(shares_devices));
     let mut variables = env::transferred(pod, &extensions.transfer_env, from_init);
     variables.extend(path_variables);
-    set_list(&mut container, "env", env_of(core, variables));
-    set_list(&mut container, "volumeMounts", mounts);
-    set_list(&mut container, "volumeDevices", devices);
+    for (list, items) in LISTS.into_iter().zip([env_of(core, variables), mounts, devices]) {
+        if !items.is_empty() {
+            container.insert(list.to_owned(), Value::Array(items));
+        } else if let Some(empty) = core.get(list) {
+            container.insert(list.to_owned(), empty.clone());
+        }
+    }
     let containers = if hot_upgrade::is_pair(sidecar, init) {
         hot_upgrade::pair(sidecar, &container).to_vec()
     } else {
@@ -108,25 +118,19 @@ fn env_of(core: &Value, more: Vec<Value>) -> Vec<Value> {
     env
 }
 
-fn set_list(container: &mut Map<String, Value>, list: &str, items: Vec<Value>) {
-    if !items.is_empty() {
-        container.insert(list.to_owned(), Value::Array(items));
-    }
-}
-
 /// Puts the containers into the pod.
 pub(super) fn place(
     pod: &Pod<'_>,
-    lists: &Lists<'_>,
+    lists: Lists<'_>,
     strict: bool,
     injection: &mut Injection,
 ) -> Result<(), Refusal> {
-    refuse_clashes(pod, lists)?;
+    refuse_clashes(pod, &lists)?;
     if strict {
-        refuse_replacements(pod, lists)?;
+        refuse_replacements(pod, &lists)?;
     }
-    place_list(pod, "initContainers", &lists.init, injection);
-    place_list(pod, "containers", &lists.plain, injection);
+    place_list(pod, "initContainers", lists.init, injection);
+    place_list(pod, "containers", lists.plain, injection);
     Ok(())
 }
 
@@ -170,16 +174,16 @@ fn refuse_replacements(pod: &Pod<'_>, lists: &Lists<'_>) -> Result<(), Refusal> 
 }
 
 /// INJ-51: a container of the name is replaced where it stands, others go to the front or to the back.
-fn place_list(pod: &Pod<'_>, list: &str, built: &[Built<'_>], injection: &mut Injection) {
+fn place_list(pod: &Pod<'_>, list: &str, built: Vec<Built<'_>>, injection: &mut Injection) {
     let existing = pod.list(list);
     let (mut front, mut back) = (Vec::new(), Vec::new());
     for Built { set, container, first, again } in built {
-        let name = name_of(container);
+        let name = name_of(&container);
         let there = existing.iter().enumerate().find(|(_, other)| name_of(other) == name);
         match there {
             // Asked again (`reinvocationPolicy`): what others added to our container since, such as the mount of the
             // ServiceAccount's token, stays.
-            Some((_, other)) if covers(other, container) => {}
+            Some((_, other)) if covers(other, &container) => {}
             Some((index, other)) => {
                 if !is_injected(other) {
                     let text = format!(
@@ -188,13 +192,13 @@ fn place_list(pod: &Pod<'_>, list: &str, built: &[Built<'_>], injection: &mut In
                     injection.warnings.push(text);
                 }
                 let path = format!("/spec/{list}/{index}");
-                let kept = *again && is_injected(other);
-                let value = if kept { enriched(container, other) } else { container.clone() };
+                let kept = again && is_injected(other);
+                let value = if kept { enriched(&container, other) } else { container };
                 let operation = json!({ "op": "replace", "path": path, "value": value });
                 injection.operations.push(operation);
             }
-            None if *first => front.push(container.clone()),
-            None => back.push(container.clone()),
+            None if first => front.push(container),
+            None => back.push(container),
         }
     }
     if existing.is_empty() {
