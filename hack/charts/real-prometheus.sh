@@ -225,7 +225,6 @@ metrics() {
   for chart in "${charts[@]}"; do alerts "$chart"; done
   same "every rule of the alerts can be evaluated" "" "$({ curl -sf "$prom/api/v1/rules" || echo '"health":"err": no answer'; } | tr '{' '\n' | grep '"health":"err"')"
   no_trouble
-  kill "$prometheus_pid"
-  wait "$prometheus_pid" 2>/dev/null
+  ended "$prometheus_pid"
 }
 

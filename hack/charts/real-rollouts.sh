@@ -12,9 +12,14 @@ watched() {
   pids+=("$watching")
   until [ "$(wc -l <"$work/$1.seen")" -ge "$3" ]; do sleep 0.1; done
 }
-unwatched() {
-  kill "$watching" 2>/dev/null
-  wait "$watching" 2>/dev/null
+unwatched() { ended "$watching"; }
+# ended PID: ends a process of ours, and forgets it: its number will be somebody else's.
+ended() {
+  local pid left=()
+  kill "$1" 2>/dev/null
+  wait "$1" 2>/dev/null
+  for pid in "${pids[@]}"; do [ "$pid" = "$1" ] || left+=("$pid"); done
+  pids=(${left[@]+"${left[@]}"})
 }
 # kept NAME BUDGET: how many pods of five were missing, not ready or between two images of their sidecar at once. A restart of a sidecar
 # may be over before the kubelet says that the pod is not ready.
