@@ -9,6 +9,8 @@ pub const GROUP: &str = "apps.kruise.io";
 pub const CERTS_SINCE: &str = "kruise.io/webhook-certs-since";
 /// Annotation of a webhook configuration: the namespace and name of the Lease of the installation that wrote it.
 pub const INSTALLED_BY: &str = "kruise.io/installed-by";
+/// Annotation of a webhook configuration: what a replica that does not lead wants hooks for, until it has them.
+pub const ANNOUNCED: &str = "kruise.io/announced";
 
 // Pods and revisions of a set (statefulset §1.5).
 
@@ -249,6 +251,13 @@ pub const SIDECARSET_POD_VOLUMES: &str = "kruise.io/sidecarset-pod-volumes";
 pub const SIDECARSET_SHARES_FROM_INIT: &str = "kruise.io/sidecarset-share-from-init";
 /// Annotation of a pod, not in OpenKruise: `*` or names of sets that it does without, if the controller allows it (W-47).
 pub const SIDECARSET_SKIP: &str = "kruise.io/sidecarset-skip";
+/// Condition and event of a set, not in OpenKruise: the recorded revision that it names for injection cannot be used, and
+/// its pods are refused.
+pub const CONDITION_REVISION_UNUSABLE: &str = "RevisionUnusable";
+/// Event on a set, not in OpenKruise: its pods are to follow another revision.
+pub const EVENT_ROLLOUT_STARTED: &str = "RolloutStarted";
+/// Event on a set, not in OpenKruise: no pod is behind it any more.
+pub const EVENT_ROLLOUT_COMPLETED: &str = "RolloutCompleted";
 /// Condition of a set, not in OpenKruise: its roll-out makes no progress.
 pub const CONDITION_STALLED: &str = "Stalled";
 /// Condition of a set, not in OpenKruise: pods cannot be updated in place, with counts by reason.

@@ -71,7 +71,7 @@ impl Reconciler for BroadcastJobController {
 
     fn attempted(&self, key: &ObjectKey, applied: &Applied<Action>, now: Timestamp) {
         let creations = applied.outcomes.iter().filter_map(|(action, outcome)| match action {
-            Action::CreatePod { mark, .. } => Some((mark, outcome)),
+            Action::CreatePod { mark, .. } => Some((*mark, outcome)),
             _ => None,
         });
         self.refusals.hear(key, creations, now);

@@ -28,6 +28,14 @@ pub trait Admission: Send + Sync + 'static {
     /// The hooks as they were handed out last are known to be registered.
     fn registered(&self) {}
 
+    /// What hooks are to be made with beyond what is stored, for the replica that leads; asked of those that do not.
+    fn announces(&self) -> Option<String> {
+        None
+    }
+
+    /// What another replica announces.
+    fn hears(&self, _text: &str) {}
+
     /// The answer to a request that came to `path`; `None` if no hook has this path.
     fn answer(&self, path: &str, request: &Request) -> Option<Answer>;
 }

@@ -15,6 +15,8 @@ use crate::table::{Record, Wire};
 
 /// Condition of a claim whose file system waits for a pod to grow it.
 const FILE_SYSTEM_RESIZE_PENDING: &str = "FileSystemResizePending";
+/// Condition of a claim whose file system the node could not grow.
+const NODE_RESIZE_ERROR: &str = "NodeResizeError";
 
 /// A claim as far as controllers look at it. Quantities stay as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +31,13 @@ pub struct Claim {
     pub class: Option<Arc<str>>,
     /// Access modes in stored order.
     pub access_modes: Box<[Arc<str>]>,
-    /// Whether the volume has grown and the file system grows when a pod mounts it anew.
+    /// Whether the volume has grown and the file system has not yet: a kubelet grows it under the pod that runs, if the
+    /// driver can do that, else when a pod mounts it anew.
     pub resize_pending: bool,
     /// Since when.
     pub pending_since: Option<Moment>,
+    /// Whether the node has tried to grow it and failed.
+    pub node_resize_failed: bool,
 }
 
 impl Record for Claim {
@@ -93,10 +98,11 @@ impl Wire for WireClaim {
         let storage = |amounts: Option<BTreeMap<String, String>>| {
             amounts.and_then(|mut amounts| amounts.remove("storage")).map(String::into_boxed_str)
         };
-        let conditions = self.status.conditions.iter().flatten();
-        let pending = conditions
-            .into_iter()
-            .find(|c| c.kind == FILE_SYSTEM_RESIZE_PENDING && c.status == "True");
+        let condition = |kind: &str| {
+            let mut conditions = self.status.conditions.iter().flatten();
+            conditions.find(|c| c.kind == kind && c.status == "True")
+        };
+        let pending = condition(FILE_SYSTEM_RESIZE_PENDING);
         let modes = self.spec.access_modes.into_iter().flatten();
         Claim {
             meta: Meta::new(&self.metadata, interner),
@@ -104,6 +110,7 @@ impl Wire for WireClaim {
             capacity: storage(self.status.capacity),
             resize_pending: pending.is_some(),
             pending_since: pending.and_then(|pending| pending.since.as_ref()).map(|at| at.0.into()),
+            node_resize_failed: condition(NODE_RESIZE_ERROR).is_some(),
             class: self.spec.storage_class_name.map(|class| interner.get(&class)),
             access_modes: modes.map(|mode| interner.get(&mode)).collect(),
         }

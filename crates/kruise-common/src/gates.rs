@@ -37,11 +37,11 @@ enum Stage {
 
 gates! {
     /// PVC owner references per retention policy.
-    auto_delete_claims: "StatefulSetAutoDeletePVC", Alpha, true;
+    auto_delete_claims: "StatefulSetAutoDeletePVC", Beta, true;
     /// `apps.kubernetes.io/pod-index` on pods.
     pod_index_label: "PodIndexLabel", Beta, true;
     /// Env from metadata is updated in place.
-    env_from_metadata: "InPlaceUpdateEnvFromMetadata", Alpha, true;
+    env_from_metadata: "InPlaceUpdateEnvFromMetadata", Beta, true;
     /// The node daemon of OpenKruise may be there.
     kruise_daemon: "KruiseDaemon", Beta, true;
     /// Pod admission.
@@ -59,7 +59,7 @@ gates! {
     /// No pod defaults are written into templates.
     template_no_defaults: "TemplateNoDefaults", Alpha, false;
     /// Deletion protection by label.
-    deletion_protection: "ResourcesDeletionProtection", Alpha, false;
+    deletion_protection: "ResourcesDeletionProtection", Beta, false;
     /// Host ports of hostNetwork pods are defaulted.
     default_host_ports: "DefaultHostNetworkHostPortsInPodTemplates", Alpha, false;
     /// The `KruisePodReady` gate is on all pods.

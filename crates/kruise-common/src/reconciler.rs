@@ -70,4 +70,10 @@ pub trait Reconciler: Send + Sync + 'static {
         applied: &Applied<Self::Action>,
         now: Timestamp,
     ) -> Option<Write>;
+
+    /// Whether the status write says what nothing else remembers, so that it does not wait for its time: whatever the next
+    /// turn sees, it would be lost.
+    fn urgent(_snapshot: &Self::Snapshot, _status: &Write) -> bool {
+        false
+    }
 }

@@ -80,11 +80,9 @@ impl<T: Ord + Clone> Refusals<T> {
     pub fn hear<'a>(
         &self,
         owner: &ObjectKey,
-        outcomes: impl Iterator<Item = (&'a T, &'a Outcome)>,
+        outcomes: impl Iterator<Item = (T, &'a Outcome)>,
         now: Timestamp,
-    ) where
-        T: 'a,
-    {
+    ) {
         let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
         let known = owners.remove(owner);
         let mut targets = known.unwrap_or_default();
@@ -92,7 +90,7 @@ impl<T: Ord + Clone> Refusals<T> {
             match outcome {
                 Outcome::Failed(error) if (self.counts)(error.category) => {
                     let times =
-                        targets.refused.get(target).map_or(0, |r| r.times).saturating_add(1);
+                        targets.refused.get(&target).map_or(0, |r| r.times).saturating_add(1);
                     let delay = FIRST * (1_i32 << (times - 1).min(9));
                     let refusal = Refusal {
                         times,
@@ -100,10 +98,10 @@ impl<T: Ord + Clone> Refusals<T> {
                         category: error.category,
                         message: Arc::from(error.message.as_str()),
                     };
-                    targets.refused.insert(target.clone(), refusal);
+                    targets.refused.insert(target, refusal);
                 }
                 Outcome::Done => {
-                    targets.refused.remove(target);
+                    targets.refused.remove(&target);
                 }
                 Outcome::Failed(_) | Outcome::NotAttempted => {}
             }

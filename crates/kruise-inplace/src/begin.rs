@@ -13,7 +13,7 @@ use crate::batch::next_batch;
 use crate::conditions;
 use crate::diff::{Change, MetadataChange, NotInPlace};
 use crate::hash;
-use crate::lifecycle::State;
+use crate::lifecycle::{State, untold};
 use crate::metadata;
 use crate::progress::{batched, env, has_next, image, resized};
 use crate::resize::{self, Resize};
@@ -151,6 +151,7 @@ fn start(
     operations = metadata::with_labels(pod, operations);
     operations = metadata::with_annotations(pod, operations)
         .add(&["metadata", "labels", keys::CONTROLLER_REVISION_HASH], revision);
+    operations = metadata::apply(pod, operations, &untold(pod));
     match (State::of(pod), busy) {
         // Pods without a state never get one (IP-19).
         (State::None, _) | (State::Normal | State::PreparingNormal, false) => operations,

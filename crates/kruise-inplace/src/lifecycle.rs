@@ -191,7 +191,11 @@ pub fn before_update(
             }
             _ => UpdateGate::Proceed,
         },
-        State::PreparingUpdate => pending.map_or(UpdateGate::Proceed, UpdateGate::Wait),
+        State::PreparingUpdate => match pending {
+            None => UpdateGate::Proceed,
+            Some(_) if told_otherwise(pod, announced) => UpdateGate::Mark(tell(pod, announced)),
+            Some(pending) => UpdateGate::Wait(pending),
+        },
         State::Updating => UpdateGate::Proceed,
         State::Updated => match hook {
             Some(hook) => UpdateGate::Mark(prepare_update(pod, (hook, true), announced, now)),
@@ -213,8 +217,29 @@ pub fn before_delete(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -
         return DeleteGate::Wait(pending);
     }
     let falling = falling(pod, hook, PRE_DELETE, now);
-    let none = MetadataChange::default();
-    DeleteGate::Mark(vec![enter(pod, "PreparingDelete", falling, &none, now)])
+    DeleteGate::Mark(vec![enter(pod, "PreparingDelete", falling, &untold(pod), now)])
+}
+
+/// Whether the hook was told of another update than this one. Pods that OpenKruise announced say nothing.
+fn told_otherwise(pod: &Pod, announced: &Announced<'_>) -> bool {
+    pod.annotations.get(keys::INPLACE_UPDATE_ANNOUNCED).is_some_and(|told| told != announced.text())
+}
+
+/// Tells the hook of another update, while it holds the pod.
+fn tell(pod: &Pod, announced: &Announced<'_>) -> Vec<Write> {
+    let told = ["metadata", "annotations", keys::INPLACE_UPDATE_ANNOUNCED];
+    let operations = Operations::default()
+        .test(&["metadata", "labels", keys::LIFECYCLE_STATE], state(pod))
+        .test(&told, pod.annotations.get(keys::INPLACE_UPDATE_ANNOUNCED))
+        .add(&told, announced.text());
+    vec![Write::json(&POD, &pod.meta, operations)]
+}
+
+/// Takes away what a hook was told of an update, which counts as long as the pod waits for the hook (W-23).
+pub(crate) fn untold(pod: &Pod) -> MetadataChange {
+    let key = keys::INPLACE_UPDATE_ANNOUNCED;
+    let told = pod.annotations.get(key).map(|_| (key.to_owned(), None));
+    MetadataChange { annotations: told.into_iter().collect(), ..MetadataChange::default() }
 }
 
 /// `PreparingUpdate`; with `handler` the hook's markers are put back in the same write, so that it can hold again.
@@ -252,7 +277,8 @@ pub fn cancel(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -> Vec<W
         State::PreparingDelete => (PRE_DELETE, MetadataChange::default()),
         State::PreparingUpdate => {
             let hook = lifecycle.and_then(|lifecycle| lifecycle.in_place_update.as_ref());
-            (PRE_UPDATE, hook.map(markers).unwrap_or_default())
+            let markers = hook.map(markers).unwrap_or_default();
+            (PRE_UPDATE, MetadataChange { annotations: untold(pod).annotations, ..markers })
         }
         _ => return Vec::new(),
     };

@@ -231,6 +231,14 @@ fn remade(status: &ContainerStatus, last: &LastStatus) -> bool {
     known && *status.container_id != *last.container_id
 }
 
+/// Whether the image has another ID than before, and no name but the wanted one. A kubelet would tell of another container
+/// and name the image too, but not everything that plays nodes does, such as test suites that write statuses themselves.
+fn renamed(container: Option<&Container>, status: &ContainerStatus, last: &LastStatus) -> bool {
+    let other = !status.image_id.is_empty() && *status.image_id != *last.image_id;
+    let wanted = |container: &Container| same_image(&container.image, &status.image);
+    other && !last.image_id.is_empty() && (status.image.is_empty() || container.is_some_and(wanted))
+}
+
 /// Whether the container runs, as far as can be seen, the image that the update replaces: it crashed, and was started
 /// again before the kubelet saw the new one, which will end it once more (W27). The same image under another name looks
 /// alike where the runtime keeps to the first name.
@@ -283,7 +291,8 @@ pub fn evidence(
 }
 
 /// Whether the container runs what the update asked for. Any of these is evidence (W1, W27): another container ID than
-/// recorded, or the same if it got its image back and the kubelet left it alone; the daemon's hash of what runs; without
+/// recorded, or the same if it got its image back and the kubelet left it alone, or if its image has another ID under
+/// the wanted name; the daemon's hash of what runs; without
 /// a recorded ID (an update that OpenKruise began) another image ID, a start after the batch, or the wanted image name on
 /// a container that runs. The container of the spec is an ordinary one or a native sidecar, if it is there.
 pub fn restarted(
@@ -300,7 +309,8 @@ pub fn restarted(
     }
     if !last.container_id.is_empty() {
         let stayed = last.may_stay && status.started_at.is_some() && seen_by_kubelet(pod);
-        return stayed || (remade(status, last) && !runs_replaced(container, status, last));
+        let remade = remade(status, last) && !runs_replaced(container, status, last);
+        return stayed || remade || renamed(container, status, last);
     }
     // While a container is down its image ID may be empty: no evidence.
     if !status.image_id.is_empty() && *status.image_id != *last.image_id {

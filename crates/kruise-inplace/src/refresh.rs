@@ -275,9 +275,11 @@ fn settle(
 fn merge(pod: &Pod, list: &[Value], next: Option<&str>, now: Timestamp) -> Write {
     let mut body = json!({});
     if let Some(next) = next {
+        let mut annotations = lifecycle::untold(pod).annotations;
+        annotations.insert(keys::LIFECYCLE_TIMESTAMP.to_owned(), Some(rfc3339(now)));
         body = json!({ "metadata": {
             "labels": { keys::LIFECYCLE_STATE: next },
-            "annotations": { keys::LIFECYCLE_TIMESTAMP: rfc3339(now) },
+            "annotations": annotations,
         }});
     }
     if let Some(body) = body.as_object_mut() {
@@ -307,14 +309,17 @@ fn verified(
         if let Some((index, status)) = pod.status(name) {
             let index = index.to_string();
             let path = ["status", "containerStatuses", &index, "containerID"];
-            operations = operations.test(&path, &*status.container_id);
+            // A status without an ID has no such member: null is what equals that.
+            let known = Some(&*status.container_id).filter(|id| !id.is_empty());
+            operations = operations.test(&path, known);
         }
     }
     let on_status = !list.is_empty();
     operations = conditions::put(pod, operations, list);
     if let Some(next) = next {
         let path = ["metadata", "labels", keys::LIFECYCLE_STATE];
-        operations = metadata::with_annotations(pod, operations.test(&path, lifecycle::state(pod)))
+        operations = metadata::with_annotations(pod, operations.test(&path, lifecycle::state(pod)));
+        operations = metadata::apply(pod, operations, &lifecycle::untold(pod))
             .replace(&path, next)
             .add(&["metadata", "annotations", keys::LIFECYCLE_TIMESTAMP], rfc3339(now));
     }

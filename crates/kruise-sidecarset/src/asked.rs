@@ -37,6 +37,11 @@ impl Asked {
         known.registered = Some(take(&mut known.offered));
     }
 
+    /// Whether anybody registers hooks.
+    pub fn is_kept(&self) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).registered.is_some()
+    }
+
     /// Whether the pods of a set are asked about.
     pub fn about(&self, uid: &str) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -202,7 +202,7 @@ fn revision_for(
 }
 
 /// The recorded revision that a set names; it may name none.
-fn named(spec: &SidecarSetSpec) -> Option<&InjectedRevision> {
+pub fn named(spec: &SidecarSetSpec) -> Option<&InjectedRevision> {
     let revision = spec.injection_strategy.revision.as_ref()?;
     (revision.revision_name.is_some() || revision.custom_version.is_some()).then_some(revision)
 }

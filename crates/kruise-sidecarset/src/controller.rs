@@ -1,4 +1,4 @@
-//! Implements the crank's trait: delegation, and the memory of pods that refuse to be written to.
+//! Implements the crank's trait: delegation, and what is remembered between turns.
 
 use jiff::Timestamp;
 use kruise_api::keys;
@@ -71,7 +71,8 @@ impl Reconciler for SidecarSetController {
 
     fn attempted(&self, key: &ObjectKey, applied: &Applied<Action>, now: Timestamp) {
         let outcomes = applied.outcomes.iter();
-        let of_pods = outcomes.filter_map(|(action, outcome)| Some((action.pod()?, outcome)));
+        let of_pods =
+            outcomes.filter_map(|(action, outcome)| Some((action.pod()?.clone(), outcome)));
         self.refusals.hear(key, of_pods, now);
     }
 

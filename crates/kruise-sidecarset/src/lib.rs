@@ -2,6 +2,7 @@
 //!
 //! Nouns at the root hold facts about one thing; what is decided at admission is under `inject/`.
 
+pub mod announced;
 pub mod apply;
 pub mod args;
 pub mod asked;
@@ -14,6 +15,7 @@ pub mod events;
 pub mod gauges;
 pub mod hash;
 pub mod history_home;
+pub mod incoming;
 pub mod inject;
 pub mod inplace;
 pub mod matching;
@@ -28,6 +30,7 @@ pub mod recorded;
 pub mod registered;
 pub mod registration;
 pub mod revision;
+pub mod roster;
 mod schema;
 pub mod snapshot;
 pub mod status;

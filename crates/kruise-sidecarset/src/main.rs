@@ -10,14 +10,15 @@ use kruise_common::pod::WirePod;
 use kruise_common::reconciler::Reconciler;
 use kruise_common::revision::WireRevision;
 use kruise_common::runtime::process::Process;
+use kruise_sidecarset::announced::Announced;
 use kruise_sidecarset::args::Args;
 use kruise_sidecarset::configuration::WireConfiguration;
 use kruise_sidecarset::controller::SidecarSetController;
 use kruise_sidecarset::namespace::WireNamespace;
 use kruise_sidecarset::object::WireSet;
 use kruise_sidecarset::observe::Caches;
-use kruise_sidecarset::recorded::Library;
 use kruise_sidecarset::registration::Unasked;
+use kruise_sidecarset::roster::Rosters;
 use kruise_sidecarset::webhook::{self, Webhook};
 use kruise_sidecarset::{history_home, watch};
 
@@ -50,6 +51,8 @@ async fn main() -> anyhow::Result<()> {
         revisions: process.watch_in::<WireRevision>(&revisions, watch::revision),
         pods,
         revision_namespace: revisions.into(),
+        rosters: Rosters::default(),
+        library: Arc::default(),
         asked: Arc::default(),
         unasked,
     };
@@ -68,8 +71,9 @@ async fn main() -> anyhow::Result<()> {
         narrow: args.narrow_pod_webhook,
         native_updates: options.native_updates,
         strict: args.refuse_replaced_containers,
-        library: Library::default(),
+        library: caches.library.clone(),
         asked: caches.asked.clone(),
+        announced: Announced::default(),
         now,
         lot: rand::random,
     }));

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use kruise_api::shared::inplace::{LastStatus, UpdateState};
 use kruise_common::pod::{Container, ContainerStatus, Phase, Pod};
 use kruise_inplace::progress::{lags, restarted, settles};
 use serde::Deserialize;
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::pair::Pair;
@@ -65,9 +67,6 @@ impl Stuck {
         }
     }
 }
-
-/// The state of in-place updates of one set in a pod, as far as it is read.
-type States<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
 impl Member {
     /// The facts about `pod`, or `None` if it lacks a container of the set (STA-2).
@@ -216,9 +215,42 @@ fn overtaken<'a>(
 /// What this set recorded of its in-place updates; unreadable records count as none, the next update writes them anew.
 pub fn state(pod: &Pod, set: &str) -> Option<UpdateState> {
     let text = pod.annotations.get(keys::SIDECARSET_INPLACE_UPDATE_STATE)?;
-    let states: States<'_> = serde_json::from_str(text).ok()?;
-    serde_json::from_str(states.get(set)?.get()).ok()
+    serde_json::from_str(entry(text, set)?.get()).ok()
 }
+
+/// The member of a JSON object that bears this name. Nothing else is kept: pods are many, and so are sets in one.
+fn entry<'a>(text: &'a str, name: &str) -> Option<&'a RawValue> {
+    let mut source = serde_json::Deserializer::from_str(text);
+    let found = source.deserialize_map(EntryOf(name)).ok()?;
+    source.end().ok()?;
+    found
+}
+
+struct EntryOf<'n>(&'n str);
+
+impl<'de> Visitor<'de> for EntryOf<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(Name(name)) = map.next_key()? {
+            if name == self.0 {
+                found = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A name that is copied only if it is written with escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Which twins work, by sidecar.
 fn working(pod: &Pod) -> BTreeMap<Cow<'_, str>, Cow<'_, str>> {
@@ -241,8 +273,7 @@ struct Record<'a> {
 /// The record of `set` in an annotation, in the present or the older form (INJ-62).
 fn record<'a>(pod: &'a Pod, key: &str, set: &str) -> Option<Record<'a>> {
     let text = pod.annotations.get(key)?;
-    let entries: States<'a> = serde_json::from_str(text).ok()?;
-    let entry: &'a RawValue = entries.get(set)?;
+    let entry = entry(text, set)?;
     if let Ok(record) = serde_json::from_str(entry.get()) {
         return Some(record);
     }

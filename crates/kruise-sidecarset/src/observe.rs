@@ -14,12 +14,15 @@ use kruise_common::table::Table;
 
 use crate::asked::Asked;
 use crate::auditor::{Audited, Why, audit};
-use crate::choose::skips;
+use crate::choose::{named, skips};
 use crate::member::{Member, active};
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
+use crate::recorded::Library;
 use crate::registered::by_age;
 use crate::registration::Unasked;
+use crate::revision::{Unusable, find};
+use crate::roster::Rosters;
 use crate::snapshot::{Options, Settings, Snapshot, Strays};
 
 /// The caches a set is observed in.
@@ -35,6 +38,10 @@ pub struct Caches {
     pub revisions: Arc<Table<Revision>>,
     /// Where revisions are.
     pub revision_namespace: Arc<str>,
+    /// Members that were read before.
+    pub rosters: Rosters,
+    /// Recorded revisions that were read before.
+    pub library: Arc<Library>,
     /// For which sets the API server is known to ask.
     pub asked: Arc<Asked>,
     /// About which pods it never asks.
@@ -48,7 +55,10 @@ pub fn observe(
     resting: BTreeMap<ObjectKey, Timestamp>,
     key: &ObjectKey,
 ) -> Option<Snapshot> {
-    let set = caches.sets.get(key)?;
+    let Some(set) = caches.sets.get(key) else {
+        caches.rosters.forget(&key.name);
+        return None;
+    };
     let settings = Settings::new(&set, options);
     let (members, strays) = match &settings {
         Ok(settings) => members(caches, &set, settings),
@@ -57,6 +67,7 @@ pub fn observe(
     let missed = missed(caches, &set);
     let (revisions, taken) = revisions(caches, &set);
     Some(Snapshot {
+        unusable: unusable(caches, &set),
         asked: caches.asked.about(&set.meta.uid),
         set,
         settings,
@@ -74,6 +85,7 @@ pub fn observe(
 /// Matched pods (STA-1), and what is wrong with the others that bear the set's name.
 fn members(caches: &Caches, set: &SidecarSet, settings: &Settings) -> (Vec<Member>, Strays) {
     let Ok(content) = &set.content else { return (Vec::new(), Strays::default()) };
+    let mut known = caches.rosters.take(set);
     let mut members = Vec::new();
     let mut strays = Strays::default();
     // Pods come by namespace; each is looked up once.
@@ -94,11 +106,12 @@ fn members(caches: &Caches, set: &SidecarSet, settings: &Settings) -> (Vec<Membe
             strays.leaving += usize::from(pod.terminating());
             continue;
         }
-        match Member::new(&pod, settings) {
+        match known.of(&pod).or_else(|| Member::new(&pod, settings)) {
             Some(member) => members.push(member),
             None => strays.incomplete += 1,
         }
     }
+    caches.rosters.keep(set, &members);
     (members, strays)
 }
 
@@ -147,6 +160,15 @@ pub fn misses(set: &SidecarSet, pod: &Pod, unasked: &Unasked) -> bool {
         && active(pod)
         && !unasked.named(&pod.meta.key.namespace)
         && !(unasked.opt_out && skips(&pod.annotations, set.name()))
+}
+
+/// Looks for the recorded revision that the set names as admission does (HIS-20).
+fn unusable(caches: &Caches, set: &SidecarSet) -> Option<Unusable> {
+    let wanted = named(&set.content.as_ref().ok()?.spec)?;
+    let (name, version) = (wanted.revision_name.as_deref(), wanted.custom_version.as_deref());
+    let revisions = caches.revisions.in_group(set.name());
+    let found = find(set.name(), name, version, &revisions);
+    found.and_then(|found| caches.library.recorded(found)).err()
 }
 
 /// Revisions of the set by age (HIS-5), and names of its kind that others hold.

@@ -12,7 +12,9 @@ mod evict;
 mod history;
 pub mod hold;
 pub mod hot_upgrade;
+mod news;
 pub mod order;
+mod pinned;
 mod registration;
 mod repair;
 mod settle;
@@ -30,6 +32,8 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan<Action, Hold> {
     match snapshot.registered() {
         Ok((settings, registered)) => {
             history::register(&mut turn, registered);
+            pinned::check(&mut turn, settings);
+            news::tell(&mut turn, settings, registered);
             roll_out(&mut turn, settings);
             repair::repair(&mut turn, settings);
             history::truncate(&mut turn, settings, registered);

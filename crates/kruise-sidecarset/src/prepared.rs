@@ -31,8 +31,8 @@ pub struct Prepared {
 pub struct Sidecar {
     /// What rules ask for.
     pub typed: SidecarContainer,
-    /// The container as it enters a pod (INJ-16).
-    pub core: Map<String, Value>,
+    /// The container as it enters a pod (INJ-16): an object.
+    pub core: Value,
     /// Which containers its resources follow, or why that cannot be said; `None` without such a policy.
     pub targets: Option<Result<Regex, String>>,
 }
@@ -78,7 +78,7 @@ impl Sidecar {
         core.retain(|member, _| !EXTENSIONS.contains(&member.as_str()));
         let policy = typed.extensions.resources_policy.as_ref();
         let targets = policy.map(|policy| bounded_regex(&policy.target_containers_name_regex));
-        Ok(Self { typed: typed.clone(), core, targets })
+        Ok(Self { typed: typed.clone(), core: Value::Object(core), targets })
     }
 }
 

@@ -69,11 +69,17 @@ impl Unasked {
 }
 
 /// The hook for pods; `None` if no set can match any. If not `narrow`, every pod that is not left out is asked about.
-pub fn pod_hook(sets: &[Arc<SidecarSet>], unasked: &Unasked, narrow: bool) -> Option<Hook> {
-    let specs: Vec<&SidecarSetSpec> = sets
-        .iter()
-        .filter_map(|set| set.content.as_ref().ok())
+/// `announced` are sets that are about to be stored.
+pub fn pod_hook(
+    sets: &[Arc<SidecarSet>],
+    announced: &[SidecarSetSpec],
+    unasked: &Unasked,
+    narrow: bool,
+) -> Option<Hook> {
+    let stored = sets.iter().filter_map(|set| set.content.as_ref().ok());
+    let specs: Vec<&SidecarSetSpec> = stored
         .map(|content| &*content.spec)
+        .chain(announced)
         .filter(|spec| !spec.injection_strategy.paused && spec.selector.is_some())
         .collect();
     if unasked.all || narrow && specs.is_empty() {
@@ -92,6 +98,7 @@ pub fn pod_hook(sets: &[Arc<SidecarSet>], unasked: &Unasked, narrow: bool) -> Op
         conditions: vec![("no-mirror-pod".to_owned(), no_mirror_pod())],
         failure_policy: None,
         again: true,
+        acts: false,
     };
     if unasked.opt_out {
         hook.conditions.push(("no-opt-out".to_owned(), no_opt_out()));

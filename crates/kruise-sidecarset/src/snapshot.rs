@@ -20,6 +20,7 @@ use crate::hash::Hashes;
 use crate::member::Member;
 use crate::object::SidecarSet;
 use crate::registered::Registered;
+use crate::revision::Unusable;
 
 /// Everything a decision about one set may depend on.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub strays: Strays,
     /// Revisions of the set in its namespace of revisions, the newest last (HIS-5).
     pub revisions: Vec<Arc<Revision>>,
+    /// Why the recorded revision that the set names for injection cannot be used (REV-2); `None` if it can, or names none.
+    pub unusable: Option<Unusable>,
     /// Names of revisions that somebody else holds and whose beginning is ours.
     pub taken: Vec<Arc<str>>,
     /// Where revisions are.

@@ -29,7 +29,11 @@ pub fn status(
     if status == snapshot.set.status {
         return None;
     }
-    let operations = Operations::default().add(&["status"], json!(status));
+    // Computed from a spec that was seen, over a status that was seen: a write that comes late, of a leader that is none any
+    // more for instance, must not undo what a newer one said of a newer generation.
+    let operations = Operations::default()
+        .test(&["metadata", "resourceVersion"], &*snapshot.set.meta.resource_version)
+        .add(&["status"], json!(status));
     Some(Write::json_status(&SIDECAR_SET, &snapshot.set.meta, operations))
 }
 
@@ -112,11 +116,23 @@ fn conditions(
         raise(&mut conditions, kind, problem, settled, now);
     };
     set(keys::CONDITION_INVALID_SPEC, invalid, snapshot.settings.is_ok());
+    let paused = snapshot.settings.as_ref().is_ok_and(|settings| settings.injection_paused);
+    let usable = snapshot.unusable.is_none() || paused;
+    set(keys::CONDITION_REVISION_UNUSABLE, unusable(plan), usable);
     set(keys::CONDITION_STALLED, stalled(plan), true);
     set(keys::CONDITION_NOT_UPGRADABLE, not_upgradable(snapshot), true);
     set(keys::CONDITION_NOT_INJECTED, not_injected(snapshot), true);
     set(keys::CONDITION_REFUSED_WRITE, refused, settled);
     conditions
+}
+
+/// Why new pods are refused (W-8).
+fn unusable(plan: &Plan<Action, Hold>) -> Option<(String, String)> {
+    let why = plan.holds.iter().find_map(|hold| match hold {
+        Hold::RevisionUnusable { why } => Some(why),
+        _ => None,
+    })?;
+    Some(("PodsRefused".to_owned(), format!("new pods are refused: {why}")))
 }
 
 /// Since when nothing has come of the roll-out (W-43).

@@ -1,3 +1,4 @@
+mod announced;
 mod args;
 mod asked;
 mod auditor;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_api::sidecarset::v1beta1::SidecarSetSpec;
-use kruise_api::sidecarset::validate::{Candidate, Surroundings, Whitelist, validate};
+use kruise_api::sidecarset::validate::{Candidate, Surroundings, Whitelist, unmergeable, validate};
 use kruise_api::sidecarset::{convert, default};
 use kruise_common::admission::registration::{Hook, Phase};
 use kruise_common::admission::{Admission, Answer, Operation, Request, Verdict};
@@ -17,10 +17,12 @@ use kruise_common::table::Table;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::announced::{About, Announced};
 use crate::asked::Asked;
 use crate::choose::{Chance, Newcomer, Offer, Refusal, choose};
 use crate::configuration::Configuration;
 use crate::hash::{Hashes, raw_hashes};
+use crate::incoming::{Incoming, Metadata};
 use crate::inject::{Injection, Settings, inject};
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
@@ -33,6 +35,9 @@ use crate::stored::stored;
 pub const MUTATE: &str = "/mutate-apps-kruise-io-sidecarset";
 /// Where validation of sets is asked for (WHK-7).
 pub const VALIDATE: &str = "/validate-apps-kruise-io-sidecarset";
+
+/// What who stores a set is told if nobody registered hooks for it in time.
+const UNREGISTERED: &str = "the API server does not ask about pods of this SidecarSet yet: those created before it does are not injected";
 
 /// Answers reviews about pods and sets.
 #[derive(Debug)]
@@ -52,11 +57,13 @@ pub struct Webhook {
     /// Images of native sidecars are changed in running pods, so sets with such may roll out (30.9.4).
     pub native_updates: bool,
     /// Recorded revisions that were read before.
-    pub library: Library,
+    pub library: Arc<Library>,
     /// For which sets the API server is known to ask.
     pub asked: Arc<Asked>,
     /// The clock.
     pub now: fn() -> Timestamp,
+    /// Sets that are about to be stored.
+    pub announced: Announced,
     /// A number from 0 to 1 (REV-7).
     pub lot: fn() -> f64,
 }
@@ -72,30 +79,6 @@ pub struct Caches {
     pub revisions: Arc<Table<Revision>>,
     /// The ConfigMaps of the controller's namespace.
     pub configurations: Arc<Table<Configuration>>,
-}
-
-/// A pod as far as matching looks at it.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PodFacts {
-    metadata: Metadata,
-    status: PodStatus,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PodStatus {
-    phase: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    name: Option<String>,
-    namespace: Option<String>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
-    deletion_timestamp: Option<Value>,
 }
 
 /// A set as far as rules look at it.
@@ -120,14 +103,28 @@ impl Admission for Webhook {
             hook("msidecarset.kb.io", Phase::Mutating, MUTATE),
             hook("vsidecarset.kb.io", Phase::Validating, VALIDATE),
         ];
+        if let Some(judge) = hooks.last_mut() {
+            // A set that it accepts is asked for.
+            judge.acts = self.narrow;
+        }
         let sets = self.caches.sets.rows();
+        let announced = self.announced.offer((self.now)());
         self.asked.offer(&sets);
-        hooks.extend(pod_hook(&sets, &self.unasked, self.narrow));
+        hooks.extend(pod_hook(&sets, &announced, &self.unasked, self.narrow));
         hooks
     }
 
     fn registered(&self) {
         self.asked.registered();
+        self.announced.registered();
+    }
+
+    fn announces(&self) -> Option<String> {
+        self.announced.message((self.now)())
+    }
+
+    fn hears(&self, text: &str) {
+        self.announced.hear(text, (self.now)());
     }
 
     fn answer(&self, path: &str, request: &Request) -> Option<Answer> {
@@ -150,35 +147,33 @@ impl Webhook {
         if request.operation != Operation::Create || !self.gates.pod_webhook {
             return Answer::allowed();
         }
-        let facts: PodFacts = match object.parse() {
-            Ok(facts) => facts,
+        let incoming = match Incoming::read(object.get()) {
+            Ok(incoming) => incoming,
             Err(error) => return Answer::unreadable(format!("pod: {error}")),
         };
-        let meta = facts.metadata;
-        let annotations = meta.annotations.unwrap_or_default();
-        let ended = matches!(facts.status.phase.as_deref(), Some("Succeeded" | "Failed"));
-        let inactive = ended || meta.deletion_timestamp.is_some();
-        if inactive || annotations.contains_key(keys::MIRROR_POD) {
+        let (meta, none) = (incoming.metadata(), BTreeMap::new());
+        let annotations = meta.annotations.as_ref().unwrap_or(&none);
+        if incoming.inactive() || annotations.contains_key(keys::MIRROR_POD) {
             return Answer::allowed().with_outcome("skipped");
         }
-        let given = [meta.namespace.unwrap_or_default(), request.namespace.clone()];
-        let namespace = given.into_iter().find(|name| !name.is_empty());
-        let namespace = namespace.unwrap_or_else(|| "default".to_owned());
-        let name = meta.name.filter(|name| !name.is_empty());
-        let known = self.caches.namespaces.get(&ObjectKey::new("", namespace.as_str()));
+        let given = [meta.namespace.as_deref().unwrap_or_default(), &request.namespace];
+        let namespace = given.into_iter().find(|name| !name.is_empty()).unwrap_or("default");
+        let name = meta.name.as_deref().filter(|name| !name.is_empty());
+        let known = self.caches.namespaces.get(&ObjectKey::new("", namespace));
         let pod = Newcomer {
-            labels: &meta.labels.unwrap_or_default(),
-            annotations: &annotations,
-            namespace: &namespace,
+            labels: meta.labels.as_ref().unwrap_or(&none),
+            annotations,
+            namespace,
             namespace_labels: known.as_ref().map(|known| &known.meta.labels),
         };
         let lot = self.lot;
         // A pod that bears its name comes back under it: it gets what it had (W-9).
-        let chance = |set: &str, revision: &str| match &name {
-            Some(name) => share(&[set, revision, &namespace, name]),
+        let chance = |set: &str, revision: &str| match name {
+            Some(name) => share(&[set, revision, namespace, name]),
             None => lot(),
         };
-        match self.injection(object, &pod, &chance) {
+        match self.injection(&incoming, &pod, &chance) {
+            Ok(injection) if self.awaits(&pod) => told(injection).for_now(),
             Ok(injection) => told(injection),
             Err(refusal) => {
                 let answer = Answer::forbidden(refusal.to_string());
@@ -189,22 +184,39 @@ impl Webhook {
         }
     }
 
+    /// Whether a set that was just accepted, and is on its way here, is about the pod.
+    fn awaits(&self, pod: &Newcomer<'_>) -> bool {
+        let stored = |about: &About| {
+            let set = self.caches.sets.get(&ObjectKey::new("", about.name.as_str()));
+            let content = set.as_ref().and_then(|set| set.content.as_ref().ok());
+            content.and_then(|content| About::new(&about.name, &content.spec)).as_ref()
+                == Some(about)
+        };
+        self.announced.awaits(pod, stored, (self.now)())
+    }
+
     fn injection(
         &self,
-        object: &kruise_api::raw::RawJson,
+        incoming: &Incoming<'_>,
         pod: &Newcomer<'_>,
         chance: Chance<'_>,
     ) -> Result<Injection, Refusal> {
         let revisions = |set: &str| self.revisions(set);
         let labels = pod.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let sets = self.caches.sets.selecting(labels);
-        let (library, opt_out) = (&self.library, self.unasked.opt_out);
-        let offer = Offer { sets: &sets, revisions: &revisions, library, opt_out, chance };
+        let offer = Offer {
+            sets: &sets,
+            revisions: &revisions,
+            library: &self.library,
+            opt_out: self.unasked.opt_out,
+            chance,
+        };
         let chosen = choose(pod, &offer)?;
         if chosen.is_empty() {
             return Ok(Injection::default());
         }
-        let raw: Value = object.parse().map_err(|error| Refusal::Other(format!("pod: {error}")))?;
+        let raw = incoming.to_value();
+        let raw = raw.map_err(|error| Refusal::Other(format!("pod: {error}")))?;
         let settings =
             Settings { now: (self.now)(), sorted: self.gates.sorted_sidecars, strict: self.strict };
         inject(&raw, &chosen, settings)
@@ -248,8 +260,28 @@ impl Webhook {
             whitelist,
             native_updates: self.native_updates,
         };
-        let old = old.as_ref().map(|old| old.candidate(&name, &none));
-        Answer::checked(&validate(&new.candidate(&name, &none), old.as_ref(), &around))
+        let before = old.as_ref().map(|old| old.candidate(&name, &none));
+        let answer =
+            Answer::checked(&validate(&new.candidate(&name, &none), before.as_ref(), &around));
+        let answer = answer.with_warnings(unmergeable(&new.spec));
+        let about = About::new(&name, &new.spec);
+        let news = about
+            .filter(|it| Some(it) != old.and_then(|old| About::new(&name, &old.spec)).as_ref());
+        match news {
+            Some(about) if answer.is_allowed() && !request.dry_run => self.announce(about, answer),
+            _ => answer,
+        }
+    }
+
+    /// Thinks the answer over until pods are asked about for the set: they may be created the moment that it is stored.
+    fn announce(&self, about: About, answer: Answer) -> Answer {
+        if !self.narrow || self.unasked.all || !self.asked.is_kept() {
+            return answer;
+        }
+        if self.announced.announce(about, (self.now)()) {
+            return answer;
+        }
+        answer.for_now().with_warnings([UNREGISTERED.to_owned()])
     }
 
     /// VAL-24.
@@ -295,7 +327,8 @@ fn decode(raw: &kruise_api::raw::RawJson) -> Result<Object, Answer> {
     let object: Object =
         raw.parse().map_err(|error| Answer::unreadable(format!("sidecarset: {error}")))?;
     let version = object.api_version.rsplit('/').next().unwrap_or_default();
-    if ["v1alpha1", "v1beta1"].contains(&version) {
+    // The API server always names one.
+    if ["", "v1alpha1", "v1beta1"].contains(&version) {
         Ok(object)
     } else {
         Err(Answer::unreadable(format!("unsupported version: {version}")))
@@ -314,9 +347,20 @@ fn fill(request: &Request) -> Answer {
     };
     let old: Option<Value> = request.old.as_ref().and_then(|old| old.parse().ok());
     match filled(&before, old.as_ref()) {
-        Ok(after) => Answer::changed(&before, &after),
+        Ok(after) => Answer::changed(&before, &after).with_warnings(overruled(&before)),
         Err(problem) => Answer::unreadable(format!("sidecarset: {problem}")),
     }
+}
+
+/// A selector of namespaces that a namespace beside it replaces (CNV-4).
+fn overruled(object: &Value) -> Option<String> {
+    let namespace = object.pointer("/spec/namespace")?.as_str().filter(|name| !name.is_empty())?;
+    let selector = object.pointer("/spec/namespaceSelector").filter(|given| !given.is_null())?;
+    let same = json!({ "matchLabels": { keys::NAMESPACE_NAME: namespace } });
+    let text = format!(
+        "spec.namespaceSelector: {selector} is replaced by spec.namespace: only one of them can be given"
+    );
+    (*selector != same).then_some(text)
 }
 
 /// A set as it is to be stored; `old` is the stored one on an update.

@@ -10,6 +10,8 @@
 //! Admission on a real API server: the binary's webhook over TLS, registered by URL. One test at a time: a cluster has
 //! one set of webhook configurations (`hack/test api` sees to it).
 
+#[path = "api_admission/at_once.rs"]
+mod at_once;
 #[path = "api_admission/conformance.rs"]
 mod conformance;
 #[path = "api_admission/outages.rs"]
@@ -81,6 +83,12 @@ async fn start(space: &Space, address: &str, more: &[&str]) -> Controller {
     let controller = listening(&url, address, more).await;
     controller.leads().await;
     controller.until("kruise_webhook_registered", "", |registered| registered > 0.0).await;
+    asked(space).await;
+    controller
+}
+
+/// The API server asks our webhook.
+async fn asked(space: &Space) {
     let params = PostParams { dry_run: true, ..PostParams::default() };
     let all = sets(space, "v1beta1");
     wait("the webhook to be asked", || async {
@@ -92,7 +100,6 @@ async fn start(space: &Space, address: &str, more: &[&str]) -> Controller {
         filled.data["spec"].get("revisionHistoryLimit").map(|_| ())
     })
     .await;
-    controller
 }
 
 /// A fixture, as it is in the namespace of the test.

@@ -47,6 +47,7 @@ async fn sidecars_of_running_pods_follow_their_sets() {
         a_deleted_set_leaves_its_pods_alone,
         pods_go_by_priority_and_spread,
         a_workload_updates_its_own_container_meanwhile,
+        events_tell_of_a_roll_out,
         pods_that_cannot_follow_are_evicted_on_request,
     ];
     let mut failed = Vec::new();

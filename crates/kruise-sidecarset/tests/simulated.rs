@@ -26,6 +26,8 @@ mod overtaking;
 mod properties;
 #[path = "simulated/rules.rs"]
 mod rules;
+#[path = "simulated/said.rs"]
+mod said;
 #[path = "simulated/takeover.rs"]
 mod takeover;
 #[path = "simulated/transcripts.rs"]

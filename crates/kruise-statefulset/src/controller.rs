@@ -72,8 +72,7 @@ impl Reconciler for StatefulSetController {
             let (ordinal, revision) = action.moves()?;
             Some(((ordinal, revision.clone()), outcome))
         });
-        let outcomes: Vec<_> = outcomes.collect();
-        self.refusals.hear(key, outcomes.iter().map(|(moved, outcome)| (moved, *outcome)), now);
+        self.refusals.hear(key, outcomes, now);
     }
 
     fn measures(snapshot: &Snapshot, now: Timestamp) -> Vec<Measure> {
@@ -91,5 +90,9 @@ impl Reconciler for StatefulSetController {
         now: Timestamp,
     ) -> Option<Write> {
         crate::status::status(snapshot, plan, applied, now)
+    }
+
+    fn urgent(snapshot: &Snapshot, status: &Write) -> bool {
+        crate::status::urgent(snapshot, status)
     }
 }

@@ -53,6 +53,7 @@ fn staged(
         now,
         plan,
         touched: BTreeSet::new(),
+        bound: BTreeSet::new(),
         replaceable: BTreeSet::new(),
         explained: BTreeSet::new(),
         created_old: BTreeSet::new(),
@@ -63,9 +64,10 @@ fn staged(
         turn.hold(Hold::SetDeleting);
         return turn.plan;
     }
+    // First what keeps pods out of traffic: nothing that is refused may hold that up.
+    refresh::refresh(&mut turn);
     history::register(&mut turn);
     if ownership::settle(&mut turn) == Flow::Continue {
-        refresh::refresh(&mut turn);
         claims::keep(&mut turn);
         let mut flow = replicas(&mut turn);
         if flow == Flow::Stop

@@ -168,9 +168,12 @@ pub struct Retention {
 impl Snapshot {
     /// Until when the pod is not to be moved towards the revision, for that was refused.
     pub fn rests(&self, ordinal: i32, revision: &str, now: Timestamp) -> Option<Timestamp> {
-        let mut refused = self.refused.iter();
-        let of = |(at, towards): &Move| *at == ordinal && **towards == *revision;
-        let (_, refusal) = refused.find(|(moved, _)| of(moved))?;
+        if self.refused.is_empty() {
+            return None;
+        }
+        let refused = self.refused.range((ordinal, Arc::from(""))..);
+        let mut refused = refused.take_while(|((at, _), _)| *at == ordinal);
+        let (_, refusal) = refused.find(|((_, towards), _)| **towards == *revision)?;
         (refusal.until > now).then_some(refusal.until)
     }
 

@@ -9,7 +9,7 @@ use kruise_api::statefulset::v1beta1::{
 use kruise_common::kind::STATEFUL_SET;
 use kruise_common::plan::{Applied, Plan};
 use kruise_common::pod::{Availability, Phase, Pod};
-use kruise_common::write::{Operations, Write};
+use kruise_common::write::{Operations, Patch, Request, Write};
 use serde_json::json;
 
 use crate::plan::action::Action;
@@ -33,6 +33,18 @@ pub fn status(
         .test(&["metadata", "resourceVersion"], &*snapshot.set.meta.resource_version)
         .add(&["status"], json!(status));
     Some(Write::json_status(&STATEFUL_SET, &snapshot.set.meta, operations))
+}
+
+/// Whether the status names another current revision. A new template right afterwards would make the end of the rollout
+/// forgotten, and missing pods below its partition would come back at the revision before it.
+pub fn urgent(snapshot: &Snapshot, status: &Write) -> bool {
+    let Request::Patch { patch: Patch::Json(operations), .. } = &status.request else {
+        return false;
+    };
+    let mut operations = operations.as_array().into_iter().flatten();
+    let written = operations.find_map(|one| one.pointer("/value/currentRevision")?.as_str());
+    let known = snapshot.set.status.current_revision.as_deref();
+    known.is_some() && written.is_some() && written != known
 }
 
 /// The status as it must be.

@@ -23,12 +23,18 @@ mod foreign;
 mod handover;
 #[path = "simulated/hooks.rs"]
 mod hooks;
+#[path = "simulated/paused.rs"]
+mod paused;
 #[path = "simulated/properties.rs"]
 mod properties;
 #[path = "simulated/refusals.rs"]
 mod refusals;
 #[path = "simulated/resize.rs"]
 mod resize;
+#[path = "simulated/retention.rs"]
+mod retention;
+#[path = "simulated/revisions.rs"]
+mod revisions;
 #[path = "simulated/rules.rs"]
 mod rules;
 #[path = "simulated/stalls.rs"]
@@ -39,5 +45,11 @@ mod story;
 mod takeover;
 #[path = "simulated/transcripts.rs"]
 mod transcripts;
+#[path = "simulated/trouble.rs"]
+mod trouble;
+#[path = "simulated/unordered.rs"]
+mod unordered;
+#[path = "simulated/upkeep.rs"]
+mod upkeep;
 #[path = "simulated/writes.rs"]
 mod writes;

@@ -191,6 +191,31 @@ impl Known {
         Work { status: news.then_some(status), gone: false, wake }
     }
 
+    /// A container dies and is started again as the kubelet knows it: a change of the pod that it has not seen yet is in
+    /// neither the container nor the status.
+    pub fn crash(
+        &mut self,
+        pod: &SimPod,
+        name: &str,
+        now: Timestamp,
+        id: &mut dyn FnMut() -> String,
+    ) -> Option<Value> {
+        let seen = self.told.as_ref()?.get("observedGeneration").cloned();
+        let known = self.containers.get_mut(name).filter(|_| self.ended.is_none())?;
+        let began = known.started?;
+        known.last = Some(known.ended_with(1, began, now));
+        known.id = format!("containerd://{}", id());
+        known.restarts += 1;
+        known.started = Some(now);
+        known.ready_at = known.ready_at.map(|at| at.max(now));
+        let (mut status, _) = self.status(pod, now);
+        if let Some(members) = status.as_object_mut() {
+            members.insert("observedGeneration".to_owned(), seen.unwrap_or_default());
+        }
+        self.told = Some(status.clone());
+        Some(status)
+    }
+
     /// What was told did not arrive: the next step says it again.
     pub fn forget_told(&mut self) {
         self.told = None;

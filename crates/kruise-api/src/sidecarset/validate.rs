@@ -14,6 +14,7 @@ mod whitelist;
 use std::collections::BTreeMap;
 
 pub use containers::bounded_regex;
+pub use metadata::unmergeable;
 pub use whitelist::Whitelist;
 
 use super::container::SidecarContainer;

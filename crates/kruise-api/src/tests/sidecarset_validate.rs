@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::rules::merge;
 use crate::sidecarset::v1beta1::SidecarSetSpec;
-use crate::sidecarset::validate::{Candidate, Surroundings, Whitelist, validate};
+use crate::sidecarset::validate::{Candidate, Surroundings, Whitelist, unmergeable, validate};
 
 mod conflicts;
 mod containers;
@@ -366,8 +366,17 @@ fn patched_annotations() {
     let policy = free(json!([{ "annotations": { "a": "1" }, "patchPolicy": "Add" }]));
     let known = "supported values: \"Retain\", \"Overwrite\", \"MergePatchJson\"";
     assert_eq!(policy, [format!("{first}.patchPolicy: Unsupported value: \"Add\": {known}")]);
-    let merged = free(json!([{ "annotations": { "a": "x" }, "patchPolicy": "MergePatchJson" }]));
-    assert!(merged.len() == 1 && merged[0].contains("must be JSON to be merged"), "{merged:?}");
+    let patches =
+        json!([{ "annotations": { "a": "x", "b": "{}" }, "patchPolicy": "MergePatchJson" }]);
+    assert_eq!(
+        free(patches.clone()),
+        [""; 0],
+        "as it is, onto pods without the annotation (INJ-1)"
+    );
+    let spec = json!({ "patchPodMetadata": patches });
+    let warnings = unmergeable(&serde_json::from_value(spec).unwrap());
+    let first = "spec.patchPodMetadata[0].annotations[a]: \"x\" is no JSON, ";
+    assert!(warnings.len() == 1 && warnings[0].starts_with(first), "{warnings:?}");
 }
 
 /// What OpenKruise admitted stays changeable (W-33).

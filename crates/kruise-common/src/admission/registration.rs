@@ -114,6 +114,8 @@ pub struct Hook {
     pub failure_policy: Option<FailurePolicy>,
     /// Whether it is asked again after a later hook changed the object.
     pub again: bool,
+    /// Whether asking has consequences besides the answer, unless it is a dry run.
+    pub acts: bool,
 }
 
 impl Hook {
@@ -137,6 +139,7 @@ impl Hook {
             conditions: Vec::new(),
             failure_policy: None,
             again: false,
+            acts: false,
         }
     }
 }
@@ -285,7 +288,7 @@ fn webhook(terms: &Terms, hook: &Hook, bundle: &str) -> Value {
         "objectSelector": hook.object_selector.clone().unwrap_or_else(everything),
         "failurePolicy": hook.failure_policy.unwrap_or(terms.failure_policy).as_str(),
         "matchPolicy": "Equivalent",
-        "sideEffects": "None",
+        "sideEffects": if hook.acts { "NoneOnDryRun" } else { "None" },
         "timeoutSeconds": terms.timeout_seconds,
         "admissionReviewVersions": ["v1", "v1beta1"],
     });

@@ -2,14 +2,16 @@
 //!
 //! The objects are kept as text: who answers decides how much of them is read, and an unknown field survives.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kruise_api::raw::RawJson;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
-use super::{Answer, GroupVersionKind, Operation, Request, Verdict};
+use super::{Answer, Denial, GroupVersionKind, Operation, Request, Verdict};
 
 /// Why a body is no review.
 #[derive(Debug, thiserror::Error)]
@@ -92,35 +94,66 @@ pub fn decode(body: &[u8]) -> Result<Review, BadReview> {
     Ok(Review { api_version: review.api_version, request })
 }
 
-/// The body that answers `review`.
-pub fn encode(review: &Review, answer: &Answer) -> Value {
-    let mut response = json!({ "uid": review.request.uid, "allowed": answer.is_allowed() });
-    let mut set = |member: &str, value: Value| {
-        if let Some(response) = response.as_object_mut() {
-            response.insert(member.to_owned(), value);
-        }
-    };
+/// An answer on the wire. Members are in the order of their names.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WireAnswer<'a> {
+    api_version: &'a str,
+    kind: &'static str,
+    response: WireResponse<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WireResponse<'a> {
+    allowed: bool,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    audit_annotations: &'a BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<WireStatus<'a>>,
+    uid: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+struct WireStatus<'a> {
+    code: u16,
+    message: &'a str,
+    reason: &'static str,
+    status: &'static str,
+}
+
+/// The body that answers `review`. Written from what is there: a patch may be long, and is copied no more than it must.
+pub fn encode(review: &Review, answer: &Answer) -> Result<String, serde_json::Error> {
+    let (mut patch, mut status) = (None, None);
     match &answer.verdict {
         Verdict::Allowed => {}
-        Verdict::Patched(operations) => {
-            set("patchType", json!("JSONPatch"));
-            set("patch", json!(STANDARD.encode(Value::Array(operations.clone()).to_string())));
+        Verdict::Patched(operations) => patch = Some(text_of(operations)?),
+        Verdict::Denied(Denial { code, reason, message }) => {
+            status = Some(WireStatus { code: *code, message, reason, status: "Failure" });
         }
-        Verdict::Denied(denial) => set(
-            "status",
-            json!({
-                "status": "Failure",
-                "code": denial.code,
-                "reason": denial.reason,
-                "message": denial.message,
-            }),
-        ),
     }
-    if !answer.warnings.is_empty() {
-        set("warnings", json!(answer.warnings));
-    }
-    if !answer.audit.is_empty() {
-        set("auditAnnotations", json!(answer.audit));
-    }
-    json!({ "apiVersion": review.api_version, "kind": "AdmissionReview", "response": response })
+    let response = WireResponse {
+        allowed: answer.is_allowed(),
+        audit_annotations: &answer.audit,
+        patch_type: patch.as_ref().map(|_| "JSONPatch"),
+        patch,
+        status,
+        uid: &review.request.uid,
+        warnings: &answer.warnings,
+    };
+    serde_json::to_string(&WireAnswer {
+        api_version: &review.api_version,
+        kind: "AdmissionReview",
+        response,
+    })
+}
+
+fn text_of(operations: &[Value]) -> Result<String, serde_json::Error> {
+    Ok(STANDARD.encode(serde_json::to_vec(operations)?))
 }

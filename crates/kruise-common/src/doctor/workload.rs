@@ -10,7 +10,7 @@ use super::{Answer, Finding, Subject, list, text};
 const NAMED: usize = 20;
 
 /// Conditions that tell of trouble: type, and the status in which they do.
-const TROUBLE: [(&str, &str); 8] = [
+const TROUBLE: [(&str, &str); 10] = [
     (keys::CONDITION_PROGRESSING, "False"),
     (keys::CONDITION_FAILED_CREATE_POD, "True"),
     (keys::CONDITION_FAILED_UPDATE_POD, "True"),
@@ -19,6 +19,8 @@ const TROUBLE: [(&str, &str); 8] = [
     (keys::CONDITION_NO_ELIGIBLE_NODES, "True"),
     (keys::CONDITION_NOT_UPGRADABLE, "True"),
     (keys::CONDITION_NOT_INJECTED, "True"),
+    (keys::CONDITION_REVISION_UNUSABLE, "True"),
+    (keys::CONDITION_STALLED, "True"),
 ];
 
 /// Looks at all objects of a kind.

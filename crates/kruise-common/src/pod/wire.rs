@@ -267,6 +267,7 @@ fn is_read(key: &str) -> bool {
         keys::INPLACE_UPDATE_STATE_LEGACY,
         keys::INPLACE_UPDATE_GRACE,
         keys::INPLACE_UPDATE_GRACE_LEGACY,
+        keys::INPLACE_UPDATE_ANNOUNCED,
         keys::RUNTIME_CONTAINERS_META,
         keys::LIFECYCLE_TIMESTAMP,
         keys::MIRROR_POD,

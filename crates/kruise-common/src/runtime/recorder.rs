@@ -27,6 +27,8 @@ use crate::key::ObjectKey;
 use crate::kind::Kind;
 use crate::plan::Note;
 
+/// Where Events about objects are that belong to no namespace, as Kubernetes has it.
+const NOWHERE: &str = "default";
 /// Events that wait to be posted.
 const QUEUE: usize = 512;
 /// Events at once per object.
@@ -89,10 +91,11 @@ pub fn recorder(
 impl Recorder {
     /// Records `note` on an object; never waits.
     pub fn record(&self, kind: &Kind, key: &ObjectKey, uid: &str, note: Note) {
+        let namespace = Some(key.namespace.to_string()).filter(|namespace| !namespace.is_empty());
         let reference = ObjectReference {
             api_version: Some(kind.api_version()),
             kind: Some(kind.kind.to_owned()),
-            namespace: Some(key.namespace.to_string()),
+            namespace,
             name: Some(key.name.to_string()),
             uid: Some(uid.to_owned()),
             ..ObjectReference::default()
@@ -150,7 +153,7 @@ impl Poster {
     async fn post(&mut self, reference: ObjectReference, note: Note) -> kube::Result<()> {
         let now = Instant::now();
         let uid = reference.uid.clone().unwrap_or_default();
-        let namespace = reference.namespace.clone().unwrap_or_default();
+        let namespace = reference.namespace.clone().unwrap_or_else(|| NOWHERE.to_owned());
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         let time = Time(Timestamp::now());
         let id = (uid, note.reason, note.message.clone());
@@ -167,7 +170,7 @@ impl Poster {
         }
         let object = reference.name.clone().unwrap_or_default();
         let name = format!("{object}.{}", uuid::Uuid::new_v4().simple());
-        let event = self.event(reference, note, &name, time);
+        let event = self.event((reference, namespace), note, &name, time);
         api.create(&PostParams::default(), &event).await?;
         if self.series.len() >= REMEMBERED {
             self.series.retain(|_, series| now - series.at < SERIES);
@@ -176,11 +179,17 @@ impl Poster {
         Ok(())
     }
 
-    fn event(&self, reference: ObjectReference, note: Note, name: &str, time: Time) -> Event {
+    fn event(
+        &self,
+        (reference, namespace): (ObjectReference, String),
+        note: Note,
+        name: &str,
+        time: Time,
+    ) -> Event {
         Event {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
-                namespace: reference.namespace.clone(),
+                namespace: Some(namespace),
                 ..ObjectMeta::default()
             },
             involved_object: reference,

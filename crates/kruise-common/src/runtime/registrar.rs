@@ -26,7 +26,7 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Pre
 use kube::core::{ApiResource, GroupVersionKind, ObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, Client};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -165,6 +165,8 @@ struct Views {
     secret: watch::Receiver<Seen<Secret>>,
     configurations: [watch::Receiver<Seen<DynamicObject>>; 2],
     insistence: [Insistence; 2],
+    /// What we announced and have not taken back.
+    announced: Option<String>,
 }
 
 /// Writes of a configuration that did not last. Some clusters complete every configuration in their own way; to write that
@@ -246,7 +248,7 @@ impl Registrar {
         };
         let configurations = Phase::ALL
             .map(|phase| follow(self.configurations(phase), phase.name(self.terms.binary), tasks));
-        Views { secret, configurations, insistence: Default::default() }
+        Views { secret, configurations, insistence: Default::default(), announced: None }
     }
 
     fn configurations(&self, phase: Phase) -> Api<DynamicObject> {
@@ -392,6 +394,7 @@ impl Registrar {
         if !self.register {
             return Ok(false);
         }
+        self.exchange(views).await?;
         let hooks = self.desk.admission.hooks();
         let mut problem = None;
         let views = views.configurations.iter_mut().zip(&mut views.insistence);
@@ -441,11 +444,42 @@ impl Registrar {
         Ok(right)
     }
 
+    /// Hears what other replicas announce, if we lead; announces what we have to, if not. It stands in the configuration that
+    /// all watch, and nobody but the replica that wrote it takes it back.
+    async fn exchange(&self, views: &mut Views) -> Result<(), Problem> {
+        let [configuration, _] = &views.configurations;
+        let Seen::There(stored) = configuration.borrow().clone() else { return Ok(()) };
+        let stored = stored.metadata.annotations.as_ref();
+        let stored = stored.and_then(|annotations| annotations.get(keys::ANNOUNCED));
+        let leads = self.leadership.is_leader();
+        if let Some(text) = stored.filter(|_| leads) {
+            self.desk.admission.hears(text);
+        }
+        let wanted = if leads { None } else { self.desk.admission.announces() };
+        if wanted == views.announced {
+            return Ok(());
+        }
+        let phase = Phase::Mutating;
+        let name = phase.name(self.terms.binary);
+        let body = json!({ "metadata": { "annotations": { keys::ANNOUNCED: wanted } } });
+        let params = PatchParams {
+            field_manager: Some(format!("{}-announcer", self.terms.binary)),
+            ..PatchParams::default()
+        };
+        let patched = self.configurations(phase).patch(&name, &params, &Patch::Merge(body)).await;
+        patched.map_err(|source| Problem::Write {
+            what: format!("{} {name}", phase.kind()),
+            source,
+        })?;
+        views.announced = wanted;
+        Ok(())
+    }
+
     /// Says in the configuration whose it is.
     fn sign(&self, configuration: Option<&mut Value>) {
         let meta = configuration.and_then(|value| value.get_mut("metadata"));
         if let Some(meta) = meta.and_then(Value::as_object_mut) {
-            let annotations = serde_json::json!({ keys::INSTALLED_BY: self.lease.to_string() });
+            let annotations = json!({ keys::INSTALLED_BY: self.lease.to_string() });
             meta.insert("annotations".to_owned(), annotations);
         }
     }

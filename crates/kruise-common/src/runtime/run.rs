@@ -3,7 +3,7 @@
 //! # Guarantees
 //! One turn per object at a time. A turn that failed gets another after a backoff that belongs to
 //! the object. Every hold becomes log, metric and a timer, of a minute if it does not know its end. At most one status
-//! write per object and second. Large objects leave the processor to others: their turns keep a distance.
+//! write per object and second, urgent ones aside. Large objects leave the processor to others: their turns keep a distance.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,7 +96,12 @@ struct Width {
 enum After {
     Nothing,
     At(Duration),
-    Failed(Option<Duration>),
+    Failed {
+        /// The server asks for so much time.
+        at_least: Option<Duration>,
+        /// What else the object waits for ends then.
+        due: Option<Duration>,
+    },
 }
 
 impl<R: Reconciler> Crank<R> {
@@ -128,12 +133,14 @@ impl<R: Reconciler> Crank<R> {
                 self.queue.add_after(turn.key.clone(), delay);
                 TurnResult::RequeueAfter
             }
-            After::Failed(at_least) => {
+            After::Failed { at_least, due } => {
                 let failures = self.remember(&turn.key, |memory| {
                     memory.failures += 1;
                     memory.failures
                 });
-                let delay = self.backoff.delay(failures, rand::random());
+                let backoff = self.backoff.delay(failures, rand::random());
+                // What was refused is no reason to miss what else is due, but is not tried more than once a second for it.
+                let delay = due.map_or(backoff, |due| backoff.min(due.max(OVER)));
                 self.queue.add_after(turn.key.clone(), delay.max(at_least.unwrap_or_default()));
                 TurnResult::Error
             }
@@ -147,7 +154,7 @@ impl<R: Reconciler> Crank<R> {
     async fn reconcile(&self, key: &ObjectKey, decided: &mut Duration) -> After {
         if let Err(error) = self.writer.resolve(key).await {
             tracing::warn!(controller = R::NAME, object = %key, %error, "cannot look up an unanswered write");
-            return After::Failed(error.wait());
+            return After::Failed { at_least: error.wait(), due: None };
         }
         let began = instant();
         let Some(snapshot) = self.reconciler.observe(key) else {
@@ -174,7 +181,10 @@ impl<R: Reconciler> Crank<R> {
             Some(error) if error.category == Category::NamespaceTerminating => {
                 After::At(NAMESPACE_ENDS)
             }
-            Some(error) => After::Failed(error.wait()),
+            Some(error) => {
+                let ends = ends_ahead(&plan, now).chain(status.ok().flatten());
+                After::Failed { at_least: error.wait(), due: ends.min() }
+            }
             None if applied.not_attempted() => After::At(Duration::ZERO),
             None => due(&plan, now, status.unwrap_or_default()),
         }
@@ -366,7 +376,7 @@ impl<R: Reconciler> Crank<R> {
         }
     }
 
-    /// Writes the status if it changed and the last write is a second ago; otherwise says how long to wait.
+    /// Writes the status if it changed and the last write is a second ago, or it is urgent; otherwise says how long to wait.
     async fn status(
         &self,
         key: &ObjectKey,
@@ -378,6 +388,7 @@ impl<R: Reconciler> Crank<R> {
         let last = self.remember(key, |memory| memory.status_written);
         if let Some(left) = last.and_then(|last| STATUS_EVERY.checked_sub(instant() - last))
             && !left.is_zero()
+            && !R::urgent(snapshot, &write)
         {
             return Ok(Some(left));
         }
@@ -429,20 +440,26 @@ fn ends<A>(step: &Step<A>, outcome: &Outcome) -> bool {
     }
 }
 
+/// How long it takes until holds end that know their end.
+fn ends_ahead<A, H: Hold>(plan: &Plan<A, H>, now: Timestamp) -> impl Iterator<Item = Duration> {
+    let ends = plan.holds.iter().filter_map(Hold::until).filter(move |until| *until > now);
+    ends.map(move |until| {
+        // A little later than asked: the point itself must be past, whatever the clock's grain.
+        let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+        (wait + Duration::from_millis(5)).min(LOOK_AGAIN)
+    })
+}
+
 /// When the object is due again: the earliest end of a hold, a while later if it waits for an event, or when its status
 /// may be written.
 fn due<A, H: Hold>(plan: &Plan<A, H>, now: Timestamp, status: Option<Duration>) -> After {
-    let hold = plan.holds.iter().map(|hold| match hold.until() {
-        Some(until) if until > now => {
-            // A little later than asked: the point itself must be past, whatever the clock's grain.
-            let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-            (wait + Duration::from_millis(5)).min(LOOK_AGAIN)
-        }
+    let others = plan.holds.iter().filter_map(|hold| match hold.until() {
+        Some(until) if until > now => None,
         // It is over and still holds: nothing that time alone will change soon.
-        Some(_) => OVER,
-        None => LOOK_AGAIN,
+        Some(_) => Some(OVER),
+        None => Some(LOOK_AGAIN),
     });
-    match hold.chain(status).min() {
+    match ends_ahead(plan, now).chain(others).chain(status).min() {
         Some(delay) => After::At(delay),
         None => After::Nothing,
     }

@@ -24,8 +24,9 @@ use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,8 @@ use crate::admission::{Admission, Answer, Request, review};
 
 /// Largest body: the API server takes objects of up to 3 MiB, and sends old and new.
 const BODY: usize = 8 << 20;
+/// What is read at once: the largest record of TLS.
+const RECORD: usize = 18 << 10;
 /// How long a client may take for its handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How far a cache may lag, so long is an answer thought over that fails for it.
@@ -84,6 +87,8 @@ pub struct Desk {
     pub ready: AtomicBool,
     /// What is counted.
     pub metrics: Metrics,
+    /// Told when the hooks may have changed.
+    pub changed: Arc<Notify>,
 }
 
 /// How long to go on after the signal to stop.
@@ -147,6 +152,8 @@ async fn connection(
 ) {
     // The requests are small and waited for.
     let _ = stream.set_nodelay(true);
+    // The TLS library asks for 4 KiB at a time, which is less than most reviews: one call to the kernel instead of several.
+    let stream = BufReader::with_capacity(RECORD, stream);
     let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await else {
         tracing::debug!("a TLS handshake failed");
         return;
@@ -202,8 +209,10 @@ async fn reply(desk: &Desk, path: &str, request: HttpRequest<Body>) -> Response 
     if !answer.is_allowed() {
         tracing::info!(path, namespace = asked.namespace, name = asked.name, verdict = ?answer.verdict, "denied");
     }
-    let body = review::encode(&review, &answer).to_string();
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+    match review::encode(&review, &answer) {
+        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
 }
 
 /// The answer; one for lack of what is about to arrive is thought over for a while.
@@ -214,6 +223,8 @@ async fn settled(desk: &Desk, path: &str, request: &Request) -> Option<Answer> {
         if !answer.transient || now() - began >= LAG {
             return Some(answer);
         }
+        // What it waits for may be a hook.
+        desk.changed.notify_one();
         let _ = timeout(LAG / 50, std::future::pending::<()>()).await;
     }
 }

@@ -6,7 +6,8 @@
     clippy::indexing_slicing,
     reason = "test code: what goes wrong ends the test"
 )]
-//! Properties over generated stories. `CASES` asks for more of them, `SEED` repeats a run; both are printed.
+//! Properties over generated stories. `CASES` (or proptest's own `PROPTEST_CASES`) asks for more of them, `SEED` repeats a
+//! run; both are printed.
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -15,7 +16,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 pub fn check<S: Strategy>(name: &str, cases: u32, stories: &S, play: impl Fn(S::Value)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("SEED").unwrap_or_else(rand::random);
-    let cases = number("CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(cases);
+    let asked = number("CASES").or_else(|| number("PROPTEST_CASES"));
+    let cases = asked.and_then(|cases| u32::try_from(cases).ok()).unwrap_or(cases);
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());

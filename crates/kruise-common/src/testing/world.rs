@@ -23,7 +23,7 @@ type Id = (&'static Kind, ObjectKey);
 /// How a volume grows when its claim asks for more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Growth {
-    /// At once.
+    /// Under the pod that uses it: the claim has the condition `FileSystemResizePending` for [`GROWS`].
     #[default]
     Online,
     /// When no pod uses it: until then its claim has the condition `FileSystemResizePending`.
@@ -31,6 +31,9 @@ pub enum Growth {
     /// Not at all.
     Never,
 }
+
+/// How long a kubelet takes to grow a file system in use.
+pub const GROWS: SignedDuration = SignedDuration::from_secs(3);
 
 /// A cluster.
 #[derive(Clone, Debug)]

@@ -8,8 +8,13 @@ use serde_json::{Value, json};
 use crate::admission::registration::{
     Endpoint, FailurePolicy, Hook, Phase, Terms, configuration, says,
 };
-use crate::admission::review::{BadReview, decode, encode};
+use crate::admission::review::{BadReview, Review, decode, encode};
 use crate::admission::{Answer, Operation, Verdict};
+
+/// The body of an answer, read again.
+fn answered(review: &Review, answer: &Answer) -> Value {
+    serde_json::from_str(&encode(review, answer).unwrap()).unwrap()
+}
 
 fn review(request: &Value) -> Vec<u8> {
     json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request })
@@ -79,7 +84,7 @@ fn an_answer_repeats_the_review_and_carries_its_patch_as_base64() {
     let mut answer = Answer::changed(&before, &after).with_warnings(["mind the gap".to_owned()]);
     assert_eq!(answer.outcome(), "patched");
     answer.audit.insert("who", "me".to_owned());
-    let body = encode(&read, &answer);
+    let body = answered(&read, &answer);
     assert_eq!(body["apiVersion"], "admission.k8s.io/v1");
     let response = &body["response"];
     assert_eq!(response["uid"], "u-1");
@@ -99,7 +104,7 @@ fn no_change_is_no_patch() {
     let same = json!({ "spec": {} });
     assert_eq!(Answer::changed(&same, &same.clone()), Answer::allowed());
     let read = decode(&review(&creation())).unwrap();
-    let body = encode(&read, &Answer::allowed());
+    let body = answered(&read, &Answer::allowed());
     assert_eq!(body["response"], json!({ "uid": "u-1", "allowed": true }));
 }
 
@@ -124,7 +129,7 @@ fn a_denial_names_every_broken_rule_once() {
     );
     assert!(Answer::checked(&[]).is_allowed());
     let read = decode(&review(&creation())).unwrap();
-    let body = encode(&read, &Answer::forbidden("no"));
+    let body = answered(&read, &Answer::forbidden("no"));
     let status =
         json!({ "status": "Failure", "code": 403, "reason": "Forbidden", "message": "no" });
     assert_eq!(body["response"]["status"], status);
@@ -145,6 +150,7 @@ fn hook(phase: Phase) -> Hook {
         conditions: vec![("not-ours".to_owned(), "object.metadata.name != 'x'".to_owned())],
         failure_policy: Some(FailurePolicy::Ignore),
         again: true,
+        acts: false,
     }
 }
 

@@ -34,12 +34,14 @@ fn gates_are_set_one_by_one() {
 
 #[test]
 fn whole_stages_act_first_wherever_they_stand() {
-    let all = on("AllAlpha=true");
+    let all = on("AllAlpha=true,AllBeta=true");
     assert_eq!(all.len(), 16);
+    let protected = "ResourcesDeletionProtection";
+    assert!(on("AllBeta=true").contains(&protected) && !on("AllAlpha=true").contains(&protected));
     let but_one = on("StatefulSetStartOrdinal=false,AllAlpha=true");
-    assert!(!but_one.contains(&"StatefulSetStartOrdinal") && but_one.len() == 15);
-    assert_eq!(on("AllBeta=false"), ["StatefulSetAutoDeletePVC"], "the daemon's gates go with it");
-    assert_eq!(on("AllAlpha=false"), ["PodIndexLabel", "KruiseDaemon", "PodWebhook"]);
+    assert!(!but_one.contains(&"StatefulSetStartOrdinal") && but_one.len() == 14);
+    assert_eq!(on("AllBeta=false"), [""; 0]);
+    assert_eq!(on("AllAlpha=false"), DEFAULT);
 }
 
 #[test]

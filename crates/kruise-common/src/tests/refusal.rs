@@ -18,7 +18,7 @@ fn fails(category: Category) -> Outcome {
 }
 
 fn hear(refusals: &Refusals<u8>, target: u8, outcome: &Outcome, now: Timestamp) {
-    refusals.hear(&owner(), [(&target, outcome)].into_iter(), now);
+    refusals.hear(&owner(), [(target, outcome)].into_iter(), now);
 }
 
 #[test]

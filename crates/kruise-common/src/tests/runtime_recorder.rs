@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::support::{Answer, Log, Seen, api, failure, key, leader_until, ms, pass, s, value};
-use crate::kind::STATEFUL_SET;
+use crate::key::ObjectKey;
+use crate::kind::{SIDECAR_SET, STATEFUL_SET};
 use crate::plan::Note;
 use crate::runtime::leader::{Leadership, disabled};
 use crate::runtime::metrics::Metrics;
@@ -81,6 +82,23 @@ async fn an_event_names_the_object_the_reason_and_us() {
         "firstTimestamp": null, "lastTimestamp": null,
     });
     assert_eq!(body, wanted);
+}
+
+/// The API server takes Events about what belongs to no namespace in `default` only (sidecarset §22).
+#[tokio::test(start_paused = true)]
+async fn an_event_about_an_object_without_a_namespace_is_in_default() {
+    let it = posts(disabled(), stored);
+    let log = ObjectKey::new("", "log");
+    for _ in 0..2 {
+        it.recorder.record(&SIDECAR_SET, &log, "uid", Note::normal("RolloutStarted", "now"));
+        pass(ms(1)).await;
+    }
+    let seen = it.log.lock().unwrap().clone();
+    assert_eq!(seen[0].path.trim_end_matches('?'), "/api/v1/namespaces/default/events");
+    assert_eq!(seen[0].body["metadata"]["namespace"], "default");
+    let about = json!({ "apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "name": "log", "uid": "uid" });
+    assert_eq!(seen[0].body["involvedObject"], about);
+    assert!(seen[1].path.starts_with("/api/v1/namespaces/default/events/log."), "{}", seen[1].path);
 }
 
 #[tokio::test(start_paused = true)]

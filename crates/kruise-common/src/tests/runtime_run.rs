@@ -55,6 +55,7 @@ struct Snapshot {
     steps: Vec<Step<u32>>,
     holds: Vec<Wait>,
     status: bool,
+    urgent: bool,
     generation: i64,
 }
 
@@ -108,6 +109,10 @@ impl Reconciler for Fake {
     ) -> Option<Write> {
         let meta = meta("set", "uid", 1, "");
         snapshot.status.then(|| Write::json_status(&STATEFUL_SET, &meta, Operations::default()))
+    }
+
+    fn urgent(snapshot: &Snapshot, _: &Write) -> bool {
+        snapshot.urgent
     }
 }
 

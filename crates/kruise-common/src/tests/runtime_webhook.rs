@@ -64,6 +64,7 @@ async fn server() -> Server {
         admission: Arc::<Stern>::default(),
         ready: AtomicBool::new(true),
         metrics,
+        changed: Arc::default(),
     });
     let stop = CancellationToken::new();
     let ending = Ending { stop: stop.clone(), lame_duck: Duration::ZERO };

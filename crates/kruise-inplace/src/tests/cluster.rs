@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::pod::{Builder, now, read, reported};
 
+#[derive(Clone)]
 pub struct Cluster {
     pub world: World,
     key: ObjectKey,
@@ -50,6 +51,11 @@ impl Cluster {
             pod["metadata"]["annotations"]["apps.kruise.io/runtime-containers-meta"] =
                 report.into();
         });
+    }
+
+    /// A container dies and starts again before the kubelet sees what was changed meanwhile.
+    pub fn crash(&mut self, container: &str) {
+        self.world.crash(&self.key, container);
     }
 
     /// Lets the kubelet act for some seconds.

@@ -9,11 +9,14 @@ use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::pod::{Builder, NOW, now, put, sent, web_main};
+use crate::begin::{Target, begin};
+use crate::diff::Change;
 use crate::lifecycle::{
     Announced, DeleteGate, HookPending, UpdateGate, before_delete, before_update, cancel,
-    initial_state, next, waits,
+    initial_state, next, state, waits,
 };
 use crate::progress::Missing;
+use crate::refresh::{Context, refresh};
 
 /// One hook, held by a label and a finalizer, at all three places.
 fn hooks(mark_pod_not_ready: bool) -> Lifecycle {
@@ -160,6 +163,58 @@ fn a_hook_is_told_with_one_write() {
         marks(before_update(&marked(gated()).build(), Some(&hooks(false)), &announced(), now())),
         json!([{ "on": "pods", "json": entering("Normal", "PreparingUpdate") }])
     );
+}
+
+/// W-23 of the set: the annotation is there as long as the pod waits, and names the update that it waits for.
+#[test]
+fn what_a_hook_was_told_is_what_it_holds_up() {
+    const TOLD: &str = "/metadata/annotations/apps.kruise.io~1inplace-update-announced";
+    let hooks = hooks(false);
+    let told = |cluster: &Cluster| cluster.value().pointer(TOLD).cloned();
+    let update = |cluster: &Cluster, announced: &Announced<'_>| {
+        before_update(&cluster.pod(), Some(&hooks), announced, now())
+    };
+    let mut cluster = Cluster::new(&marked(gated()));
+    let UpdateGate::Mark(writes) = update(&cluster, &announced()) else { panic!("not marked") };
+    cluster.perform(&writes);
+    assert!(matches!(update(&cluster, &announced()), UpdateGate::Wait(_)), "it knows");
+    let newer = Announced { revision: "web-3", containers: vec!["main", "side"] };
+    let UpdateGate::Mark(again) = update(&cluster, &newer) else { panic!("not told anew") };
+    let late = again.clone();
+    cluster.perform(&again);
+    let text = r#"{"revision":"web-3","containers":["main","side"]}"#;
+    assert_eq!(told(&cluster), Some(json!(text)));
+    assert!(matches!(update(&cluster, &newer), UpdateGate::Wait(_)));
+
+    let mut called_off = cluster.clone();
+    let writes = cancel(&called_off.pod(), Some(&hooks), now());
+    called_off.perform(&writes);
+    assert_eq!(told(&called_off), None);
+    assert!(called_off.world.perform(&late[0]).is_err(), "nobody waits any more");
+
+    let mut deleted = cluster.clone();
+    let DeleteGate::Mark(writes) = before_delete(&deleted.pod(), Some(&hooks), now()) else {
+        panic!("not marked");
+    };
+    deleted.perform(&writes);
+    assert_eq!(told(&deleted), None);
+
+    let mut rolled_back = cluster.clone();
+    let context = Context { lifecycle: Some(&hooks), update_revision: "web-a" };
+    let writes = refresh(&rolled_back.pod(), &context, now()).writes;
+    rolled_back.perform(&writes);
+    assert_eq!((told(&rolled_back), state(&rolled_back.pod())), (None, "Normal"));
+
+    let change =
+        Change { images: [("main".into(), "reg.io/main:v3".into())].into(), ..Change::default() };
+    let target = Target { revision: "web-3", grace_seconds: 0 };
+    let writes = begin(&cluster.pod(), &change, &target, now());
+    cluster.perform(&writes);
+    assert_eq!((told(&cluster), state(&cluster.pod())), (None, "Updating"));
+
+    // One that OpenKruise announced is left as it is.
+    let silent = Cluster::new(&marked(gated()).state("PreparingUpdate"));
+    assert!(matches!(update(&silent, &newer), UpdateGate::Wait(_)));
 }
 
 /// §22.1: condition and state in one patch of the status.

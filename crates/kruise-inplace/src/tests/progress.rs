@@ -47,6 +47,8 @@ fn evidence_of_a_restart() {
         json!({ "containerID": "containerd://main-2", "imageID": "reg.io/main@sha256:2" });
     let renamed = json!({ "containerID": "containerd://main-2", "image": "reg.io/main:v2" });
     let new_image = json!({ "imageID": "reg.io/main@sha256:2" });
+    let named = json!({ "imageID": "reg.io/main@sha256:2", "image": "reg.io/main:v2" });
+    let nameless = json!({ "imageID": "reg.io/main@sha256:2", "image": "" });
     let same_name = json!({ "image": "reg.io/main:v2" });
     let started = json!({ "state": { "running": { "startedAt": "2026-01-02T03:04:01Z" } } });
     let down = json!({
@@ -60,6 +62,8 @@ fn evidence_of_a_restart() {
         ("ours: another container under the wanted name", ours(), renamed, Progress::Complete),
         ("ours: another container of the replaced image", ours(), new_id.clone(), lags()),
         ("ours: a new image ID is not enough", ours(), new_image.clone(), restart("")),
+        ("ours: a new image ID under the wanted name", ours(), named, Progress::Complete),
+        ("ours: a new image ID without a name", ours(), nameless, Progress::Complete),
         ("ours: the wanted name is not enough", ours(), same_name.clone(), restart("")),
         (
             "ours: a late start of the same container is not enough",

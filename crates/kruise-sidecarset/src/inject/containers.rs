@@ -67,7 +67,8 @@ fn complete(
     init: bool,
 ) -> Result<Vec<Value>, Refusal> {
     let extensions = &sidecar.typed.extensions;
-    let mut container = sidecar.core.clone();
+    let core = &sidecar.core;
+    let mut container = core.as_object().cloned().unwrap_or_default();
     if let (Some(policy), Some(targets)) = (&extensions.resources_policy, &sidecar.targets) {
         let resources = resources::resources(pod, policy, targets).map_err(|why| {
             let (set, name) = (&set.set, &sidecar.typed.name);
@@ -75,17 +76,16 @@ fn complete(
         })?;
         container.insert("resources".to_owned(), resources);
     }
-    let core = Value::Object(sidecar.core.clone());
     let shares = extensions.share_volume_policy.type_ == ENABLED;
     let devices = extensions.share_volume_device_policy.as_ref();
     let shares_devices = devices.is_some_and(|policy| policy.type_ == ENABLED);
     let from_init = set.asks.from_init;
     let given = |on| volumes::Shared { on, from_init };
-    let (mounts, path_variables) = volumes::mounts(pod, &core, given(shares));
-    let devices = volumes::devices(pod, &core, &mounts, given(shares_devices));
+    let (mounts, path_variables) = volumes::mounts(pod, core, given(shares));
+    let devices = volumes::devices(pod, core, &mounts, given(shares_devices));
     let mut variables = env::transferred(pod, &extensions.transfer_env, from_init);
     variables.extend(path_variables);
-    set_list(&mut container, "env", env_of(&core, variables));
+    set_list(&mut container, "env", env_of(core, variables));
     set_list(&mut container, "volumeMounts", mounts);
     set_list(&mut container, "volumeDevices", devices);
     let containers = if hot_upgrade::is_pair(sidecar, init) {

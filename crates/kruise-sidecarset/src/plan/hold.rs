@@ -78,6 +78,11 @@ pub enum Hold {
     },
     /// Pods are not evicted because nobody would make them again.
     NobodyRecreates(Pods),
+    /// The recorded revision that the set names for injection cannot be used: pods are refused.
+    RevisionUnusable {
+        /// Why.
+        why: String,
+    },
     /// Matching pods run without the sidecars.
     NotInjected(Pods),
     /// Missed pods are not evicted while nothing shows that they would come back injected.
@@ -128,6 +133,7 @@ impl plan::Hold for Hold {
             Self::Refused { .. } => "Refused",
             Self::EvictionUseless { .. } => "EvictionUseless",
             Self::NobodyRecreates(_) => "NobodyRecreates",
+            Self::RevisionUnusable { .. } => "RevisionUnusable",
             Self::NotInjected(_) => "NotInjected",
             Self::RepairUnproven { .. } => "RepairUnproven",
             Self::Progressing { .. } => "Progressing",
@@ -155,6 +161,7 @@ impl plan::Hold for Hold {
             | Self::NotUpgradable { .. }
             | Self::EvictionUseless { .. }
             | Self::NobodyRecreates(_)
+            | Self::RevisionUnusable { .. }
             | Self::Stalled { .. }
             | Self::NotInjected(_) => None,
         }
@@ -180,6 +187,7 @@ impl Hold {
             | Self::BelowPartition { .. }
             | Self::BudgetSpent { .. }
             | Self::EvictionUseless { .. }
+            | Self::RevisionUnusable { .. }
             | Self::RepairUnproven { .. }
             | Self::Progressing { .. }
             | Self::Stalled { .. }
@@ -220,6 +228,7 @@ impl fmt::Display for Hold {
                 write!(f, "{reason}{{{pods}, until: {until}}}")
             }
             Self::EvictionUseless { why } => write!(f, "{reason}{{why: {why}}}"),
+            Self::RevisionUnusable { why } => write!(f, "{reason}{{why: {why}}}"),
             Self::Stalled { since } => write!(f, "{reason}{{since: {since}}}"),
             Self::RepairUnproven { until }
             | Self::Progressing { until }

@@ -37,9 +37,15 @@ impl<'a> Turn<'a> {
 
     /// Records why a pod waits; pods that wait for the same are counted in one hold.
     pub fn hold_pod(&mut self, pod: &Pod, hold: impl FnOnce(Pods) -> Hold) {
-        let hold = hold(Pods { first: pod.meta.key.to_string(), count: 1 });
+        let mut hold = hold(Pods { first: String::new(), count: 1 });
         let known = self.plan.holds.iter_mut().find(|known| known.reason() == hold.reason());
-        let Some(known) = known else { return self.plan.holds.push(hold) };
+        let Some(known) = known else {
+            // Only the first one is named: thousands may wait for the same.
+            if let Some(pods) = hold.pods() {
+                pods.first = pod.meta.key.to_string();
+            }
+            return self.plan.holds.push(hold);
+        };
         if let (Hold::Refused { until, .. }, Hold::Refused { until: other, .. })
         | (Hold::Settling { until, .. }, Hold::Settling { until: other, .. }) =
             (&mut *known, &hold)

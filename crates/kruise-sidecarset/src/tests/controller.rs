@@ -14,6 +14,7 @@ use crate::controller::SidecarSetController;
 use crate::observe::Caches;
 use crate::plan::action::Action;
 use crate::registration::Unasked;
+use crate::roster::Rosters;
 use crate::snapshot::Options;
 
 fn controller() -> SidecarSetController {
@@ -23,6 +24,8 @@ fn controller() -> SidecarSetController {
         namespaces: Arc::default(),
         revisions: Arc::default(),
         revision_namespace: "kruise-system".into(),
+        rosters: Rosters::default(),
+        library: Arc::default(),
         asked: Arc::default(),
         unasked: Unasked { own: "kruise-system".to_owned(), ..Unasked::default() },
     };

@@ -135,3 +135,24 @@ fn an_idle_twin_is_idle_by_its_version() {
     object["metadata"]["annotations"]["version.sidecarset.kruise.io/agent-2"] = json!("0");
     assert!(ready(&object));
 }
+
+/// Records of other sets may be anything that JSON can say; a text that is no JSON records nothing.
+#[test]
+fn the_record_of_a_set_is_found_among_others() {
+    let hash = settings(&spec()).hashes.full;
+    for (text, updated) in [
+        (format!(r#"{{"log":{{"hash":"{hash}"}}}}"#), true),
+        (format!(r#"{{"a":[1,{{"log":2}}],"l\u006fg":{{"hash":"{hash}"}},"z":null}}"#), true),
+        (format!(r#"{{"log":"x","log":{{"hash":"{hash}"}}}}"#), true),
+        (format!(r#"{{"log":"{hash}"}}"#), true),
+        (format!(r#"{{"log":{{"hash":"{hash}"}},"log":"x"}}"#), false),
+        (format!(r#"{{"other":{{"hash":"{hash}"}}}}"#), false),
+        (format!(r#"{{"log":{{"hash":"{hash}"}}}} trailing"#), false),
+        (format!(r#"{{"log":{{"hash":"{hash}"}},"z":}}"#), false),
+        (format!(r#"["log",{{"hash":"{hash}"}}]"#), false),
+    ] {
+        let mut object = running();
+        object["metadata"]["annotations"]["kruise.io/sidecarset-hash"] = json!(text);
+        assert_eq!(member(&object).updated, updated, "{text}");
+    }
+}

@@ -31,6 +31,7 @@ fn all() -> Vec<Hold> {
         Hold::Settling { pods: pods(), until },
         Hold::Progressing { until },
         Hold::Stalled { since: until },
+        Hold::RevisionUnusable { why: "gone".into() },
     ];
     for (index, hold) in all.iter().enumerate() {
         assert_eq!(place(hold), index);
@@ -59,6 +60,7 @@ fn place(hold: &Hold) -> usize {
         Hold::Settling { .. } => 16,
         Hold::Progressing { .. } => 17,
         Hold::Stalled { .. } => 18,
+        Hold::RevisionUnusable { .. } => 19,
     }
 }
 

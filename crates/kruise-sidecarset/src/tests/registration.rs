@@ -18,7 +18,7 @@ fn own() -> Unasked {
 fn narrowed(specs: &[Value]) -> Option<(Option<Value>, Vec<Value>, Option<String>)> {
     let sets: Vec<_> =
         specs.iter().enumerate().map(|(n, spec)| set(&format!("s{n}"), spec)).collect();
-    let hook = pod_hook(&sets, &own(), true)?;
+    let hook = pod_hook(&sets, &[], &own(), true)?;
     let namespaces =
         hook.namespace_selector.unwrap()["matchExpressions"].as_array().unwrap().clone();
     let always = [
@@ -42,9 +42,9 @@ fn without_sets_nobody_is_asked() {
     let mut paused = labels("a", "1");
     paused["injectionStrategy"] = json!({ "paused": true });
     assert_eq!(narrowed(&[paused, json!({}), json!({ "containers": 7 })]), None);
-    assert!(pod_hook(&[], &own(), false).is_some(), "unless it is wanted");
+    assert!(pod_hook(&[], &[], &own(), false).is_some(), "unless it is wanted");
     let nobody = Unasked { all: true, ..own() };
-    assert!(pod_hook(&[], &nobody, false).is_none(), "the gate is off");
+    assert!(pod_hook(&[], &[], &nobody, false).is_none(), "the gate is off");
 }
 
 /// WHK-8, P5: the pods of the controller are behind its Service, whose namespace need not be that of the Lease.
@@ -53,7 +53,7 @@ fn the_namespaces_of_the_lease_and_of_the_service_are_left_out() {
     let unasked = Unasked { service: "web".to_owned(), ..own() };
     assert!(unasked.named("web") && unasked.named("own") && unasked.named("kube-system"));
     assert!(!unasked.named("shop") && !own().named("web") && !own().named(""));
-    let hook = pod_hook(&[], &unasked, false).unwrap();
+    let hook = pod_hook(&[], &[], &unasked, false).unwrap();
     let names = &hook.namespace_selector.unwrap()["matchExpressions"][1]["values"];
     assert_eq!(names, &json!(["kube-system", "own", "web"]));
 }

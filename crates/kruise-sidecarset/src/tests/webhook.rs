@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use kruise_api::raw::RawJson;
-use kruise_common::admission::registration::Phase;
+use kruise_common::admission::registration::{Hook, Phase};
 use kruise_common::admission::{Admission, Answer, GroupVersionKind, Operation, Request, Verdict};
 use kruise_common::gates::FeatureGates;
 use kruise_common::intern::Interner;
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::captured;
 use super::inject::{now, patched, pod};
+use crate::announced::Announced;
 use crate::configuration::WireConfiguration;
 use crate::namespace::WireNamespace;
-use crate::recorded::Library;
 use crate::registration::Unasked;
 use crate::webhook::{Caches, MUTATE, VALIDATE, Webhook, filled};
 
@@ -46,8 +46,9 @@ fn webhook(sets: &[Value], gates: &str) -> Webhook {
         narrow: true,
         strict: false,
         native_updates: false,
-        library: Library::default(),
+        library: Arc::default(),
         asked: Arc::default(),
+        announced: Announced::default(),
         now,
         lot: || 0.5,
     }
@@ -427,4 +428,68 @@ fn pods_do_without_sets_only_where_that_is_allowed() {
         let text = r#"!(has(object.metadata.annotations) && "kruise.io/sidecarset-skip" in object.metadata.annotations && object.metadata.annotations["kruise.io/sidecarset-skip"] == "*")"#;
         assert_eq!(condition.map(|(_, text)| text.as_str()), opt_out.then_some(text));
     }
+}
+
+/// Who creates a set and its pods in one breath finds the pods injected.
+#[test]
+fn a_set_is_accepted_once_its_pods_are_asked_about() {
+    let webhook = webhook(&[], "");
+    let log = set("log", &json!({}));
+    let accept = |request: &Request| asked(&webhook, VALIDATE, request);
+    let create = request(Operation::Create, Some(&log), None);
+    assert!(!accept(&create).transient, "nobody registers hooks");
+    webhook.hooks();
+    webhook.registered();
+    assert!(!accept(&Request { dry_run: true, ..create.clone() }).transient);
+    let first = accept(&create);
+    assert!(first.transient && first.is_allowed(), "{first:?}");
+    assert!(first.warnings[0].contains("does not ask about pods of this SidecarSet yet"));
+    let hook = |hooks: Vec<Hook>| hooks.into_iter().find(|hook| hook.path == PODS);
+    assert!(hook(webhook.hooks()).is_some());
+    webhook.registered();
+    assert_eq!(accept(&create), Answer::allowed());
+
+    // A pod that comes before the set is seen stored waits for it.
+    let plain = pod(&json!({}));
+    let inject = || asked(&webhook, PODS, &request(Operation::Create, Some(&plain), None));
+    assert!(inject().transient);
+    webhook.caches.sets.apply(captured::set(&log));
+    let answer = inject();
+    assert!(!answer.transient && answer.outcome() == "injected", "{answer:?}");
+
+    // Of changes only those that may concern other pods.
+    let image =
+        set("log", &json!({ "spec": { "containers": [{ "name": "log", "image": "i:2" }] } }));
+    assert!(!accept(&request(Operation::Update, Some(&image), Some(&log))).transient);
+    let wider = set("log", &json!({ "spec": { "selector": { "matchLabels": { "app": "db" } } } }));
+    assert!(accept(&request(Operation::Update, Some(&wider), Some(&log))).transient);
+}
+
+#[test]
+fn without_a_narrow_hook_no_set_waits() {
+    let webhook = Webhook { narrow: false, ..webhook(&[], "") };
+    webhook.hooks();
+    webhook.registered();
+    let create = request(Operation::Create, Some(&set("log", &json!({}))), None);
+    assert_eq!(asked(&webhook, VALIDATE, &create), Answer::allowed());
+    assert_eq!(webhook.announces(), None);
+}
+
+/// CNV-4: what a client gave beside a namespace is not lost without a word.
+#[test]
+fn a_selector_of_namespaces_beside_a_namespace_is_told_of() {
+    let webhook = webhook(&[], "");
+    let warnings = |selector: &Value| {
+        let spec = json!({ "namespace": "shop", "namespaceSelector": selector });
+        let set = json!({ "apiVersion": "apps.kruise.io/v1alpha1", "metadata": { "name": "log" }, "spec": spec });
+        asked(&webhook, MUTATE, &request(Operation::Create, Some(&set), None)).warnings
+    };
+    let told = warnings(&json!({ "matchLabels": { "env": "prod" } }));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("spec.namespaceSelector: {\"matchLabels\""), "{told:?}");
+    assert_eq!(
+        warnings(&json!({ "matchLabels": { "kubernetes.io/metadata.name": "shop" } })),
+        [""; 0]
+    );
+    assert_eq!(warnings(&json!(null)), [""; 0]);
 }

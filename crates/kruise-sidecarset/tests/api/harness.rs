@@ -192,6 +192,27 @@ impl Space {
         .await;
     }
 
+    /// Waits for an Event about a set.
+    pub async fn event(&self, set: &Value, reason: &str, message: &str) {
+        let events: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), "default", &resource("", "v1", "Event"));
+        let uid = set["metadata"]["uid"].as_str().unwrap();
+        let about = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
+        let last = Mutex::new(Vec::new());
+        let tell = || format!("there are {:?}", last.lock().unwrap());
+        wait_or(&format!("{reason}: {message}"), tell, || async {
+            let found = events.list(&about).await.ok()?;
+            let said = |it: &DynamicObject| {
+                let text = |member: &str| it.data[member].as_str().unwrap_or_default().to_owned();
+                (text("reason"), text("message"))
+            };
+            *last.lock().unwrap() = found.items.iter().map(said).collect();
+            let wanted = (reason.to_owned(), message.to_owned());
+            last.lock().unwrap().contains(&wanted).then_some(())
+        })
+        .await;
+    }
+
     /// Revisions of a set, by number.
     pub async fn revisions(&self, set: &Value) -> Vec<Value> {
         let name = set["metadata"]["name"].as_str().unwrap();

@@ -312,6 +312,23 @@ pub async fn a_workload_updates_its_own_container_meanwhile(space: Space) {
     }
 }
 
+/// EVN-1, W-29: what the user is told on the set; Events about what belongs to no namespace are in `default`.
+pub async fn events_tell_of_a_roll_out(space: Space) {
+    let set = space.running(&space.log(), 2).await;
+    space.container(&set, &agent("2")).await;
+    space.counts(name(&set), [2, 2, 2, 2]).await;
+    let revision = text(&space.set(name(&set)).await, "/status/latestRevision").to_owned();
+    for (reason, message) in [
+        ("RolloutStarted", format!("2 pods are to follow revision {revision}")),
+        ("RolloutCompleted", format!("no pod is behind revision {revision}")),
+    ] {
+        space.event(&set, reason, &message).await;
+    }
+    space.container(&set, &json!({ "image": "example.com/agent:2", "args": ["-v"] })).await;
+    let text = "SidecarSet in-place update detected 2 not upgradable pod(s) in this round, will skip them.";
+    space.event(&set, "NotUpgradablePods", text).await;
+}
+
 /// [ext]: opt-in eviction; a pod that nobody makes again stays.
 pub async fn pods_that_cannot_follow_are_evicted_on_request(space: Space) {
     let set = space.running(&space.log(), 1).await;

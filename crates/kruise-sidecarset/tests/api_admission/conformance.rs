@@ -251,6 +251,50 @@ async fn cnf_19_native_sidecars_are_injected_and_sets_with_them_roll_nothing_out
     stage.end().await;
 }
 
+/// What a client of one version reads it may write back, and nothing changes: no spec, no hash, no revision.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn cnf_31_what_is_read_in_one_version_may_be_written_back_in_it() {
+    let stage = Stage::new("cnf31").await;
+    let mut older =
+        stage.set("older", &json!({ "spec": { "updateStrategy": { "partition": 1 } } }));
+    older["spec"].as_object_mut().unwrap().remove("namespaceSelector");
+    older["spec"]["namespace"] = json!(stage.space.name);
+    older["metadata"]["labels"] = json!({ "apps.kruise.io/sidecarset-custom-version": "v1" });
+    by_version(&stage, "v1alpha1", older).await;
+    let newer = json!({ "spec": { "customVersion": "v1", "containers": [{
+        "name": "newer", "image": "example.com/newer:1", "unknown": { "member": 1 },
+    }] } });
+    by_version(&stage, "v1beta1", stage.set("newer", &newer)).await;
+    for name in ["older", "newer"] {
+        let before = stage.get(name).await;
+        let named = json!({ "matchLabels": { "kubernetes.io/metadata.name": stage.space.name } });
+        assert_eq!(before["spec"]["namespaceSelector"], named, "{name}");
+        assert_eq!(before["spec"]["customVersion"], "v1", "{name}");
+        let revision = stage.revision(name).await;
+        for version in ["v1alpha1", "v1beta1"] {
+            let api = sets(&stage.space, version);
+            // The status is written beside us; who writes back reads again then, as clients do.
+            wait(&format!("{name} to be written back as {version}"), || async {
+                let read = api.get(name).await.unwrap();
+                match api.replace(name, &PostParams::default(), &read).await {
+                    Ok(_) => Some(()),
+                    Err(kube::Error::Api(status)) if status.code == 409 => None,
+                    Err(error) => panic!("{name} as {version}: {error}"),
+                }
+            })
+            .await;
+        }
+        let after = stage.get(name).await;
+        assert_eq!(after["spec"], before["spec"], "{name}");
+        assert_eq!(after["metadata"]["labels"], before["metadata"]["labels"], "{name}");
+        assert_eq!(hashes(&after), hashes(&before), "{name}");
+        assert_eq!(after["metadata"]["generation"], before["metadata"]["generation"], "{name}");
+        assert_eq!(stage.revision(name).await, revision, "{name}");
+    }
+    stage.end().await;
+}
+
 /// A pod and a set with every `n`-th feature of both.
 fn pair(stage: &Stage, n: usize) -> (Value, Value) {
     let has = |bit: usize| n & (1 << bit) != 0;

@@ -17,6 +17,7 @@ use kruise_sidecarset::namespace::WireNamespace;
 use kruise_sidecarset::object::WireSet;
 use kruise_sidecarset::observe::Caches;
 use kruise_sidecarset::registration::Unasked;
+use kruise_sidecarset::roster::Rosters;
 use kruise_sidecarset::snapshot::Options;
 use serde_json::{Value, json};
 
@@ -137,6 +138,9 @@ pub fn process(options: Options) -> Process<SidecarSetController> {
         namespaces: Arc::default(),
         revisions: Arc::default(),
         revision_namespace: "kruise-system".into(),
+        // Small sets too, so that every story is told from what was kept.
+        rosters: Rosters::of_at_least(1),
+        library: Arc::default(),
         asked: Arc::default(),
         unasked: Unasked { own: "kruise-system".to_owned(), ..Unasked::default() },
     };

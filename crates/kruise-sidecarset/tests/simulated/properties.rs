@@ -5,14 +5,19 @@ use std::rc::Rc;
 
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::POD;
+use kruise_common::plan::Plan;
+use kruise_common::reconciler::Reconciler;
 use kruise_common::testing::drive::Fate;
 use kruise_common::testing::world::World;
 use kruise_common::write::{Request, Write};
+use kruise_sidecarset::plan::action::Action;
+use kruise_sidecarset::plan::hold::Hold;
+use kruise_sidecarset::snapshot::{Options, Snapshot};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::builders::{
-    Sim, annotation, change, condition, counts, drive, image, log, mesh, strategy, text,
+    Sim, annotation, change, condition, counts, drive, image, log, mesh, process, strategy, text,
 };
 
 /// One generated story: a set with pods, then its spec again and again.
@@ -98,10 +103,27 @@ pub fn inspect(world: &World, write: &Write, allowed: usize) {
     assert!(down < allowed, "{write}: {down} of {allowed} are down already");
 }
 
+/// What is known of the members from before is what somebody sees who knows nothing (W-21).
+fn known_as_new(world: &World, snapshot: &Snapshot, _: &Plan<Action, Hold>) {
+    let (fresh, mirrors) = process(Options::default());
+    for mirror in &mirrors {
+        mirror.relist(world);
+    }
+    let fresh = fresh.observe(&snapshot.set.meta.key).expect("the set is there");
+    assert_eq!(format!("{:?}", snapshot.members), format!("{:?}", fresh.members));
+}
+
 /// Plays the story and checks every write and every end.
-pub fn play(story: &Story, mut fate: impl FnMut(usize) -> Fate + 'static) -> Sim {
+pub fn play(story: &Story, fate: impl FnMut(usize) -> Fate + 'static) -> Sim {
     let set = if story.hot { mesh() } else { log() };
-    let (mut sim, key) = drive(&set, story.pods);
+    go(drive(&set, story.pods), story, fate)
+}
+
+fn go(
+    (mut sim, key): (Sim, ObjectKey),
+    story: &Story,
+    mut fate: impl FnMut(usize) -> Fate + 'static,
+) -> Sim {
     let allowed = Rc::new(RefCell::new(1));
     let seen = allowed.clone();
     sim.inspect = Box::new(move |world, write| inspect(world, write, *seen.borrow()));
@@ -149,6 +171,21 @@ fn converged(sim: &Sim, key: &ObjectKey, story: &Story) {
             image(pod, "agent")
         };
         assert!(works.ends_with(":9"), "{works}\n{told}");
+    }
+}
+
+/// Whatever happens to pods and set, members that are kept from the turn before are no other than those read anew.
+#[test]
+fn what_is_known_of_members_is_what_would_be_read_anew() {
+    let step = |tag, partition| Step { tag, max_unavailable: 2, partition };
+    for hot in [false, true] {
+        let steps = vec![step(2, 1), step(0, 0), step(3, 2)];
+        let story = Story { hot, pods: 4, steps, fates: Vec::new() };
+        let set = if hot { mesh() } else { log() };
+        let (mut sim, key) = drive(&set, story.pods);
+        sim.witness = Box::new(known_as_new);
+        let fate = |done| if done % 5 == 3 { Fate::NoAnswer } else { Fate::Done };
+        go((sim, key), &story, fate);
     }
 }
 

@@ -61,13 +61,18 @@ fn written(sim: &Sim) -> Vec<String> {
 }
 
 #[test]
-fn the_first_turn_over_a_finished_state_writes_nothing() {
+fn the_first_turn_over_a_captured_state_writes_nothing() {
     for (folder, sets) in FOLDERS {
-        for state in ["1-created", "3-image-updated", "4-hook-released", "5-more"] {
+        for state in STATES {
             let mut sim = drive(cluster(folder, state));
             for name in sets {
                 let turned = sim.turn(&ObjectKey::new("", *name)).expect("the set is there");
                 assert!(turned.holds.is_empty(), "{folder}/{state}/{name}: {:?}", turned.holds);
+            }
+            if state == "2-image-updating" {
+                // Caught in the middle: the pods are further than the status that was stored.
+                sim.writes
+                    .retain(|write| write.subresource() != "status" || *write.kind != SIDECAR_SET);
             }
             assert!(written(&sim).is_empty(), "{folder}/{state}:\n{}", written(&sim).join("\n"));
         }

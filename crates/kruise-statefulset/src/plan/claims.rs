@@ -41,10 +41,20 @@ pub fn blocked(turn: &Turn<'_>, ordinal: i32) -> Option<Hold> {
 /// is wanted again, even if it still terminates, must not take its claim along (16.3, PV-4).
 pub fn keep(turn: &mut Turn<'_>) {
     let pods = turn.replicas().filter(|(at, pod)| unretained(turn, *at, pod, false));
-    let actions =
-        pods.map(|(ordinal, _)| Action::RetainClaims { ordinal, condemned: false }).collect();
-    turn.plan.burst(actions);
+    let ordinals: Vec<i32> = pods.map(|(ordinal, _)| ordinal).collect();
+    let bound: Vec<i32> =
+        ordinals.iter().copied().filter(|ordinal| goes_along(turn, *ordinal)).collect();
+    turn.bound.extend(bound);
+    let keep = |ordinal| Action::RetainClaims { ordinal, condemned: false };
+    turn.plan.each(ordinals.into_iter().map(keep).collect());
     taken(turn);
+}
+
+/// Whether a claim of the ordinal would go with its pod.
+fn goes_along(turn: &Turn<'_>, ordinal: i32) -> bool {
+    let Some(pod) = turn.snapshot.pods.get(&ordinal) else { return false };
+    let mut owners = existing(turn, ordinal).into_iter().flat_map(|claim| claim.meta.owners.iter());
+    owners.any(|owner| owner.uid == pod.meta.uid)
 }
 
 /// Says which claims the retention policy does not reach because another controller manages them (W-15, K-5).

@@ -1,11 +1,9 @@
 //! Pods whose ordinal is not wanted: who goes next (10.3, 10.4).
 
-use kruise_api::keys;
-
 use super::action::{Action, Why};
 use super::claims;
 use super::hold::Hold;
-use super::turn::{Flow, Turn, healthy};
+use super::turn::{Flow, Turn};
 
 /// Plans the removal. Ordered: the highest first, one at a time, each gone before the next, and only while
 /// everything else is well (M-24, M-25). Unordered: all at once (M-26).
@@ -22,27 +20,25 @@ pub fn condemn(turn: &mut Turn<'_>) -> Flow {
         .collect();
     if turn.settings.ordered {
         turn.plan.in_order(retain);
-    } else {
-        turn.plan.burst(retain);
+        return one(turn);
     }
-    if turn.settings.ordered { one(turn) } else { all(turn) }
+    // One that is refused keeps its own pod only, which goes when its claims have learnt it.
+    turn.bound.extend(retain.iter().filter_map(|action| match action {
+        Action::RetainClaims { ordinal, .. } => Some(*ordinal),
+        _ => None,
+    }));
+    turn.plan.each(retain);
+    all(turn)
 }
 
 fn one(turn: &mut Turn<'_>) -> Flow {
     let Some((ordinal, pod)) = turn.condemned().into_iter().next() else { return Flow::Continue };
-    let name = pod.name().to_owned();
     if pod.terminating() {
-        turn.hold(Hold::PodTerminating { pod: name });
+        turn.hold(Hold::PodTerminating { pod: pod.name().to_owned() });
         return Flow::Stop;
     }
-    // A pod that is not ready goes only if it is the lowest of its kind: a scale-down halts while several are
-    // broken (M-24). One that waits at its own hook is on its way already (W-3); one that is ready but not for
-    // long enough does not stall (W-29).
-    let preparing = pod.meta.labels.get(keys::LIFECYCLE_STATE) == Some("PreparingDelete");
-    if !preparing && !healthy(pod) && turn.first_unhealthy() != Some(ordinal) {
-        turn.hold(Hold::NotAvailableYet { pod: name, until: None });
-        return Flow::Stop;
-    }
+    // All that stay are available, or this would not have been reached: a broken one that is not wanted does not stall,
+    // even if there are several (M-24, W-29).
     let action = turn.delete(ordinal, pod, Why::Condemned);
     turn.plan.in_order(action.into_iter().collect());
     Flow::Stop
@@ -57,6 +53,6 @@ fn all(turn: &mut Turn<'_>) -> Flow {
             actions.extend(turn.delete(ordinal, pod, Why::Condemned));
         }
     }
-    turn.plan.burst(actions);
+    turn.plan.tries(actions);
     Flow::Continue
 }

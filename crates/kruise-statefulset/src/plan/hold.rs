@@ -112,6 +112,8 @@ pub enum Hold {
     ClaimResizing {
         /// Name of the claim.
         claim: String,
+        /// When its pod is re-created so that the file system can grow, if it does not by itself.
+        until: Option<Timestamp>,
     },
     /// A claim differs from its template in more than its size: nobody can change that.
     ClaimMismatch {
@@ -235,7 +237,7 @@ impl plan::Hold for Hold {
 
     fn until(&self) -> Option<Timestamp> {
         match self {
-            Self::NotAvailableYet { until, .. } => *until,
+            Self::NotAvailableYet { until, .. } | Self::ClaimResizing { until, .. } => *until,
             Self::GracePeriod { until, .. }
             | Self::UpdateRefused { until, .. }
             | Self::ProgressDeadline { until } => Some(*until),
@@ -254,7 +256,6 @@ impl plan::Hold for Hold {
             | Self::OnDelete { .. }
             | Self::BelowPartition { .. }
             | Self::NotInPlacePossible { .. }
-            | Self::ClaimResizing { .. }
             | Self::ClaimMismatch { .. }
             | Self::NotExpandable { .. }
             | Self::ClaimTaken { .. }
@@ -277,9 +278,12 @@ impl fmt::Display for Hold {
             }
             Self::StaleClaim { claim }
             | Self::ClaimTerminating { claim }
-            | Self::ClaimResizing { claim }
+            | Self::ClaimResizing { claim, until: None }
             | Self::ClaimMismatch { claim }
             | Self::ClaimTaken { claim } => write!(f, "{reason}{{claim: {claim}}}"),
+            Self::ClaimResizing { claim, until: Some(until) } => {
+                write!(f, "{reason}{{claim: {claim}, until: {until}}}")
+            }
             Self::NotExpandable { claim, why } => {
                 write!(f, "{reason}{{claim: {claim}, why: {why}}}")
             }

@@ -15,7 +15,7 @@ pub fn settle(turn: &mut Turn<'_>) -> Flow {
     if actions.is_empty() {
         return Flow::Continue;
     }
-    turn.plan.burst(actions);
+    turn.plan.each(actions);
     turn.hold(Hold::ChangingOwner);
     Flow::Stop
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use kruise_api::keys;
 use kruise_common::claim::Claim;
 use kruise_common::plan::Note;
@@ -13,12 +14,19 @@ use super::turn::Turn;
 use crate::claims::{ClaimTemplate, Fit};
 use crate::snapshot::{Policy, Rolling};
 
+/// How long a file system may take to grow under the pod that runs, before the pod is re-created for it. The resizer says
+/// `FileSystemResizePending` of every volume whose file system has to grow. Where the driver can do that online, the
+/// kubelet does it when it looks at the pod again, which it does every minute or so.
+const ONLINE: SignedDuration = SignedDuration::from_mins(3);
+
 /// What comes next for a replica.
 pub enum Next {
     /// Its pod: the claims fit.
     Pod,
-    /// Its claims: they are made to ask for more, or have asked and wait, or the pod is deleted so that they grow.
+    /// Its claims: they are made to ask for more, or have asked and wait. The pod serves.
     Claims(Option<Action>),
+    /// Its pod is deleted so that they grow, as soon as its hook lets go of it.
+    Restart(Option<Action>),
     /// Nothing: they cannot fit, whatever is done; the reason was given.
     Nothing,
 }
@@ -39,15 +47,19 @@ fn claims<'a>(
 
 /// Whether the claims of a replica leave nothing to do (RS-2, RS-4).
 pub fn settled(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> bool {
-    claims(turn, ordinal).all(|(_, claim, fit)| fit.compatible && !remount(pod, claim, fit))
+    let waits = |at: Timestamp| at > turn.now;
+    claims(turn, ordinal)
+        .all(|(_, claim, fit)| fit.compatible && remount(pod, claim, fit).is_none_or(waits))
 }
 
 /// A claim that has asked for more than it has: its pod holds budget until it arrives (RS-5, RS-10). One that differs in
 /// kind does not: it would for ever (W-12).
-pub fn growing(turn: &Turn<'_>, ordinal: i32) -> Option<Hold> {
-    let mut growing = claims(turn, ordinal).filter(|(_, _, fit)| fit.same && !fit.ready);
-    let claim = growing.next()?.1.meta.key.name.to_string();
-    Some(Hold::ClaimResizing { claim })
+pub fn growing(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> Option<Hold> {
+    let growing = claims(turn, ordinal).filter(|(_, _, fit)| fit.same && !fit.ready);
+    let growing = growing
+        .map(|(_, claim, fit)| (claim, remount(pod, claim, fit).filter(|until| *until > turn.now)));
+    let (claim, until) = growing.min_by_key(|(_, until)| until.unwrap_or(Timestamp::MAX))?;
+    Some(Hold::ClaimResizing { claim: claim.meta.key.name.to_string(), until })
 }
 
 /// What the claims of a replica need before its pod is looked at (RS-5…RS-8).
@@ -76,17 +88,37 @@ pub fn before_update(
     if !grow.is_empty() {
         return Next::Claims(Some(Action::ResizeClaims { ordinal, claims: grow }));
     }
-    if found.iter().any(|(_, claim, fit)| remount(pod, claim, *fit)) {
-        if rolling.policy != Policy::InPlaceOnly {
-            return Next::Claims(turn.delete(ordinal, pod, Why::Resize));
-        }
-        let why = "its volume has grown and must be mounted anew".to_owned();
-        turn.hold(Hold::NotInPlacePossible { pod: pod.name().to_owned(), why });
-        return Next::Nothing;
+    let waits = found.iter().filter_map(|(_, claim, fit)| remount(pod, claim, *fit)).min();
+    if let Some(until) = waits {
+        return file_system(turn, rolling, (ordinal, pod), until);
     }
     // A claim whose file system waits is as complete as it gets without a pod (RS-4).
     let waits = |(_, claim, fit): &(_, &Arc<Claim>, Fit)| !fit.ready && !claim.resize_pending;
     if found.iter().any(waits) { Next::Claims(None) } else { Next::Pod }
+}
+
+/// A file system that has not grown under its pod by `until` needs another pod (W-12). Who is re-created anyway does not
+/// wait for that; who is updated in place does, so as not to be disturbed twice.
+fn file_system(
+    turn: &mut Turn<'_>,
+    rolling: &Rolling,
+    (ordinal, pod): (i32, &Arc<Pod>),
+    until: Timestamp,
+) -> Next {
+    let outdated = !turn.updated(pod);
+    if outdated && rolling.policy == Policy::Recreate {
+        return Next::Pod;
+    }
+    if until > turn.now {
+        return Next::Claims(None);
+    }
+    if rolling.policy != Policy::InPlaceOnly {
+        return Next::Restart(turn.delete(ordinal, pod, Why::Resize));
+    }
+    let why = "its volume has grown and must be mounted anew".to_owned();
+    turn.hold(Hold::NotInPlacePossible { pod: pod.name().to_owned(), why });
+    // The claim is as complete as it gets (RS-4): that keeps no image back (RS-8).
+    if outdated { Next::Pod } else { Next::Nothing }
 }
 
 /// Why the claim cannot grow: its class does not allow it. A claim without class is tried; the API server knows.
@@ -114,9 +146,12 @@ fn mismatch(turn: &mut Turn<'_>, claim: &Claim) {
     turn.hold(Hold::ClaimMismatch { claim: name.to_string() });
 }
 
-/// Whether the pod, as it runs, keeps the file system from growing: it has mounted the volume before that was asked for.
-/// A pod that came later is not replaced again, however long the kubelet takes.
-fn remount(pod: &Pod, claim: &Claim, fit: Fit) -> bool {
-    let before = claim.pending_since.is_some_and(|since| pod.meta.created < Some(since));
-    fit.compatible && !fit.ready && claim.resize_pending && before
+/// When the pod that runs may be taken to keep the file system from growing: it has mounted the volume before that was
+/// asked for, and a while has passed, or the node has tried in vain. A pod that came later is not replaced again, however
+/// long the kubelet takes.
+fn remount(pod: &Pod, claim: &Claim, fit: Fit) -> Option<Timestamp> {
+    let pending = fit.compatible && !fit.ready && claim.resize_pending;
+    let since = claim.pending_since.filter(|since| pending && pod.meta.created < Some(*since))?;
+    let since = since.timestamp();
+    if claim.node_resize_failed { Some(since) } else { since.checked_add(ONLINE).ok() }
 }

@@ -39,7 +39,8 @@ pub fn scale(turn: &mut Turn<'_>) -> Flow {
                 turn.hold(Hold::ScaleBudgetSpent { allowed });
                 Step::Next
             }
-            None if actions.len() >= AT_ONCE => break,
+            // Those that are there are looked at all the same.
+            None if actions.len() >= AT_ONCE => Step::Next,
             None => missing(turn, ordinal, &mut actions),
             // Neither waits for the budget: it cannot become available by itself (W-5), or must not stay as it is.
             Some(pod) if pod.ended() => ended(turn, ordinal, pod, &mut actions),
@@ -57,7 +58,8 @@ pub fn scale(turn: &mut Turn<'_>) -> Flow {
     if turn.settings.ordered {
         turn.plan.in_order(actions);
     } else {
-        turn.plan.burst(actions);
+        // A quota that refuses new pods must not keep an update away that asks for less.
+        turn.plan.tries(actions);
     }
     flow
 }

@@ -34,6 +34,6 @@ pub fn specified_delete(turn: &mut Turn<'_>, unavailable: &mut Unavailable) -> B
         unavailable.take(*ordinal);
         actions.extend(turn.delete(*ordinal, pod, Why::Specified));
     }
-    turn.plan.burst(actions);
+    turn.plan.each(actions);
     labelled.into_iter().map(|(ordinal, _)| ordinal).collect()
 }

@@ -40,6 +40,8 @@ pub struct Turn<'a> {
     pub touched: BTreeSet<i32>,
     /// Those of them whose update may be replaced by another one.
     pub replaceable: BTreeSet<i32>,
+    /// Ordinals whose claims have to learn something before their pod may go, in this turn: it would take them along.
+    pub bound: BTreeSet<i32>,
     /// Ordinals whose pod was already said to wait, with the reason.
     pub explained: BTreeSet<i32>,
     /// Missing ordinals that get the current revision in this turn.
@@ -134,14 +136,6 @@ impl<'a> Turn<'a> {
         });
     }
 
-    /// The lowest ordinal without a healthy pod, condemned ones included (M-7).
-    pub fn first_unhealthy(&self) -> Option<i32> {
-        let missing = self.settings.ordinals.iter();
-        let missing = missing.filter(|at| !self.snapshot.pods.contains_key(at));
-        let sick = self.snapshot.pods.iter().filter(|(_, pod)| !healthy(pod));
-        missing.chain(sick.map(|(at, _)| *at)).min()
-    }
-
     /// Whether the update phase may look at this ordinal.
     pub fn reaches(&self, ordinal: i32) -> bool {
         self.only.is_none_or(|only| only == ordinal)
@@ -157,6 +151,9 @@ impl<'a> Turn<'a> {
     pub fn delete(&mut self, ordinal: i32, pod: &Pod, why: Why) -> Option<Action> {
         use kruise_inplace::lifecycle::{DeleteGate, before_delete};
         self.touched.insert(ordinal);
+        if self.bound.contains(&ordinal) {
+            return None;
+        }
         match before_delete(pod, self.settings.lifecycle.as_ref(), self.now) {
             DeleteGate::Delete => Some(Action::DeletePod { ordinal, why }),
             DeleteGate::Mark(writes) => {
@@ -212,11 +209,6 @@ impl<'a> Turn<'a> {
             && pod.meta.labels.get(keys::LIFECYCLE_STATE) == Some("PreparingUpdate");
         preparing || pod.revision().is_some_and(|name| short(name) == update)
     }
-}
-
-/// Lifecycle-normal, ready, not terminating (P-6).
-pub fn healthy(pod: &Pod) -> bool {
-    lifecycle_normal(pod) && pod.ready() && !pod.terminating()
 }
 
 /// State label absent, empty or `Normal` (P-5).

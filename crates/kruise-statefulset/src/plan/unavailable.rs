@@ -23,14 +23,19 @@ impl Unavailable {
                 all.down.insert(ordinal);
                 continue;
             };
+            let refused = turn.refused(ordinal, pod);
             let (kind, hold) = match turn.unavailable(ordinal, pod) {
                 Some(hold) => (&mut all.down, hold),
-                None => match resize::growing(turn, ordinal).or_else(|| turn.refused(ordinal, pod))
-                {
+                None => match resize::growing(turn, ordinal, pod).or_else(|| refused.clone()) {
                     Some(hold) => (&mut all.holding, hold),
                     None => continue,
                 },
             };
+            // Whatever else is so: nothing but time ends it, and somebody should know.
+            if let Some(refused) = refused {
+                turn.explained.insert(ordinal);
+                turn.hold(refused);
+            }
             kind.insert(ordinal);
             turn.explain(ordinal, hold);
         }
@@ -47,6 +52,13 @@ impl Unavailable {
     pub fn forbids(&self, ordinal: i32, allowed: usize) -> bool {
         let spent = if self.holding.contains(&ordinal) { self.down.len() } else { self.count() };
         !self.down.contains(&ordinal) && spent >= allowed
+    }
+
+    /// The replica serves on, and holds its place for a while.
+    pub fn hold(&mut self, ordinal: i32) {
+        if !self.down.contains(&ordinal) {
+            self.holding.insert(ordinal);
+        }
     }
 
     /// The replica is taken down in this turn.

@@ -28,6 +28,7 @@ type Compared = Result<Arc<Change>, String>;
 /// Plans the update phase.
 pub fn update(turn: &mut Turn<'_>) {
     let outdated = outdated(turn);
+    let mut unavailable = Unavailable::of(turn);
     let Some(rolling) = turn.rolling() else {
         if outdated > 0 {
             turn.hold(Hold::OnDelete { outdated });
@@ -35,7 +36,6 @@ pub fn update(turn: &mut Turn<'_>) {
         cancel_unwanted(turn, Wanted::Nobody);
         return;
     };
-    let mut unavailable = Unavailable::of(turn);
     if rolling.paused {
         if outdated > 0 {
             turn.hold(Hold::Paused { outdated });
@@ -67,27 +67,41 @@ pub fn update(turn: &mut Turn<'_>) {
         if specified.contains(&ordinal) || busy(turn, ordinal, pod) {
             continue;
         }
-        match resize::before_update(turn, rolling, (ordinal, pod)) {
-            Next::Pod => {}
-            Next::Nothing => continue,
-            Next::Claims(action) => {
-                unavailable.take(ordinal);
-                actions.extend(action);
-                continue;
-            }
-        }
-        if let Some(action) = move_pod(turn, rolling, &mut compared, (ordinal, pod)) {
-            unavailable.take(ordinal);
-            turn.replace(ordinal);
-            actions.push(action);
-        }
+        let target = (ordinal, pod);
+        actions.extend(advance(turn, rolling, &mut unavailable, &mut compared, target));
     }
     if turn.settings.ordered {
         turn.plan.in_order(actions);
     } else {
-        turn.plan.burst(actions);
+        turn.plan.tries(actions);
     }
     cancel_unwanted(turn, Wanted::These(&candidates));
+}
+
+/// What is done to a target now: to its claims first, then to the pod.
+fn advance(
+    turn: &mut Turn<'_>,
+    rolling: &Rolling,
+    unavailable: &mut Unavailable,
+    compared: &mut BTreeMap<String, Compared>,
+    (ordinal, pod): (i32, &Arc<Pod>),
+) -> Option<Action> {
+    match resize::before_update(turn, rolling, (ordinal, pod)) {
+        Next::Pod => {}
+        Next::Nothing => return None,
+        Next::Claims(action) => {
+            unavailable.hold(ordinal);
+            return action;
+        }
+        Next::Restart(action) => {
+            unavailable.take(ordinal);
+            return action;
+        }
+    }
+    let action = move_pod(turn, rolling, compared, (ordinal, pod))?;
+    unavailable.take(ordinal);
+    turn.replace(ordinal);
+    Some(action)
 }
 
 /// Where no update may go on, pods that were announced to a hook and are not wanted any more serve again all the same.

@@ -28,7 +28,7 @@ fn all() -> Vec<Hold> {
         Hold::BelowPartition { kept: 1 },
         Hold::NotInPlacePossible { pod: text(), why: text() },
         Hold::UpdateRefused { pod: text(), until: now() },
-        Hold::ClaimResizing { claim: text() },
+        Hold::ClaimResizing { claim: text(), until: Some(now()) },
         Hold::ClaimMismatch { claim: text() },
         Hold::NotExpandable { claim: text(), why: text() },
         Hold::ClaimTaken { claim: text() },
@@ -93,5 +93,8 @@ fn alerts_know_what_to_think_of_every_reason() {
 fn only_what_ends_by_itself_has_a_timer() {
     let timed: Vec<&str> =
         all().iter().filter(|hold| hold.until().is_some()).map(plan::Hold::reason).collect();
-    assert_eq!(timed, ["NotAvailableYet", "GracePeriod", "UpdateRefused", "ProgressDeadline"]);
+    assert_eq!(
+        timed,
+        ["NotAvailableYet", "GracePeriod", "UpdateRefused", "ClaimResizing", "ProgressDeadline"]
+    );
 }

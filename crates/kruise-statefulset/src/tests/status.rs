@@ -77,6 +77,21 @@ fn the_rollout_ends_when_all_wanted_pods_are_updated_and_ready() {
     assert!(!complete(&[pod(0, &at("{update}")), pod(1, &at("other"))]));
 }
 
+/// nothing but the status remembers that a rollout has ended; everything else can be counted again.
+#[test]
+fn the_end_of_a_rollout_does_not_wait_for_its_time() {
+    let urgent = |pods: &[Value]| {
+        let seen = snapshot(pods);
+        let (plan, applied) = (Plan::default(), Applied::default());
+        crate::status::urgent(&seen, &crate::status::status(&seen, &plan, &applied, now()).unwrap())
+    };
+    assert!(urgent(&[pod(0, &at("{update}")), pod(1, &at("{update}"))]));
+    assert!(!urgent(&[pod(0, &at("old")), pod(1, &at("{update}"))]));
+    let new = Facts::new(&set(&json!({})), []).snapshot("");
+    let first = crate::status::status(&new, &Plan::default(), &Applied::default(), now()).unwrap();
+    assert!(!crate::status::urgent(&new, &first), "the first one says what anybody would say");
+}
+
 /// §10.2.3: a pod whose CPU changes is ready throughout, and is done when the kubelet reports that it runs with it.
 #[test]
 fn a_resize_that_the_kubelet_has_not_reported_is_not_the_end() {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
-use kruise_common::kind::{CONTROLLER_REVISION, POD, STATEFUL_SET};
+use kruise_common::kind::{CLAIM, CONTROLLER_REVISION, POD, STATEFUL_SET};
 use kruise_common::plan::Applied;
 use kruise_common::testing::drive::Fate;
 use kruise_common::testing::property;
@@ -15,17 +15,23 @@ use kruise_common::testing::world::World;
 use kruise_common::write::Write;
 use serde_json::{Value, json};
 
-use crate::builders::{Sim, change, drive, drive_with, is_true, merge, text, web, with_claims};
+use crate::builders::{Sim, change, drive, drive_with, is_true, merge, text, web};
 use crate::foreign;
 use crate::rules::{self, key, made_of, name, pods};
 use crate::story::{End, Step, Story, story};
+use crate::trouble::{self, Refused, Trouble};
 
 const TURNS: usize = 900;
 /// Stories of each property.
 const CASES: u32 = 50;
 
 fn gates() -> FeatureGates {
-    "StatefulSetStartOrdinal=true,InPlaceWorkloadVerticalScaling=true".parse().unwrap()
+    let gates = [
+        "StatefulSetStartOrdinal=true",
+        "InPlaceWorkloadVerticalScaling=true",
+        "StatefulSetAutoResizePVCGate=true",
+    ];
+    gates.join(",").parse().unwrap()
 }
 
 fn converged(sim: &Sim, story: &Story, step: &Step) {
@@ -53,74 +59,7 @@ fn converged(sim: &Sim, story: &Story, step: &Step) {
         assert_eq!(status[count], step.replicas, "{count}: {told}");
     }
     assert_eq!(status["observedGeneration"], set["metadata"]["generation"], "{told}");
-}
-
-/// What goes wrong in a story.
-#[derive(Clone, Copy, Default)]
-struct Trouble {
-    /// Writes fail, answers are lost, the controller crashes.
-    faults: bool,
-    /// Each kind's cache lags by itself.
-    lag: bool,
-}
-
-/// Lets caches lag as the story says, and no more than some turns in a row.
-fn lag(sim: &mut Sim, story: &Story) {
-    let lags = story.lags.clone();
-    let mut asked = 0;
-    sim.lag = Some(Box::new(move |kind| {
-        asked += 1;
-        let bits = lags.get(asked / 4).copied().unwrap_or_default();
-        // Sets lag less than pods, for a turn without news of the set is the rarer case.
-        bits & (1 << (asked % 8)) != 0 && (kind != &STATEFUL_SET || bits & 1 == 0)
-    }));
-}
-
-/// Lets writes fail as the story says.
-fn fail(sim: &mut Sim, story: &Story) {
-    let fates = story.fates.clone();
-    let mut asked = 0;
-    sim.fate = Box::new(move |_, _| {
-        asked += 1;
-        match fates.get(asked) {
-            Some(0) => Fate::NoAnswer,
-            Some(1 | 2) => Fate::Refused,
-            Some(3 | 4) => Fate::DoneThenCrash,
-            _ => Fate::Done,
-        }
-    });
-}
-
-/// The owner of the hooks: lets a pod go some turns after it was announced, and takes it again when it was updated.
-fn play_hooks(sim: &mut Sim) {
-    let mut waits: BTreeMap<String, usize> = BTreeMap::new();
-    sim.actor = Box::new(move |world| {
-        let state =
-            |pod: &Value| match text(pod, "/metadata/labels/lifecycle.apps.kruise.io~1state") {
-                "PreparingUpdate" | "PreparingDelete" => Some(Value::Null),
-                "Updated" => Some(json!("yes")),
-                _ => None,
-            };
-        let due = |pod: &&Value| {
-            state(pod).is_some_and(|block| {
-                block != pod["metadata"]["labels"].get("block").cloned().unwrap_or_default()
-            })
-        };
-        let due: Vec<(ObjectKey, Value)> = pods(world)
-            .into_iter()
-            .filter(due)
-            .map(|pod| (key().sibling(name(pod)), state(pod).unwrap()))
-            .collect();
-        for (pod, block) in &due {
-            let waited = waits.entry(format!("{pod} {block}")).or_default();
-            *waited += 1;
-            if waited.is_multiple_of(4) {
-                let labels = json!({ "metadata": { "labels": { "block": block } } });
-                world.edit(&POD, pod, |pod| merge(pod, &labels));
-            }
-        }
-        !due.is_empty()
-    });
+    rules::owners(&sim.world, story, step);
 }
 
 /// What the controller may believe of the set, the last one last.
@@ -146,39 +85,55 @@ fn look(sim: &mut Sim, story: &Story, trouble: Trouble, believed: &Believed) {
     });
 }
 
-/// Plays the story and checks every write and every end.
-fn play(story: &Story, trouble: Trouble) {
-    let believed: Believed = Rc::new(RefCell::new(vec![story.steps[0].clone()]));
+/// The set as it is at first, in its cluster.
+fn begin(story: &Story) -> (Sim, ObjectKey) {
     let mut set = web(0);
     merge(&mut set, &story.spec(&story.steps[0]));
-    if story.claims {
-        merge(&mut set, &with_claims());
-    }
     if !matches!(story.end, End::Stays) {
         merge(&mut set, &json!({ "metadata": { "finalizers": [KEPT] } }));
     }
     let (mut sim, key) = drive_with(set, gates());
+    sim.world.growth = story.grows.unwrap_or_default();
+    (sim, key)
+}
+
+/// Plays the story and checks every write and every end.
+fn play(story: &Story, trouble: Trouble) {
+    let believed: Believed = Rc::new(RefCell::new(vec![story.steps[0].clone()]));
+    let (mut sim, key) = begin(story);
     let foreign = if story.foreign { foreign::insert(&mut sim.world) } else { Vec::new() };
     look(&mut sim, story, trouble, &believed);
     if story.hooks {
-        play_hooks(&mut sim);
+        trouble::play_hooks(&mut sim, story);
     }
-    if trouble.faults {
-        fail(&mut sim, story);
-    }
+    let refused = Refused::default();
+    trouble::fail(&mut sim, story, trouble, &refused);
     if trouble.lag {
-        lag(&mut sim, story);
+        trouble::lag(&mut sim, story);
     }
-    for step in &story.steps {
+    let mut kept = None;
+    for (index, step) in story.steps.iter().enumerate() {
         ask(&mut sim, story, step, (trouble, &believed));
-        user(&mut sim, step, trouble);
+        user(&mut sim, story, step, trouble);
+        if let Some(refusal) = step.refused {
+            refused.set(Some(refusal));
+            trouble::endure(&mut sim);
+            let next = story.steps.get(index + 1);
+            if next.is_some_and(|next| trouble::gets_around(refusal, next)) {
+                kept = None;
+                continue;
+            }
+            refused.set(None);
+        }
         sim.settle(&key, TURNS).unwrap();
+        refused.set(None);
         converged(&sim, story, step);
+        kept = Some(claims_stay(&sim, story, kept, step));
         steady(&mut sim);
         foreign::untouched(&sim.world, &foreign);
     }
     if !trouble.lag {
-        let mut last = story.steps[0].clone();
+        let mut last = story.steps[0].quiet();
         last.image += 1;
         ask(&mut sim, story, &last, (trouble, &believed));
         end(&mut sim, story);
@@ -187,6 +142,26 @@ fn play(story: &Story, trouble: Trouble) {
             foreign.into_iter().filter(|(pod, _)| &*pod.namespace == "default").collect();
         foreign::untouched(&sim.world, &here);
     }
+}
+
+/// Claims by the name of their pod.
+type Claims = BTreeMap<String, String>;
+
+/// AC-6: who is wanted all the time has the same data all the time; who is not wanted any more leaves them, if the policy
+/// says so. Returns the claims of those that are wanted.
+fn claims_stay(sim: &Sim, story: &Story, before: Option<Claims>, step: &Step) -> Claims {
+    let uid = |name: &str| {
+        let claim = sim.world.get(&CLAIM, &rules::claim_of(name));
+        claim.map(|claim| text(claim, "/metadata/uid").to_owned())
+    };
+    let wanted = step.wanted();
+    for (name, known) in before.into_iter().flatten() {
+        if wanted.contains(&name) || !step.retention.1 {
+            assert_eq!(uid(&name), Some(known), "{name}: {}", sim.transcript.join("\n"));
+        }
+    }
+    let claims = wanted.into_iter().filter(|_| story.claims);
+    claims.map(|name| (name.clone(), uid(&name).unwrap())).collect()
 }
 
 /// The owner asks for something else.
@@ -211,8 +186,22 @@ fn steady(sim: &mut Sim) {
 
 /// What somebody does to the pods meanwhile. A pod that goes behind the back of a cache that lags can be one too many
 /// that is down, whoever decides.
-fn user(sim: &mut Sim, step: &Step, trouble: Trouble) {
+fn user(sim: &mut Sim, story: &Story, step: &Step, trouble: Trouble) {
     let pod = |at: u8| key().sibling(format!("web-{at}"));
+    if let Some(at) = step.prefer.filter(|_| story.priorities) {
+        let label = json!({ "metadata": { "labels": { "prefer": "yes" } } });
+        sim.world.edit(&POD, &pod(at), |pod| merge(pod, &label));
+    }
+    if let Some(at) = step.enlarge {
+        sim.world.edit(&CLAIM, &rules::claim_of(&format!("web-{at}")), |claim| {
+            if claim["status"]["phase"] == "Bound" {
+                claim["spec"]["resources"]["requests"]["storage"] = json!("5Gi");
+            }
+        });
+    }
+    if let Some(at) = step.crash {
+        sim.world.crash(&pod(at), "app");
+    }
     if let Some(at) = step.replace {
         let label = json!({ "metadata": { "labels": { "apps.kruise.io/specified-delete": "" } } });
         sim.world.edit(&POD, &pod(at), |pod| merge(pod, &label));
@@ -320,10 +309,7 @@ fn a_crash_after_any_write_of_a_rollout_still_converges() {
         };
         let story = Story::plain(ordered, vec![step(1), step(2)]);
         for crash in 0.. {
-            let mut set = web(0);
-            merge(&mut set, &story.spec(&story.steps[0]));
-            merge(&mut set, &with_claims());
-            let (mut sim, key) = drive(set);
+            let (mut sim, key) = begin(&story);
             sim.fate = Box::new(
                 move |done, _| {
                     if done == crash { Fate::DoneThenCrash } else { Fate::Done }

@@ -98,6 +98,34 @@ fn an_image_that_a_policy_refuses_is_tried_less_and_less_and_rolled_back() {
     }
 }
 
+/// A pod that is out of traffic anyway, at its hook for instance, is no exception: it is said, and tried again in time.
+#[test]
+fn a_refused_update_of_a_pod_that_is_not_available_is_said_and_tried_again() {
+    for order in ["Parallel", "OrderedReady"] {
+        let mut set = parallel(&json!({ "spec": {
+            "lifecycle": { "inPlaceUpdate": { "labelsHandler": { "hold": "on" } } },
+            "template": { "metadata": { "labels": { "hold": "on" } } },
+        } }));
+        set["spec"]["podManagementPolicy"] = json!(order);
+        let (mut sim, key) = drive(set);
+        sim.settle(&key, 400).unwrap();
+        set_image(&mut sim, &key, BAD);
+        sim.settle(&key, 400).unwrap();
+        let free = json!({ "metadata": { "labels": { "hold": null } } });
+        sim.world.edit(&POD, &key.sibling("web-2"), |pod| merge(pod, &free));
+        let refused = Rc::new(Cell::new(true));
+        let still = refused.clone();
+        refuse(&mut sim, move |write| still.get() && of_pod(write, BAD));
+        live(&mut sim, &key, SignedDuration::from_mins(2));
+        let said = sim.transcript.join("\n");
+        assert!(said.contains("hold UpdateRefused{pod: web-2, until: "), "{order}: {said}");
+        refused.set(false);
+        sim.settle(&key, 400).unwrap();
+        let pod = sim.world.get(&POD, &key.sibling("web-2")).unwrap();
+        assert_eq!(pod["spec"]["containers"][0]["image"], BAD, "{order}");
+    }
+}
+
 #[test]
 fn another_template_does_not_wait_for_the_rest_of_a_refused_one() {
     let (mut sim, key) = drive(parallel(&json!({})));
@@ -180,4 +208,87 @@ fn the_progress_deadline_passes_while_a_quota_refuses_pods() {
     }
     let holds = holds(&sim, &key);
     assert!(holds.contains("ProgressDeadlineExceeded{seconds: 60}"), "{holds}");
+}
+
+/// What a quota refuses to a scale-up does not keep the update away that would make room.
+#[test]
+fn pods_that_a_quota_refuses_do_not_hold_up_an_update_that_makes_room() {
+    for policy in ["ReCreate", "InPlaceIfPossible"] {
+        let rolling = json!({ "maxUnavailable": 3, "podUpdatePolicy": policy });
+        let set = parallel(&json!({ "spec": { "updateStrategy": { "rollingUpdate": rolling } } }));
+        let (mut sim, key) = drive(set);
+        sim.settle(&key, 400).unwrap();
+        // Room for three of the first image, and for five of the second.
+        let small = Rc::new(Cell::new(false));
+        let enough = small.clone();
+        let refused = refuse(&mut sim, move |write| {
+            let new = matches!(write.request, Request::Create { .. }) && *write.kind == POD;
+            new && !enough.get() && ["web-3", "web-4"].contains(&&*write.key.name)
+        });
+        change(&mut sim, &key, &json!({ "spec": { "replicas": 5 } }));
+        set_image(&mut sim, &key, "example.com/app:2");
+        for _ in 0..60 {
+            let _ = sim.settle(&key, 1);
+            sim.world.now += SignedDuration::from_secs(1);
+        }
+        let images: Vec<&Value> =
+            sim.world.list(&POD).map(|pod| &pod["spec"]["containers"][0]["image"]).collect();
+        assert_eq!(images, ["example.com/app:2"; 3], "{policy}");
+        assert!(refused.get() > 0, "{policy}");
+        small.set(true);
+        sim.settle(&key, 400).unwrap();
+        assert_eq!(serving(&sim), 5, "{policy}");
+    }
+}
+
+/// A pod that a webhook does not let go is one pod's trouble as well.
+#[test]
+fn a_pod_that_must_not_be_deleted_holds_up_no_other() {
+    let recreate = json!({ "maxUnavailable": 2, "podUpdatePolicy": "ReCreate" });
+    let set = parallel(&json!({ "spec": { "updateStrategy": { "rollingUpdate": recreate } } }));
+    let (mut sim, key) = drive(set);
+    sim.settle(&key, 400).unwrap();
+    refuse(&mut sim, |write| write.verb() == "delete" && *write.key.name == *"web-2");
+    let turns = |sim: &mut Sim| {
+        for _ in 0..60 {
+            let _ = sim.settle(&key, 1);
+            sim.world.now += SignedDuration::from_secs(1);
+        }
+    };
+    set_image(&mut sim, &key, "example.com/app:2");
+    turns(&mut sim);
+    let images: Vec<&Value> =
+        sim.world.list(&POD).map(|pod| &pod["spec"]["containers"][0]["image"]).collect();
+    assert_eq!(images, ["example.com/app:2", "example.com/app:2", "example.com/app:1"]);
+    change(&mut sim, &key, &json!({ "spec": { "replicas": 1 } }));
+    turns(&mut sim);
+    let left: Vec<&Value> = sim.world.list(&POD).map(|pod| &pod["metadata"]["name"]).collect();
+    assert_eq!(left, ["web-0", "web-2"], "scaled down as far as that goes");
+}
+
+/// A pod that may not be adopted keeps those of the set that are in the midst of an update out of traffic no longer.
+#[test]
+fn an_update_ends_beside_an_orphan_that_must_not_be_adopted() {
+    let (mut sim, key) = drive(parallel(&json!({})));
+    sim.settle(&key, 400).unwrap();
+    set_image(&mut sim, &key, "example.com/app:2");
+    while sim.world.list(&POD).all(|pod| is_true(pod, "InPlaceUpdateReady")) {
+        sim.relist();
+        sim.turn(&key);
+    }
+    sim.world.insert(
+        &POD,
+        json!({
+            "metadata": { "name": "web-7", "labels": { "app": "web" } },
+            "spec": { "containers": [{ "name": "app", "image": "x" }] },
+        }),
+    );
+    refuse(&mut sim, |write| *write.kind == POD && *write.key.name == *"web-7");
+    for _ in 0..60 {
+        let _ = sim.settle(&key, 1);
+        sim.world.now += SignedDuration::from_secs(1);
+    }
+    let ours = |pod: &&Value| pod["metadata"]["name"] != "web-7";
+    let up = sim.world.list(&POD).filter(ours).filter(|pod| is_true(pod, "Ready")).count();
+    assert_eq!(up, 3);
 }

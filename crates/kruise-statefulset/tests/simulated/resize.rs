@@ -1,5 +1,6 @@
 //! Claims that grow with their templates (section 17, AC-22).
 
+use jiff::SignedDuration;
 use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{CLAIM, POD, STATEFUL_SET, STORAGE_CLASS};
@@ -153,45 +154,123 @@ fn a_volume_that_does_not_grow_holds_the_others_up() {
     assert_eq!(sizes(&sim, &key, 3), ["2Gi"; 3]);
 }
 
-/// RS-4, W-12: where the file system needs a new mount the pod is restarted, once.
+/// A set whose pods are older than what is asked of it next, on a driver whose file systems need a new mount.
+fn offline(replicas: i32, policy: &str) -> (Sim, ObjectKey) {
+    let rolling =
+        json!({ "spec": { "updateStrategy": { "rollingUpdate": { "podUpdatePolicy": policy } } } });
+    let (mut sim, key) = set(replicas, &[in_place(), rolling]);
+    sim.world.growth = Growth::Offline;
+    sim.world.now += SignedDuration::from_secs(10);
+    (sim, key)
+}
+
+/// Names of the pods that were deleted, in order.
+fn deletions(sim: &Sim, from: usize) -> Vec<&str> {
+    let deletes = sim.writes[from..].iter().filter(|write| write.verb() == "delete");
+    deletes.map(|write| &*write.key.name).collect()
+}
+
+/// RS-4, W-12: where the file system needs a new mount the pod is restarted, once; not before the kubelet has had the
+/// time to do without.
 #[test]
 fn a_file_system_that_waits_restarts_its_pod_once() {
     for policy in ["ReCreate", "InPlaceIfPossible"] {
-        let rolling = json!({ "spec": { "updateStrategy": { "rollingUpdate": { "podUpdatePolicy": policy } } } });
-        let (mut sim, key) = set(3, &[in_place(), rolling]);
-        sim.world.growth = Growth::Offline;
-        let from = sim.writes.len();
-        sim.world.now += jiff::SignedDuration::from_secs(10);
+        let (mut sim, key) = offline(3, policy);
+        let (from, began) = (sim.writes.len(), sim.world.now);
         change(&mut sim, &key, &templates("2Gi", "1Gi"));
         settle(&mut sim, &key);
-        let deletions: Vec<&str> = sim.writes[from..]
-            .iter()
-            .filter(|w| w.verb() == "delete")
-            .map(|w| &*w.key.name)
-            .collect();
-        assert_eq!(deletions, ["web-2", "web-1", "web-0"], "{policy}");
+        assert_eq!(deletions(&sim, from), ["web-2", "web-1", "web-0"], "{policy}");
         assert_eq!(sizes(&sim, &key, 3), ["2Gi"; 3]);
         assert_eq!(counted(&sim, &key)["compatibleReadyReplicas"], 3);
         assert!(sim.world.list(&POD).all(|pod| is_true(pod, "Ready")));
+        let took = sim.world.now.duration_since(began);
+        assert!(
+            took >= SignedDuration::from_mins(9),
+            "{policy}: three times three minutes, {took:#}"
+        );
+        let said = sim.transcript.join("\n");
+        assert!(said.contains("hold ClaimResizing{claim: data-web-2, until: "), "{said}");
     }
 }
 
-/// `InPlaceOnly` allows no restart by re-creation: it is said.
+/// The node has tried: there is nothing to wait for.
+#[test]
+fn a_file_system_that_the_node_cannot_grow_restarts_its_pod_at_once() {
+    let (mut sim, key) = offline(2, "InPlaceIfPossible");
+    let (from, began) = (sim.writes.len(), sim.world.now);
+    sim.actor = Box::new(|world| {
+        let claims: Vec<Value> = world.list(&CLAIM).cloned().collect();
+        let told = |claim: &Value| {
+            let conditions = claim.pointer("/status/conditions").and_then(Value::as_array);
+            conditions.is_none_or(|all| all.len() > 1)
+        };
+        for claim in claims.iter().filter(|claim| !told(claim)) {
+            let name = text(claim, "/metadata/name").to_owned();
+            let key = ObjectKey { namespace: "default".into(), name: name.into() };
+            world.edit(&CLAIM, &key, |claim| {
+                let error = json!({ "type": "NodeResizeError", "status": "True" });
+                claim["status"]["conditions"].as_array_mut().unwrap().push(error);
+            });
+        }
+        claims.iter().any(|claim| !told(claim))
+    });
+    change(&mut sim, &key, &templates("2Gi", "1Gi"));
+    settle(&mut sim, &key);
+    assert_eq!(deletions(&sim, from), ["web-1", "web-0"]);
+    assert_eq!(counted(&sim, &key)["compatibleReadyReplicas"], 2);
+    let took = sim.world.now.duration_since(began);
+    assert!(took < SignedDuration::from_mins(2), "{took:#}");
+}
+
+/// Who is re-created for the image has no reason to wait; who is updated in place is disturbed once.
+#[test]
+fn an_image_that_changes_with_the_size_disturbs_a_pod_once() {
+    let (mut sim, key) = offline(2, "ReCreate");
+    let (from, began) = (sim.writes.len(), sim.world.now);
+    change(&mut sim, &key, &templates("2Gi", "1Gi"));
+    set_image(&mut sim, &key, "example.com/app:2");
+    settle(&mut sim, &key);
+    assert_eq!(deletions(&sim, from), ["web-1", "web-0"]);
+    assert!(sim.world.now.duration_since(began) < SignedDuration::from_mins(2));
+
+    let (mut sim, key) = offline(2, "InPlaceIfPossible");
+    let from = sim.writes.len();
+    change(&mut sim, &key, &templates("2Gi", "1Gi"));
+    set_image(&mut sim, &key, "example.com/app:2");
+    settle(&mut sim, &key);
+    assert_eq!(deletions(&sim, from), ["web-1", "web-0"], "the driver cannot do without");
+    let created = sim.writes[from..].iter().filter(|w| *w.kind == POD && w.verb() == "create");
+    assert_eq!(created.count(), 2);
+
+    let (mut sim, key) = offline(2, "InPlaceIfPossible");
+    sim.world.growth = Growth::Online;
+    let before = uids(&sim);
+    change(&mut sim, &key, &templates("2Gi", "1Gi"));
+    set_image(&mut sim, &key, "example.com/app:2");
+    settle(&mut sim, &key);
+    let images: Vec<&str> =
+        sim.world.list(&POD).map(|pod| text(pod, "/spec/containers/0/image")).collect();
+    assert_eq!((uids(&sim), images), (before, vec!["example.com/app:2"; 2]));
+}
+
+/// `InPlaceOnly` allows no restart by re-creation: it is said, and the image changes all the same (RS-4, RS-8).
 #[test]
 fn in_place_only_does_not_restart_for_a_file_system() {
-    let rolling = json!({ "spec": { "updateStrategy": { "rollingUpdate": { "podUpdatePolicy": "InPlaceOnly" } } } });
-    let (mut sim, key) = set(2, &[in_place(), rolling]);
-    sim.world.growth = Growth::Offline;
-    sim.world.now += jiff::SignedDuration::from_secs(10);
+    let (mut sim, key) = offline(2, "InPlaceOnly");
     let before = uids(&sim);
     change(&mut sim, &key, &templates("2Gi", "1Gi"));
     settle(&mut sim, &key);
     assert_eq!(uids(&sim), before);
-    let holds = holds(&sim, &key);
-    assert!(
-        holds.iter().any(|hold| hold.starts_with("NotInPlacePossible{pod: web-1, why: its volume")),
-        "{holds:?}"
-    );
+    let waits = "NotInPlacePossible{pod: web-1, why: its volume";
+    let holds_ = holds(&sim, &key);
+    assert!(holds_.iter().any(|hold| hold.starts_with(waits)), "{holds_:?}");
+    set_image(&mut sim, &key, "example.com/app:2");
+    settle(&mut sim, &key);
+    assert_eq!(uids(&sim), before);
+    let pod = sim.world.get(&POD, &key.sibling("web-1")).unwrap();
+    assert_eq!(text(pod, "/spec/containers/0/image"), "example.com/app:2");
+    let holds_ = holds(&sim, &key);
+    assert!(holds_.iter().any(|hold| hold.starts_with(waits)), "{holds_:?}");
 }
 
 /// RS-5, RS-7, RS-12: what cannot grow is said; claims and pods stay as they are.
@@ -323,7 +402,7 @@ fn claims_enlarged_by_hand_restart_no_more_pods_than_may_be_down() {
     for order in ["Parallel", "OrderedReady"] {
         let (mut sim, key) = set(4, &[json!({ "spec": { "podManagementPolicy": order } })]);
         sim.world.growth = Growth::Offline;
-        sim.world.now += jiff::SignedDuration::from_secs(10);
+        sim.world.now += SignedDuration::from_secs(10);
         for ordinal in 0..4 {
             sim.world.edit(&CLAIM, &key.sibling(format!("data-web-{ordinal}")), |claim| {
                 claim["spec"]["resources"]["requests"]["storage"] = json!("2Gi");

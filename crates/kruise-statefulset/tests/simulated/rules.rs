@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use kruise_common::key::ObjectKey;
-use kruise_common::kind::{CONTROLLER_REVISION, POD, STATEFUL_SET};
+use kruise_common::kind::{CLAIM, CONTROLLER_REVISION, POD, STATEFUL_SET};
 use kruise_common::testing::world::World;
 use kruise_common::write::{Patch, Request, Write};
 use serde_json::Value;
@@ -58,7 +58,7 @@ fn since(pod: &Value, kind: &str) -> Option<Timestamp> {
 
 /// Ready for long enough, not announced to a hook, and not on its way out (P-7).
 pub fn available(world: &World, pod: &Value, step: &Step) -> bool {
-    let long = SignedDuration::from_secs(step.min_ready.into());
+    let long = SignedDuration::from_secs(step.min_ready());
     let enough = || since(pod, "Ready").is_some_and(|at| world.now.duration_since(at) >= long);
     let normal = matches!(text(pod, STATE), "" | "Normal");
     is_true(pod, "Ready") && normal && !goes(pod) && enough()
@@ -179,6 +179,28 @@ pub fn informed_write(world: &World, write: &Write, story: &Story, step: &Step) 
     if story.ordered && story.at_once == 1 {
         order(&seen, step);
     }
+    if story.priorities && story.grows.is_none() && step.refused.is_none() {
+        priority(&seen, step);
+    }
+}
+
+/// PO-4: no available pod is taken down for its update before one that is to go first.
+fn priority(seen: &Seen<'_>, step: &Step) {
+    let Seen { world, write, .. } = *seen;
+    let preferred = |pod: &Value| pod["metadata"]["labels"]["prefer"] == "yes";
+    let Some(pod) = seen.pod.filter(|_| seen.deletes || seen.takes_out) else { return };
+    let starts = seen.rank(step).is_some() && old(world, pod, step) && available(world, pod, step);
+    if !starts || preferred(pod) || asked(pod) || ended(pod) {
+        return;
+    }
+    let waits = |name: &&String| {
+        let other = world.get(&POD, &key().sibling(&***name));
+        other.is_some_and(|other| {
+            preferred(other) && old(world, other, step) && available(world, other, step)
+        })
+    };
+    let first = step.ranks().iter().find(waits).cloned();
+    assert_eq!(first, None, "{write}: before a pod that is to go first");
 }
 
 /// Only what the set owns is touched, or taken over and nothing else.
@@ -198,10 +220,11 @@ fn partition(seen: &Seen<'_>, story: &Story, step: &Step) {
     let rank = seen.rank(step);
     let kept = step.kept();
     let protected = rank.filter(|rank| *rank < kept && !story.unordered);
+    let made_old = rank.is_some_and(|rank| rank < step.made_old() && !story.unordered);
     if let Request::Create { body } = &write.request {
         let set = world.get(&STATEFUL_SET, &key());
         let current = set.map(|set| text(set, "/status/currentRevision")).unwrap_or_default();
-        if protected.is_some() && !current.is_empty() {
+        if made_old && !current.is_empty() {
             assert_eq!(text(body, REVISION), current, "{write}: below the partition");
         }
     }
@@ -263,6 +286,11 @@ fn order(seen: &Seen<'_>, step: &Step) {
         }
         return;
     };
+    // Whatever the pod itself is like, a hook that lets go of it included, it waits for those above it.
+    let above = &ranks[rank + 1..];
+    if seen.relabels || (seen.deletes && old(world, pod, step)) {
+        assert_eq!(seen.down(above, step), None, "{write}: while one above is down");
+    }
     let starts = seen.deletes || seen.takes_out || seen.relabels;
     if starts && available(world, pod, step) {
         assert_eq!(seen.down(&ranks, step), None, "{write}: while another is down");
@@ -270,8 +298,43 @@ fn order(seen: &Seen<'_>, step: &Step) {
             let pod = world.get(&POD, &key().sibling(&***name));
             pod.is_some_and(|pod| old(world, pod, step))
         };
-        let before = ranks[rank + 1..].iter().find(left);
+        let before = above.iter().find(left);
         assert!(asked(pod) || before.is_none(), "{write}: before {before:?}");
+    }
+}
+
+/// The claim of a pod.
+pub fn claim_of(pod: &str) -> ObjectKey {
+    key().sibling(format!("data-{pod}"))
+}
+
+/// Storage in Gi.
+fn gigabytes(claim: &Value, path: &str) -> u32 {
+    text(claim, path).trim_end_matches("Gi").parse().unwrap_or(0)
+}
+
+/// RS-9, RS-10: as many claims as the update concerns have grown, and whoever asked for more has got it.
+fn small_claims(world: &World, story: &Story, step: &Step) -> Option<String> {
+    story.grows?;
+    let fits = |name: &&String| {
+        let claim = world.get(&CLAIM, &claim_of(name)).unwrap();
+        let asked = gigabytes(claim, "/spec/resources/requests/storage");
+        asked >= step.size.into() && gigabytes(claim, "/status/capacity/storage") >= asked
+    };
+    let ranks = step.ranks();
+    let small = ranks.iter().filter(|name| !fits(name)).count();
+    (small > step.kept()).then(|| format!("{small} claims are too small"))
+}
+
+/// 16.3, PV-10: claims of pods that are there have the owners that the policy prescribes.
+pub fn owners(world: &World, story: &Story, step: &Step) {
+    let wanted: &[&str] = if step.retention.0 { &["StatefulSet"] } else { &[] };
+    for name in step.ranks().iter().filter(|_| story.claims) {
+        let claim = world.get(&CLAIM, &claim_of(name)).unwrap();
+        let owners = claim.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        let kinds: Vec<&str> =
+            owners.into_iter().flatten().map(|owner| text(owner, "/kind")).collect();
+        assert_eq!(kinds, wanted, "{name}: {:?}", step.retention);
     }
 }
 
@@ -291,10 +354,12 @@ pub fn missing(world: &World, story: &Story, step: &Step) -> Option<String> {
         if text(pod, "/metadata/ownerReferences/0/uid") != uid {
             return Some(format!("{name} is not owned"));
         }
-        let claim = key().sibling(format!("data-{name}"));
-        if story.claims && world.get(&kruise_common::kind::CLAIM, &claim).is_none() {
+        if story.claims && world.get(&CLAIM, &claim_of(name)).is_none() {
             return Some(format!("{name} has no claim"));
         }
+    }
+    if let Some(small) = small_claims(world, story, step) {
+        return Some(small);
     }
     if let Some(more) = pods.iter().find(|pod| !ranks.contains(&name(pod).to_owned())) {
         return Some(format!("{} is one too many", name(more)));

@@ -415,3 +415,52 @@ fn a_claim_template_that_is_added_recreates_the_pods() {
     assert_eq!(claims, ["data-web-0", "data-web-1"]);
     assert_eq!(text(get(&sim, 0), "/spec/volumes/0/name"), "data");
 }
+
+/// W-29: several broken pods that are not wanted: the highest goes first, and none waits for another to get well.
+#[test]
+fn an_ordered_scale_down_removes_several_broken_pods() {
+    let (mut sim, key) = drive(web(5));
+    settle(&mut sim, &key);
+    for at in [3, 4] {
+        sim.world.edit(&POD, &pod(at), |pod| {
+            pod["spec"]["containers"][0]["image"] = json!("example.com/app:fail-pull");
+        });
+    }
+    let _ = sim.settle(&key, 400);
+    assert!(!is_true(get(&sim, 3), "Ready") && !is_true(get(&sim, 4), "Ready"));
+    let before = sim.writes.len();
+    change(&mut sim, &key, &replicas(2));
+    settle(&mut sim, &key);
+    assert_eq!(sim.world.list(&POD).count(), 2);
+    let deletes = sim.writes[before..].iter().filter(|write| write.verb() == "delete");
+    let order: Vec<&str> = deletes.map(|write| &*write.key.name).collect();
+    assert_eq!(order, ["web-4", "web-3", "web-2"]);
+}
+
+/// However many pods are to be made: one that has ended further up is replaced in the same turn.
+#[test]
+fn a_pod_that_ended_is_replaced_beside_any_number_of_missing_ones() {
+    let (mut sim, key) =
+        drive(web_with(0, &json!({ "spec": { "podManagementPolicy": "Parallel" } })));
+    settle(&mut sim, &key);
+    let uid = text(sim.world.get(&STATEFUL_SET, &key).unwrap(), "/metadata/uid").to_owned();
+    let owner = json!([{
+        "apiVersion": "apps.kruise.io/v1beta1", "kind": "StatefulSet", "name": "web", "uid": uid,
+        "controller": true, "blockOwnerDeletion": true,
+    }]);
+    sim.world.insert(
+        &POD,
+        json!({
+            "metadata": { "name": "web-2500", "labels": { "app": "web" }, "ownerReferences": owner },
+            "spec": { "containers": [{ "name": "app", "image": "x" }] },
+            "status": { "phase": "Failed" },
+        }),
+    );
+    change(&mut sim, &key, &replicas(3000));
+    sim.relist();
+    let plan = sim.plan(&key).unwrap();
+    let actions: Vec<String> = plan.actions().map(ToString::to_string).collect();
+    let created = actions.iter().filter(|action| action.starts_with("create ")).count();
+    assert_eq!(created, 1000);
+    assert!(actions.contains(&"delete 2500 (it ended)".to_owned()), "{:?}", actions.last());
+}

@@ -1,7 +1,9 @@
-//! Generated stories: a set, then its spec again and again, while somebody deletes, evicts, labels and disowns its pods.
+//! Generated stories: a set, then its spec again and again, while somebody deletes, evicts, labels and disowns its pods,
+//! enlarges its claims, or refuses what it writes.
 
 use std::collections::BTreeSet;
 
+use kruise_common::testing::world::Growth;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -12,9 +14,17 @@ pub struct Story {
     pub ordered: bool,
     /// Updates go by priority instead of ordinals; only without order.
     pub unordered: bool,
+    /// Pods that somebody has labelled go first; only with [`Story::unordered`].
+    pub priorities: bool,
     pub claims: bool,
+    /// Claims follow their templates, and volumes grow so.
+    pub grows: Option<Growth>,
     /// Hooks hold pods before they are updated or deleted; their owner lets go a while later.
     pub hooks: bool,
+    /// They take pods out of traffic as well.
+    pub marks: bool,
+    /// How long the owner of the hooks takes, one time after the other.
+    pub releases: Vec<u8>,
     /// Pods of others, and one to adopt.
     pub foreign: bool,
     pub steps: Vec<Step>,
@@ -24,6 +34,23 @@ pub struct Story {
     /// Which kinds' caches stay behind, turn by turn.
     pub lags: Vec<u8>,
     pub end: End,
+}
+
+/// How pods move to a new template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Updates {
+    #[default]
+    Rolling,
+    Paused,
+    OnDelete,
+}
+
+/// What somebody refuses for a while: an image policy, a quota on CPU, a quota on pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Image(u8),
+    Cpu(u8),
+    Pods,
 }
 
 /// How a story ends.
@@ -45,6 +72,7 @@ pub struct Step {
     /// CPU that containers ask for; nothing restarts for it.
     pub cpu: u8,
     pub policy: &'static str,
+    pub updates: Updates,
     pub partition: i32,
     pub max_unavailable: i32,
     pub reserved: Vec<i32>,
@@ -60,6 +88,17 @@ pub struct Step {
     pub scale_budget: Option<i32>,
     pub min_ready: i32,
     pub grace: i32,
+    /// Storage of the claim template, in Gi.
+    pub size: u8,
+    /// A claim that somebody enlarges.
+    pub enlarge: Option<u8>,
+    /// Whether claims go with their set, and with their pod when it is scaled away.
+    pub retention: (bool, bool),
+    /// A pod whose container dies.
+    pub crash: Option<u8>,
+    /// A pod that somebody labels to be updated first.
+    pub prefer: Option<u8>,
+    pub refused: Option<Refusal>,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -71,16 +110,29 @@ fn step() -> impl Strategy<Value = Step> {
     let start = prop_oneof![4 => Just(0), 1 => 0..4];
     let numbers = (start, prop::option::weighted(0.2, 1..3), seconds(), seconds());
     let template = (1..4_u8, prop_oneof![2 => Just(1_u8), 1 => 2..4_u8]);
-    let all = (0..6, template, policy, 0..4, 1..4, reserved, user, numbers);
+    let updates = prop_oneof![
+        6 => Just(Updates::Rolling), 1 => Just(Updates::Paused), 1 => Just(Updates::OnDelete)
+    ];
+    let claims = (1..4_u8, rare(), any::<(bool, bool)>());
+    let refused = prop::option::weighted(0.2, 0..3_u8);
+    let more = (updates, claims, rare(), prop::option::of(0..5_u8), refused);
+    let all = (0..6, template, policy, 0..4, 1..4, reserved, user, (numbers, more));
     all.prop_map(
-        |(replicas, (image, cpu), policy, partition, max_unavailable, reserved, user, numbers)| {
+        |(replicas, (image, cpu), policy, partition, max_unavailable, reserved, user, more)| {
             let (delete, replace, evict, disown) = user;
-            let (start, scale_budget, min_ready, grace) = numbers;
+            let ((start, scale_budget, min_ready, grace), more) = more;
+            let (updates, (size, enlarge, retention), crash, prefer, refused) = more;
+            let refused = refused.map(|kind| match kind {
+                0 => Refusal::Image(image),
+                1 => Refusal::Cpu(cpu),
+                _ => Refusal::Pods,
+            });
             Step {
                 replicas,
                 image,
                 cpu,
                 policy,
+                updates,
                 partition,
                 max_unavailable,
                 reserved,
@@ -92,6 +144,12 @@ fn step() -> impl Strategy<Value = Step> {
                 scale_budget,
                 min_ready,
                 grace,
+                size,
+                enlarge,
+                retention,
+                crash,
+                prefer,
+                refused,
             }
         },
     )
@@ -104,24 +162,43 @@ pub fn story() -> impl Strategy<Value = Story> {
     let lags = prop::collection::vec(any::<u8>(), 60);
     let at_once = prop_oneof![3 => Just(1), 1 => 2..4_usize];
     let often = || prop::bool::weighted(0.3);
-    let kind = (any::<bool>(), any::<bool>(), any::<bool>(), often(), often(), at_once);
+    let grows = prop::option::weighted(
+        0.5,
+        prop_oneof![2 => Just(Growth::Online), 1 => Just(Growth::Offline)],
+    );
+    let sets = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), grows);
+    let releases = prop::collection::vec(any::<u8>(), 1..8);
+    let hooks = (often(), any::<bool>(), releases);
     let end = prop_oneof![
         2 => Just(End::Stays),
         1 => (0..15_usize).prop_map(|turns| End::Deleted { turns }),
         1 => (0..15_usize).prop_map(|turns| End::Orphaned { turns }),
     ];
-    (kind, steps, fates, lags, end).prop_map(
-        |((ordered, unordered, claims, hooks, foreign, at_once), steps, fates, lags, end)| Story {
-            ordered,
-            unordered: unordered && !ordered,
-            claims,
-            hooks,
-            foreign,
-            steps,
-            fates,
-            at_once,
-            lags,
-            end,
+    (sets, hooks, (often(), at_once), steps, fates, lags, end).prop_map(
+        |(sets, hooks, (foreign, at_once), steps, fates, lags, end)| {
+            let (ordered, unordered, priorities, claims, grows) = sets;
+            let (hooks, marks, releases) = hooks;
+            let unordered = unordered && !ordered;
+            let priorities = priorities && unordered;
+            let grows = grows.filter(|_| claims);
+            let mut story = Story {
+                ordered,
+                unordered,
+                priorities,
+                claims,
+                grows,
+                hooks,
+                marks,
+                releases,
+                foreign,
+                steps,
+                fates,
+                at_once,
+                lags,
+                end,
+            };
+            story.make_possible();
+            story
         },
     )
 }
@@ -132,8 +209,12 @@ impl Story {
         Self {
             ordered,
             unordered: false,
+            priorities: false,
             claims: true,
+            grows: None,
             hooks: false,
+            marks: false,
+            releases: vec![3],
             foreign: false,
             steps,
             fates: Vec::new(),
@@ -143,13 +224,43 @@ impl Story {
         }
     }
 
+    /// Takes away what rightly never ends: a pod that is announced and then kept by a pause, a file system that needs
+    /// another pod where only updates in place are allowed, or below a partition.
+    fn make_possible(&mut self) {
+        for step in &mut self.steps {
+            if self.hooks && step.updates == Updates::Paused {
+                step.updates = Updates::Rolling;
+            }
+            if self.grows.is_none() {
+                (step.size, step.enlarge) = (1, None);
+            }
+            if self.grows == Some(Growth::Offline) {
+                if step.policy == "InPlaceOnly" {
+                    step.policy = "InPlaceIfPossible";
+                }
+                if step.partition > 0 || step.updates != Updates::Rolling {
+                    step.enlarge = None;
+                }
+            }
+        }
+    }
+
     /// What a step makes of the set.
     pub fn spec(&self, step: &Step) -> Value {
         let annotations =
             json!({ "apps.kruise.io/ordered-max-unavailable": self.at_once.to_string() });
-        let hook = json!({ "labelsHandler": { "block": "yes" } });
+        let hook = json!({ "labelsHandler": { "block": "yes" }, "markPodNotReady": self.marks });
         let hooks = self.hooks.then(|| json!({ "inPlaceUpdate": hook, "preDelete": hook }));
         let block = self.hooks.then_some("yes");
+        let template = json!([{ "metadata": { "name": "data" }, "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": { "requests": { "storage": format!("{}Gi", step.size.max(1)) } },
+        } }]);
+        let delete = |delete: bool| if delete { "Delete" } else { "Retain" };
+        let preferred = json!({ "matchLabels": { "prefer": "yes" } });
+        let weights = json!([{ "weight": 10, "matchSelector": preferred }]);
+        let by_weight = self.priorities.then(|| json!({ "weightPriority": weights }));
+        let on_delete = step.updates == Updates::OnDelete;
         json!({ "metadata": { "annotations": annotations }, "spec": {
             "ordinals": { "start": step.start },
             "scaleStrategy": step.scale_budget.map(|most| json!({ "maxUnavailable": most })),
@@ -157,13 +268,21 @@ impl Story {
             "podManagementPolicy": if self.ordered { "OrderedReady" } else { "Parallel" },
             "reserveOrdinals": step.reserved,
             "lifecycle": hooks,
-            "updateStrategy": { "rollingUpdate": {
+            "volumeClaimTemplates": self.claims.then_some(template),
+            "volumeClaimUpdateStrategy": {
+                "type": if self.grows.is_some() { "OnPodRollingUpdate" } else { "OnDelete" },
+            },
+            "persistentVolumeClaimRetentionPolicy": {
+                "whenDeleted": delete(step.retention.0), "whenScaled": delete(step.retention.1),
+            },
+            "updateStrategy": { "type": if on_delete { "OnDelete" } else { "RollingUpdate" }, "rollingUpdate": {
+                "paused": step.updates == Updates::Paused,
                 "podUpdatePolicy": step.policy,
                 "partition": step.partition,
                 "maxUnavailable": if self.ordered { 1 } else { step.max_unavailable },
                 "minReadySeconds": step.min_ready,
                 "inPlaceUpdateStrategy": { "gracePeriodSeconds": step.grace },
-                "unorderedUpdate": self.unordered.then(|| json!({})),
+                "unorderedUpdate": self.unordered.then(|| json!({ "priorityStrategy": by_weight })),
             }},
             "template": {
                 "metadata": { "labels": { "block": block } },
@@ -194,6 +313,23 @@ impl Step {
 
     /// Pods that may stay old.
     pub fn kept(&self) -> usize {
-        usize::try_from(self.partition.min(self.replicas)).unwrap()
+        let kept = if self.updates == Updates::Rolling { self.partition } else { self.replicas };
+        usize::try_from(kept.min(self.replicas)).unwrap()
+    }
+
+    /// Ranks below this one are made at the current revision.
+    pub fn made_old(&self) -> usize {
+        let on_delete = self.updates == Updates::OnDelete;
+        usize::try_from(if on_delete { 0 } else { self.partition }).unwrap()
+    }
+
+    /// How long a pod has to be ready; what stands in `rollingUpdate` counts for nothing with `OnDelete`.
+    pub fn min_ready(&self) -> i64 {
+        if self.updates == Updates::OnDelete { 0 } else { self.min_ready.into() }
+    }
+
+    /// The same with other pods, labels and claims left alone: for what comes after the story.
+    pub fn quiet(&self) -> Self {
+        Self { updates: Updates::Rolling, refused: None, enlarge: None, ..self.clone() }
     }
 }

@@ -14,12 +14,12 @@ use crate::builders::{Sim, process, text};
 const SETS: [&str; 4] = ["min", "old", "web", "hooked"];
 
 /// Feature gates under which each folder was captured.
-fn captured() -> [(&'static str, FeatureGates); 2] {
+pub fn captured() -> [(&'static str, FeatureGates); 2] {
     let all = "AllAlpha=true,AllBeta=true".parse().unwrap();
     [("all-gates", all), ("default-gates", FeatureGates::default())]
 }
 
-fn cluster(folder: &str, state: &str) -> World {
+pub fn cluster(folder: &str, state: &str) -> World {
     let folder =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captured").join(folder).join(state);
     // A while after the last captured time.
@@ -39,11 +39,11 @@ fn cluster(folder: &str, state: &str) -> World {
     world
 }
 
-fn key(name: &str) -> ObjectKey {
+pub fn key(name: &str) -> ObjectKey {
     ObjectKey { namespace: "cap".into(), name: name.into() }
 }
 
-fn drive(world: World, gates: FeatureGates) -> Sim {
+pub fn drive(world: World, gates: FeatureGates) -> Sim {
     Drive::new(world, move || process(gates))
 }
 

@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
+use kruise_api::keys;
 use kruise_common::intern::Interner;
 use kruise_common::pod::{Pod, WirePod};
 use kruise_common::table::Wire;
 use kruise_common::write::{Patch, Request, Write};
+use kruise_inplace::progress::progress;
+use kruise_inplace::refresh::{Context, refresh};
+use kruise_sidecarset::choose::skips;
 use kruise_sidecarset::containers::{Entries, injected_sets, working, working_text};
 use kruise_sidecarset::inplace::Rewrite;
 use kruise_sidecarset::member::Member;
@@ -40,7 +44,10 @@ fn pod(text: &str) -> Value {
         "kruise.io/sidecarset-hash",
         "kruise.io/sidecarset-hash-without-image",
         "version.sidecarset.kruise.io/hot-1",
-        "kruise.io/runtime-containers-meta",
+        "version.sidecarset.kruise.io/hot-2",
+        "versionalt.sidecarset.kruise.io/hot-1",
+        "versionalt.sidecarset.kruise.io/hot-2",
+        keys::RUNTIME_CONTAINERS_META,
         STATE,
     ];
     let mut annotations: BTreeMap<&str, &str> =
@@ -110,6 +117,63 @@ fn updated(text: &str) {
     assert!(last["cold"]["containerID"] == "c://cold" && last["native"].is_object(), "{state}");
 }
 
+/// A set whose every annotation says this: it has settings, or the reason why not; a canary replaces what it says.
+fn set(text: &str) {
+    let annotations = [
+        "kruise.io/sidecarset-hash",
+        "kruise.io/sidecarset-hash-without-image",
+        "apps.kruise.io/sidecarset-base",
+        "kruise.io/sidecarset-progress-deadline-seconds",
+        "kruise.io/sidecarset-evict-not-upgradable",
+        "kruise.io/sidecarset-evict-not-injected",
+        "kruise.io/sidecarset-update-not-ready-within-budget",
+        "kruise.io/sidecarset-pod-volumes",
+        "kruise.io/sidecarset-share-from-init",
+    ];
+    let mut annotations: BTreeMap<&str, &str> =
+        annotations.into_iter().map(|key| (key, text)).collect();
+    annotations.insert("apps.kruise.io/sidecarset-canary", "true");
+    let set = json!({ "metadata": { "name": "a", "annotations": annotations }, "spec": {
+        "selector": { "matchLabels": { "app": "web" } }, "containers": [{ "name": "cold", "image": "c:2" }],
+    } });
+    let wire: WireSet = serde_json::from_value(set).expect("a set");
+    let set = wire.into_record(&Interner::default());
+    assert_eq!(set.replaces().unwrap_or_default(), text);
+    match Settings::new(&set, Options::default()) {
+        Ok(settings) => assert!(settings.deadline.is_some_and(|wait| wait.is_positive()), "{text}"),
+        Err(invalid) => assert!(invalid.field.contains("deadline"), "{invalid}"),
+    }
+    let names = BTreeMap::from([("kruise.io/sidecarset-skip".to_owned(), text.to_owned())]);
+    let _ = skips(&names, "a");
+}
+
+/// A pod of a workload whose annotations of in-place updates say this: it is looked after, and what is to be written
+/// applies to it.
+fn in_place(text: &str) {
+    for key in [
+        keys::INPLACE_UPDATE_STATE,
+        keys::INPLACE_UPDATE_STATE_LEGACY,
+        keys::INPLACE_UPDATE_GRACE,
+        keys::INPLACE_UPDATE_GRACE_LEGACY,
+    ] {
+        let annotations = BTreeMap::from([
+            (key, text),
+            (keys::LIFECYCLE_TIMESTAMP, text),
+            (keys::RUNTIME_CONTAINERS_META, text),
+            (keys::SIDECARSET_INJECTED_LIST, text),
+        ]);
+        let mut before = pod("{}");
+        before["metadata"]["annotations"] = json!(annotations);
+        before["spec"]["readinessGates"] = json!([{ "conditionType": keys::INPLACE_UPDATE_READY }]);
+        let record = record(&before);
+        assert!(record.injected.iter().all(|set| !set.is_empty()));
+        let _ = progress(&record);
+        let context = Context { lifecycle: None, update_revision: "b" };
+        let writes = refresh(&record, &context, Timestamp::UNIX_EPOCH).writes;
+        let _ = writes.iter().fold(before, performed);
+    }
+}
+
 static REVISION: LazyLock<Arc<str>> = LazyLock::new(|| "a-1".into());
 
 fuzz_target!(|data: &[u8]| {
@@ -131,4 +195,6 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(working(&again), Some(map));
     }
     updated(text);
+    set(text);
+    in_place(text);
 });

@@ -11,8 +11,8 @@ use kruise_common::admission::{Admission, Request, Verdict, review};
 use kruise_common::gates::FeatureGates;
 use kruise_common::intern::Interner;
 use kruise_common::table::Wire;
+use kruise_sidecarset::announced::Announced;
 use kruise_sidecarset::object::WireSet;
-use kruise_sidecarset::recorded::Library;
 use kruise_sidecarset::registration::Unasked;
 use kruise_sidecarset::webhook::{Caches, VALIDATE, Webhook, filled};
 use libfuzzer_sys::fuzz_target;
@@ -40,8 +40,9 @@ fn webhook(set: &str) -> Option<Webhook> {
         narrow: true,
         strict: false,
         native_updates: true,
-        library: Library::default(),
+        library: Arc::default(),
         asked: Arc::default(),
+        announced: Announced::default(),
         now: || Timestamp::UNIX_EPOCH,
         lot: || 0.5,
     };

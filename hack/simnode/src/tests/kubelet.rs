@@ -419,3 +419,22 @@ fn a_container_is_killed_once_by_its_id() {
     assert_ne!(app["containerID"], "containerd://1");
     assert_eq!(sandbox.after(10), Work::default(), "the one that runs has another ID");
 }
+
+#[test]
+fn a_container_that_dies_is_started_as_the_kubelet_knows_it() {
+    let mut sandbox = Sandbox::running();
+    sandbox.pod["metadata"]["generation"] = json!(1);
+    sandbox.step();
+    sandbox.set_image(0, "app:2");
+    sandbox.pod["metadata"]["generation"] = json!(2);
+    sandbox.crash("app");
+    let app = sandbox.container(0).clone();
+    assert_eq!((&app["restartCount"], &app["ready"]), (&json!(1), &json!(true)));
+    assert_ne!(app["image"], "docker.io/library/app:2");
+    assert_eq!(sandbox.pod["status"]["observedGeneration"], 1);
+    sandbox.step();
+    assert_eq!(sandbox.pod["status"]["observedGeneration"], 2, "now it has seen it");
+    sandbox.after(2);
+    assert_eq!(sandbox.container(0)["image"], "docker.io/library/app:2");
+    assert_eq!(sandbox.container(0)["restartCount"], 2);
+}

@@ -68,6 +68,17 @@ impl Sandbox {
         work
     }
 
+    /// A container dies before the kubelet takes another step.
+    pub fn crash(&mut self, name: &str) {
+        let ids = &mut self.ids;
+        let mut id = || {
+            *ids += 1;
+            format!("{ids}")
+        };
+        let status = self.known.crash(&read(&self.pod), name, self.now, &mut id);
+        self.store(&status.unwrap());
+    }
+
     /// A step `seconds` later.
     pub fn after(&mut self, seconds: i64) -> Work {
         self.now += SignedDuration::from_secs(seconds);

@@ -85,7 +85,7 @@ pub(super) fn patches(set: &Candidate<'_>, whitelist: &Whitelist<'_>) -> Vec<Fie
     errors
 }
 
-/// OpenKruise ignores a policy that it does not know (W-33), and refuses pods for a patch that is no JSON.
+/// OpenKruise ignores a policy that it does not know (W-33).
 pub(super) fn strict(spec: &SidecarSetSpec) -> Vec<FieldError> {
     const KNOWN: &[&str] = &[RETAIN, OVERWRITE, MERGE_PATCH_JSON];
     let mut errors = Vec::new();
@@ -95,13 +95,21 @@ pub(super) fn strict(spec: &SidecarSetSpec) -> Vec<FieldError> {
         if !policy.is_empty() && !KNOWN.contains(&policy) {
             errors.push(FieldError::not_supported(format!("{path}.patchPolicy"), policy, KNOWN));
         }
-        for (key, value) in patch.annotations.iter().filter(|_| policy == MERGE_PATCH_JSON) {
+    }
+    errors
+}
+
+/// Patches that can be given to pods without the annotation, and to no other: they are no JSON (INJ-1, INJ-3).
+pub fn unmergeable(spec: &SidecarSetSpec) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (index, patch) in spec.patch_pod_metadata.iter().enumerate() {
+        let merges = patch.patch_policy.as_deref() == Some(MERGE_PATCH_JSON);
+        for (key, value) in patch.annotations.iter().filter(|_| merges) {
             if let Err(problem) = serde_json::from_str::<serde_json::Value>(value) {
-                let path = format!("{path}.annotations[{key}]");
-                let rule = format!("must be JSON to be merged: {problem}");
-                errors.push(FieldError::invalid(path, value.clone(), rule));
+                let path = format!("spec.patchPodMetadata[{index}].annotations[{key}]");
+                warnings.push(format!("{path}: {value:?} is no JSON, pods that have the annotation cannot be created: {problem}"));
             }
         }
     }
-    errors
+    warnings
 }

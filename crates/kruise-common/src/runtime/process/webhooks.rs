@@ -84,7 +84,12 @@ impl Process {
         let source = self.certificate_source()?;
         let certificate: Arc<Certificate> = Arc::default();
         let metrics = self.metrics.clone();
-        let desk = Arc::new(Desk { admission, ready: AtomicBool::new(false), metrics });
+        let desk = Arc::new(Desk {
+            admission,
+            ready: AtomicBool::new(false),
+            metrics,
+            changed: self.hooks_changed.clone(),
+        });
         let ending = Ending { stop: self.stop.clone(), lame_duck: args.webhook_drain };
         let listening =
             webhook::serve(args.webhook_addr, certificate.clone(), desk.clone(), ending).await;

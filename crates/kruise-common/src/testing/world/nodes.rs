@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use simnode::kubelet::Known;
 use simnode::wire::SimPod;
 
-use super::{Growth, World, meta, rules, second, set};
+use super::{GROWS, Growth, World, meta, rules, second, set};
 use crate::key::ObjectKey;
 use crate::kind::{CLAIM, Kind, NODE, POD};
 use crate::testing::merge;
@@ -46,9 +46,26 @@ impl World {
         }
     }
 
+    /// Lets a container die and start again before its kubelet sees anything that was changed since it last acted.
+    pub fn crash(&mut self, key: &ObjectKey, container: &str) {
+        let Some(mut object) = self.get(&POD, key).cloned() else { return };
+        let Ok(pod) = serde_json::from_value::<SimPod>(object.clone()) else { return };
+        let (now, serial) = (self.now, &mut self.serial);
+        let Some(kubelet) = self.kubelets.get_mut(pod.uid()) else { return };
+        let status = kubelet.crash(&pod, container, now, &mut || {
+            *serial += 1;
+            format!("container-{serial}")
+        });
+        if let Some(status) = status {
+            merge::strategic(&mut object, &json!({ "status": status }));
+            self.store(&POD, key, object);
+        }
+    }
+
     /// When a kubelet will act by itself.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        self.wake.values().copied().filter(|at| *at > self.now).min()
+        let growing = self.list(&CLAIM).filter_map(|claim| grows(claim, self.growth));
+        self.wake.values().copied().chain(growing).filter(|at| *at > self.now).min()
     }
 
     fn keys(&self, kind: &'static Kind) -> Vec<ObjectKey> {
@@ -57,33 +74,28 @@ impl World {
 
     fn bind_claims(&mut self) {
         let used = self.used_claims();
-        let now = super::second(self.now);
+        let (now, growth) = (self.now, self.growth);
         for key in self.keys(&CLAIM) {
-            let growth = match self.growth {
-                Growth::Offline if !used.contains(&key) => Growth::Online,
-                other => other,
-            };
+            let in_use = used.contains(&key);
             self.edit(&CLAIM, &key, |claim| {
                 let size = claim.pointer("/spec/resources/requests").cloned().unwrap_or_default();
                 let bound = claim.pointer("/status/phase") == Some(&json!("Bound"));
-                let grown = claim.pointer("/status/capacity") == Some(&size);
-                let status = match growth {
-                    _ if bound && grown => return,
-                    Growth::Never if bound => return,
-                    Growth::Offline if bound => {
-                        if claim.pointer("/status/conditions").is_some() {
-                            return;
-                        }
-                        let pending = json!({
-                            "type": "FileSystemResizePending", "status": "True", "lastTransitionTime": now,
-                        });
-                        let before = claim.pointer("/status/capacity").cloned();
-                        json!({ "phase": "Bound", "capacity": before, "conditions": [pending] })
-                    }
-                    Growth::Online | Growth::Offline | Growth::Never => {
+                let before = claim.pointer("/status/capacity").cloned();
+                if bound && (before.as_ref() == Some(&size) || growth == Growth::Never) {
+                    return;
+                }
+                let status =
+                    if !bound || !in_use || grows(claim, growth).is_some_and(|at| at <= now) {
                         json!({ "phase": "Bound", "capacity": size })
-                    }
-                };
+                    } else if claim.pointer("/status/conditions").is_some() {
+                        return;
+                    } else {
+                        let pending = json!({
+                            "type": "FileSystemResizePending", "status": "True",
+                            "lastTransitionTime": second(now),
+                        });
+                        json!({ "phase": "Bound", "capacity": before, "conditions": [pending] })
+                    };
                 if let Some(claim) = claim.as_object_mut() {
                     claim.insert("status".into(), status);
                 }
@@ -172,6 +184,13 @@ impl World {
             self.delete(kind, &key);
         }
     }
+}
+
+/// When the file system of a claim will have grown under its pod.
+fn grows(claim: &Value, growth: Growth) -> Option<Timestamp> {
+    let since = claim.pointer("/status/conditions/0/lastTransitionTime").and_then(Value::as_str)?;
+    let since = since.parse::<Timestamp>().ok().filter(|_| growth == Growth::Online)?;
+    since.checked_add(GROWS).ok()
 }
 
 /// The only node on which a pod may run.

@@ -107,6 +107,66 @@ async fn a_demand_to_wait_is_longer_than_the_backoff() {
     assert!(it.turns()[1] >= 4000, "nothing is decided before it can be done");
 }
 
+/// An object whose hold ends so long after each of its turns, and one of whose writes is refused for good.
+#[expect(clippy::disallowed_methods, reason = "a hold ends by the real clock")]
+fn refused_beside_a_hold(milliseconds: i64) -> Works {
+    let steps = vec![Step::InOrder(vec![1])];
+    let observe = move |_: &ObjectKey| {
+        let until = Timestamp::now().checked_add(SignedDuration::from_millis(milliseconds));
+        let holds = vec![Wait("Grace", until.ok()), Wait("Event", None)];
+        Some(Snapshot { steps: steps.clone(), holds, ..Snapshot::default() })
+    };
+    works(disabled(), observe, |_| failure(403, "Forbidden"))
+}
+
+fn gaps(it: &Works) -> Vec<u128> {
+    it.turns().windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+/// One target that refuses does not keep a grace period of another from being noticed.
+#[tokio::test(start_paused = true)]
+async fn a_failed_turn_does_not_forget_when_its_holds_end() {
+    let it = refused_beside_a_hold(3000);
+    it.add();
+    pass(s(60)).await;
+    // The backoff alone is longer from the eleventh failure on.
+    assert!(it.turns().len() > 20, "{:?}", gaps(&it));
+    assert!(gaps(&it).iter().all(|gap| *gap <= 3100), "{:?}", gaps(&it));
+}
+
+/// Nor do holds, over or ending again and again, defeat the backoff.
+#[tokio::test(start_paused = true)]
+async fn holds_that_end_all_the_time_do_not_defeat_the_backoff() {
+    let it = refused_beside_a_hold(100);
+    it.add();
+    pass(s(20)).await;
+    let gaps = gaps(&it);
+    assert!(gaps.iter().skip(9).all(|gap| *gap >= 1000), "{gaps:?}");
+    let it = refused_beside_a_hold(-60_000);
+    it.add();
+    pass(s(20)).await;
+    assert!(it.turns().len() <= 13, "{:?}", it.turns());
+}
+
+/// The status that waits for its time is not put off by what was refused.
+#[tokio::test(start_paused = true)]
+async fn a_failed_turn_does_not_forget_its_status() {
+    let it = works(disabled(), plan(vec![Step::InOrder(vec![1])]), |request| {
+        let refused = request.path.ends_with("pod-1");
+        if refused { failure(403, "Forbidden") } else { Answer::Json(200, json!({})) }
+    });
+    it.add();
+    pass(s(60)).await;
+    // Two events: the first turn writes the status, the second one comes too early for that.
+    for _ in 0..2 {
+        it.add();
+        pass(ms(100)).await;
+    }
+    let before = it.times("/status").len();
+    pass(s(2)).await;
+    assert_eq!(it.times("/status").len(), before + 1, "{:?}", it.times("/status"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn in_a_namespace_that_is_being_deleted_nothing_is_tried_again_and_again() {
     let it = works(disabled(), silent(vec![Step::InOrder(vec![1])]), |request| {

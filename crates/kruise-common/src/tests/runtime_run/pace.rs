@@ -22,6 +22,23 @@ async fn the_status_is_written_once_a_second_and_the_last_word_is_not_lost() {
     assert_eq!(times, [0, 1, 2, 3, 4, 5].map(s));
 }
 
+/// What nothing else remembers is written whenever it is known.
+#[tokio::test(start_paused = true)]
+async fn an_urgent_status_does_not_wait_for_its_second() {
+    let urgent = Arc::new(Mutex::new(false));
+    let asked = urgent.clone();
+    let observe = move |_: &ObjectKey| Some(Snapshot { urgent: *asked.lock().unwrap(), ..busy() });
+    let it = works(disabled(), observe, fine);
+    for urgent_now in [false, false, true, false] {
+        *urgent.lock().unwrap() = urgent_now;
+        it.add();
+        pass(ms(100)).await;
+    }
+    assert_eq!(it.times("/status"), [0, 200].map(ms));
+    pass(s(2)).await;
+    assert_eq!(it.times("/status"), [0, 200, 1200].map(ms), "a second after the last one");
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_objects_do_not_share_the_second() {
     let it = works(disabled(), |_| Some(busy()), fine);

@@ -103,9 +103,27 @@ fn a_late_write_fails_instead_of_marking_the_pod_ready() {
     assert!(cluster.pod().condition("InPlaceUpdateReady").unwrap().status, "others may write");
 }
 
+/// Not everything that plays a kubelet gives containers an ID.
+#[test]
+fn a_container_without_an_id_does_not_keep_the_pod_out_of_traffic() {
+    let mut old = state();
+    old["lastContainerStatuses"]["main"]["containerID"] = json!("");
+    let pod = restarted().updated(&old).status("main", &json!({ "containerID": null }));
+    let mut cluster = Cluster::new(&pod);
+    let writes = at(&pod, None, now()).writes;
+    cluster.perform(&writes);
+    assert!(cluster.pod().condition("InPlaceUpdateReady").unwrap().status);
+    let mut cluster = Cluster::new(&pod);
+    cluster.edit(|pod| pod["status"]["containerStatuses"][0]["containerID"] = json!("c://2"));
+    assert!(cluster.world.perform(&writes[0]).is_err(), "another container");
+}
+
 #[test]
 fn a_container_that_has_not_restarted_is_waited_for() {
-    let pod = restarted().status("main", &json!({ "containerID": "containerd://main-0" }));
+    let before = json!({
+        "containerID": "containerd://main-0", "image": "reg.io/main:v0", "imageID": "reg.io/main:v0@sha256:1",
+    });
+    let pod = restarted().status("main", &before);
     let missing = Missing::Restart { container: "main".to_owned(), waiting: String::new() };
     let wait = Refresh { waiting: Some(Waiting::Incomplete(missing)), ..Refresh::default() };
     assert_eq!(at(&pod, None, now()), wait);

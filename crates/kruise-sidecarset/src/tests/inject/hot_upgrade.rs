@@ -75,3 +75,39 @@ fn init_containers_are_pairs_only_if_they_keep_running() {
     assert_eq!(of(native), ["mesh-1", "mesh-2"]);
     assert_eq!(of(mesh("")), ["mesh"]);
 }
+
+/// W-18: a pod that was copied from a running one. What is of this set begins anew; what the twins of another set read, which
+/// came along, stays.
+#[test]
+fn what_a_copied_pod_brings_along() {
+    let set = set("a", &json!({ "containers": [mesh("")] }));
+    let twin = |name: &str| json!({ "name": name, "image": "old", "env": [{ "name": "IS_INJECTED", "value": "true" }] });
+    let copied = pod(&json!({
+        "metadata": { "annotations": {
+            "kruise.io/sidecarset-inplace-update-state": r#"{"a":{},"b":{}}"#,
+            "kruise.io/sidecarset-working-hotupgrade-container": r#"{"mesh":"mesh-2","other":"other-2"}"#,
+            "version.sidecarset.kruise.io/mesh-1": "0", "version.sidecarset.kruise.io/mesh-2": "77",
+            "version.sidecarset.kruise.io/other-1": "0", "version.sidecarset.kruise.io/other-2": "78",
+        } },
+        "spec": { "containers": [
+            twin("mesh-1"), twin("mesh-2"), twin("other-1"), twin("other-2"), { "name": "app", "image": "app:1" },
+        ] },
+    }));
+    let after = injected(&copied, &[set]);
+    assert_eq!(names(&after, "containers"), ["mesh-1", "mesh-2", "other-1", "other-2", "app"]);
+    assert_eq!(item(&after, "containers", "mesh-1")["image"], "mesh:1");
+    assert_eq!(item(&after, "containers", "mesh-2")["image"], "mesh:empty");
+    let annotations = &after["metadata"]["annotations"];
+    assert!(annotations["kruise.io/sidecarset-inplace-update-state"].is_null());
+    for (key, value) in [
+        (
+            "kruise.io/sidecarset-working-hotupgrade-container",
+            r#"{"mesh":"mesh-1","other":"other-2"}"#,
+        ),
+        ("version.sidecarset.kruise.io/mesh-1", "1"),
+        ("version.sidecarset.kruise.io/mesh-2", "0"),
+        ("version.sidecarset.kruise.io/other-2", "78"),
+    ] {
+        assert_eq!(annotations[key], value, "{key}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Sets that are about to be stored. Pods are asked about for them before they are: whoever creates a set and its pods in
+//! one breath finds the pods injected.
+//!
+//! A replica that does not lead cannot register hooks; it announces the set to the one that does, in an annotation of the
+//! webhook configuration ([`Admission::announces`](kruise_common::admission::Admission::announces)).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kruise_api::sidecarset::v1beta1::SidecarSetSpec;
+use serde::{Deserialize, Serialize};
+
+use crate::choose::Newcomer;
+use crate::matching::{Matcher, Reach};
+
+/// How long a set is asked for that is not seen stored.
+const KEPT: SignedDuration = SignedDuration::from_secs(10);
+/// How many sets are announced at the same time; further ones are asked for once they are stored.
+const MOST: usize = 64;
+
+/// Which pods a set is about.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct About {
+    /// Name of the set.
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selector: Option<LabelSelector>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace_selector: Option<LabelSelector>,
+}
+
+impl About {
+    /// What a spec says; `None` if its pods are not asked about.
+    pub fn new(name: &str, spec: &SidecarSetSpec) -> Option<Self> {
+        let injects = !spec.injection_strategy.paused && spec.selector.is_some();
+        injects.then(|| Self {
+            name: name.to_owned(),
+            selector: spec.selector.clone(),
+            namespace: spec.namespace.clone(),
+            namespace_selector: spec.namespace_selector.clone(),
+        })
+    }
+
+    /// As much of a spec as it says.
+    fn spec(&self) -> SidecarSetSpec {
+        SidecarSetSpec {
+            selector: self.selector.clone(),
+            namespace: self.namespace.clone(),
+            namespace_selector: self.namespace_selector.clone(),
+            ..SidecarSetSpec::default()
+        }
+    }
+
+    /// Kept until `until`. Nothing, if it cannot be used: a selector that the API server refuses would take the hooks of all
+    /// sets with it (platform P1).
+    fn entry(self, until: Timestamp, heard: bool) -> Option<Entry> {
+        let matcher = Matcher::new(&self.spec()).ok()?;
+        Some(Entry { about: self, matcher, until, stage: Stage::New, heard })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// No hooks were made with it.
+    New,
+    /// Hooks were made with it.
+    Offered,
+    /// They are registered.
+    Registered,
+}
+
+#[derive(Debug)]
+struct Entry {
+    about: About,
+    matcher: Matcher,
+    until: Timestamp,
+    stage: Stage,
+    /// Another replica announced it.
+    heard: bool,
+}
+
+/// An announcement on its way to another replica.
+#[derive(Deserialize, Serialize)]
+struct Message {
+    until: Timestamp,
+    set: About,
+}
+
+/// Sets that are about to be stored.
+#[derive(Debug, Default)]
+pub struct Announced {
+    entries: Mutex<Vec<Entry>>,
+}
+
+impl Announced {
+    /// Takes in a set that is about to be stored; whether its pods are asked about, or it is one too many.
+    pub fn announce(&self, about: About, now: Timestamp) -> bool {
+        let mut entries = self.alive(now);
+        if let Some(known) = entries.iter().find(|entry| entry.about == about) {
+            return known.stage == Stage::Registered;
+        }
+        // What was announced of the set before is overtaken.
+        entries.retain(|entry| entry.about.name != about.name);
+        let entry = about.entry(later(now), false).filter(|_| entries.len() < MOST);
+        let full = entry.is_none();
+        entries.extend(entry);
+        full
+    }
+
+    /// Whether a set that is about to be stored is about a pod, and is not `stored` yet as it was announced.
+    pub fn awaits(
+        &self,
+        pod: &Newcomer<'_>,
+        stored: impl Fn(&About) -> bool,
+        now: Timestamp,
+    ) -> bool {
+        self.alive(now).iter().any(|entry| {
+            let reach = || entry.matcher.reach(pod.namespace, pod.namespace_labels);
+            entry.matcher.selects(pod.labels) && reach() != Reach::Outside && !stored(&entry.about)
+        })
+    }
+
+    /// What hooks that are made now have to be about besides stored sets.
+    pub fn offer(&self, now: Timestamp) -> Vec<SidecarSetSpec> {
+        let mut entries = self.alive(now);
+        for entry in &mut *entries {
+            entry.stage = entry.stage.max(Stage::Offered);
+        }
+        entries.iter().map(|entry| entry.about.spec()).collect()
+    }
+
+    /// The hooks that were made last are registered.
+    pub fn registered(&self) {
+        for entry in &mut *self.lock() {
+            if entry.stage == Stage::Offered {
+                entry.stage = Stage::Registered;
+            }
+        }
+    }
+
+    /// What the replica that leads has to be told.
+    pub fn message(&self, now: Timestamp) -> Option<String> {
+        let entries = self.alive(now);
+        let untold = entries.iter().filter(|it| !it.heard && it.stage != Stage::Registered);
+        let untold: Vec<Message> =
+            untold.map(|it| Message { until: it.until, set: it.about.clone() }).collect();
+        serde_json::to_string(&untold).ok().filter(|_| !untold.is_empty())
+    }
+
+    /// Takes in what another replica tells; what cannot be read or used is passed over.
+    pub fn hear(&self, text: &str, now: Timestamp) {
+        let messages: Vec<Message> = serde_json::from_str(text).unwrap_or_default();
+        let mut entries = self.alive(now);
+        for Message { until, set } in messages {
+            let until = until.min(later(now));
+            if until <= now || entries.len() >= MOST || entries.iter().any(|it| it.about == set) {
+                continue;
+            }
+            entries.retain(|entry| entry.about.name != set.name);
+            entries.extend(set.entry(until, true));
+        }
+    }
+
+    fn alive(&self, now: Timestamp) -> MutexGuard<'_, Vec<Entry>> {
+        let mut entries = self.lock();
+        entries.retain(|entry| entry.until > now);
+        entries
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn later(now: Timestamp) -> Timestamp {
+    now.checked_add(KEPT).unwrap_or(now)
+}

@@ -1,0 +1,97 @@
+//! A pod as the API server asks about it (WHK-10…WHK-12). What matching asks for is read at once; the rest only if some set
+//! is about the pod, and what injection never looks at (`managedFields`, often half of a review, and most of the status)
+//! not at all.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// Metadata as far as anybody looks at it.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Metadata {
+    /// Name; empty or absent while the server has yet to generate it.
+    pub name: Option<String>,
+    /// Namespace, if the object says it.
+    pub namespace: Option<String>,
+    /// Labels.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Annotations.
+    pub annotations: Option<BTreeMap<String, String>>,
+    /// Since when it is being deleted.
+    pub deletion_timestamp: Option<Value>,
+}
+
+/// A pod that is about to be created.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Incoming<'a> {
+    #[serde(deserialize_with = "there")]
+    metadata: Option<Metadata>,
+    #[serde(borrow)]
+    spec: Option<&'a RawValue>,
+    status: Status,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    phase: Option<String>,
+}
+
+/// Absent is one thing, and null is none.
+fn there<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Metadata>, D::Error> {
+    Metadata::deserialize(source).map(Some)
+}
+
+impl<'a> Incoming<'a> {
+    /// Reads a pod.
+    pub fn read(text: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// Its metadata.
+    pub fn metadata(&self) -> &Metadata {
+        static NONE: Metadata = Metadata {
+            name: None,
+            namespace: None,
+            labels: None,
+            annotations: None,
+            deletion_timestamp: None,
+        };
+        self.metadata.as_ref().unwrap_or(&NONE)
+    }
+
+    /// Whether nothing is going to run in it (WHK-16).
+    pub fn inactive(&self) -> bool {
+        let ended = matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"));
+        ended || self.metadata().deletion_timestamp.is_some()
+    }
+
+    /// The pod as injection looks at it: the paths of what is in it are those of the whole pod.
+    pub fn to_value(&self) -> Result<Value, serde_json::Error> {
+        let mut pod = Map::new();
+        if let Some(known) = &self.metadata {
+            let mut meta = Map::new();
+            for (member, value) in [("name", &known.name), ("namespace", &known.namespace)] {
+                meta.extend(value.as_ref().map(|text| (member.to_owned(), text.clone().into())));
+            }
+            for (member, pairs) in [("labels", &known.labels), ("annotations", &known.annotations)]
+            {
+                let pairs = pairs.iter().map(|pairs| {
+                    let text =
+                        |(key, value): (&String, &String)| (key.clone(), value.clone().into());
+                    (member.to_owned(), Value::Object(pairs.iter().map(text).collect()))
+                });
+                meta.extend(pairs);
+            }
+            pod.insert("metadata".to_owned(), Value::Object(meta));
+        }
+        if let Some(spec) = self.spec {
+            pod.insert("spec".to_owned(), serde_json::from_str(spec.get())?);
+        }
+        Ok(Value::Object(pod))
+    }
+}

@@ -1,0 +1,114 @@
+//! Sets that are about to be stored: asked for before they are, told to the replica that leads, and not for ever.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use kruise_api::sidecarset::v1beta1::SidecarSetSpec;
+use serde_json::{Value, json};
+
+use crate::announced::{About, Announced};
+use crate::choose::Newcomer;
+
+const T: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn spec(change: &Value) -> SidecarSetSpec {
+    let mut spec = json!({ "selector": { "matchLabels": { "app": "web" } } });
+    json_patch::merge(&mut spec, change);
+    serde_json::from_value(spec).unwrap()
+}
+
+fn about(change: &Value) -> About {
+    About::new("log", &spec(change)).unwrap()
+}
+
+fn later() -> Timestamp {
+    T.checked_add(SignedDuration::from_secs(10)).unwrap()
+}
+
+#[test]
+fn a_set_is_asked_for_once_hooks_made_with_it_are_registered() {
+    let announced = Announced::default();
+    let asked = || announced.announce(about(&json!({})), T);
+    assert!(!asked());
+    announced.registered();
+    assert!(!asked(), "they were made before");
+    assert_eq!(announced.offer(T), [spec(&json!({}))]);
+    assert!(!asked());
+    announced.registered();
+    assert!(asked());
+    assert_eq!(announced.offer(T).len(), 1, "it may not be stored yet");
+    assert_eq!(announced.offer(later()), [], "it never was");
+}
+
+#[test]
+fn what_asks_about_no_pod_is_not_announced() {
+    let paused = spec(&json!({ "injectionStrategy": { "paused": true } }));
+    assert_eq!(About::new("log", &paused), None);
+    assert_eq!(About::new("log", &spec(&json!({ "selector": null }))), None);
+}
+
+#[test]
+fn a_selector_that_the_api_server_refuses_is_not_announced() {
+    let announced = Announced::default();
+    let bad = json!({ "selector": { "matchLabels": { "app": "a b" } } });
+    assert!(announced.announce(about(&bad), T), "nothing to wait for");
+    announced.hear(&json!([{ "until": later(), "set": about(&bad) }]).to_string(), T);
+    announced.hear("nonsense", T);
+    assert_eq!(announced.offer(T), []);
+}
+
+#[test]
+fn the_replica_that_leads_hears_of_it() {
+    let (other, leader) = (Announced::default(), Announced::default());
+    assert_eq!(other.message(T), None);
+    other.announce(about(&json!({ "namespace": "shop" })), T);
+    let message = other.message(T).unwrap();
+    leader.hear(&message, T);
+    leader.hear(&message, T);
+    assert_eq!(leader.offer(T), [spec(&json!({ "namespace": "shop" }))]);
+    assert_eq!(leader.message(T), None, "nobody passes on what he heard");
+    other.offer(T);
+    other.registered();
+    assert_eq!(other.message(T), None, "done");
+    leader.hear(&message, later());
+    assert_eq!(leader.offer(later()), [], "a message left behind by somebody who died");
+}
+
+#[test]
+fn a_later_change_of_the_set_overtakes_an_earlier_one() {
+    let announced = Announced::default();
+    announced.announce(about(&json!({})), T);
+    announced.announce(about(&json!({ "namespace": "shop" })), T);
+    assert_eq!(announced.offer(T), [spec(&json!({ "namespace": "shop" }))]);
+}
+
+#[test]
+fn many_sets_at_once_are_not_kept_waiting() {
+    let announced = Announced::default();
+    let named = |name: usize| About::new(&name.to_string(), &spec(&json!({}))).unwrap();
+    let waiting = (0..100).filter(|name| !announced.announce(named(*name), T)).count();
+    assert_eq!(waiting, 64);
+}
+
+/// The pod may be here before the set is.
+#[test]
+fn a_pod_waits_for_the_set_that_is_on_its_way() {
+    let announced = Announced::default();
+    announced.announce(about(&json!({ "namespace": "shop" })), T);
+    let labels = |app: &str| BTreeMap::from([("app".to_owned(), app.to_owned())]);
+    let awaits = |app: &str, namespace: &str, stored: bool, now: Timestamp| {
+        let (labels, annotations) = (labels(app), BTreeMap::new());
+        let pod = Newcomer {
+            labels: &labels,
+            annotations: &annotations,
+            namespace,
+            namespace_labels: None,
+        };
+        announced.awaits(&pod, |_| stored, now)
+    };
+    assert!(awaits("web", "shop", false, T));
+    assert!(!awaits("web", "shop", true, T), "the set is there");
+    assert!(!awaits("db", "shop", false, T));
+    assert!(!awaits("web", "other", false, T));
+    assert!(!awaits("web", "shop", false, later()), "the set never came");
+}
