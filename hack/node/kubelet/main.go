@@ -4,7 +4,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
-	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
 func main() {
@@ -32,8 +30,6 @@ func main() {
 }
 
 var components = map[string]func(){
-	"kubelet": func() {
-		os.Exit(cli.Run(kubelet.NewKubeletCommand(context.Background())))
-	},
+	"kubelet":    func() { os.Exit(cli.Run(newKubelet())) },
 	"kube-proxy": func() { os.Exit(cli.Run(proxy.NewProxyCommand())) },
 }
