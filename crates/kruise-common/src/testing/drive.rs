@@ -27,6 +27,8 @@ pub enum Fate {
     Refused,
     /// It is not performed; a quota or an admission policy forbids it.
     Denied,
+    /// It is not performed; the API server finds what would become of the object invalid.
+    Unfit,
     /// It is performed, and then the controller dies.
     DoneThenCrash,
 }
@@ -289,6 +291,9 @@ impl<R: Reconciler> Drive<R> {
         if fate == Fate::Denied {
             return Err(WriteError::new(Category::Forbidden, "denied by a policy"));
         }
+        if fate == Fate::Unfit {
+            return Err(WriteError::new(Category::Invalid, "not valid"));
+        }
         (self.inspect)(&self.world, write);
         let reply = match self.world.perform(write) {
             Ok(reply) => reply,
@@ -306,7 +311,7 @@ impl<R: Reconciler> Drive<R> {
                 self.unresolved.insert((write.kind, write.key.clone()));
                 return Err(WriteError::new(Category::Unknown, "injected"));
             }
-            Fate::Done | Fate::Refused | Fate::Denied => {
+            Fate::Done | Fate::Refused | Fate::Denied | Fate::Unfit => {
                 let stored = match &reply {
                     Reply::Stored(object) => Some(object),
                     Reply::Removed => None,

@@ -43,10 +43,12 @@ pub fn lag(sim: &mut Sim, story: &Story) {
 pub fn fail(sim: &mut Sim, story: &Story, trouble: Trouble, refused: &Refused) {
     let fates = if trouble.faults { story.fates.clone() } else { Vec::new() };
     let refused = refused.clone();
+    // A policy says 403, the API server itself 422.
+    let invalid = story.releases.len() % 2 == 0;
     let mut asked = 0;
     sim.fate = Box::new(move |_, write| {
         if refused.get().is_some_and(|refusal| concerns(refusal, write)) {
-            return Fate::Denied;
+            return if invalid { Fate::Unfit } else { Fate::Denied };
         }
         asked += 1;
         match fates.get(asked) {
