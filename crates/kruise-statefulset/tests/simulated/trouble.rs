@@ -44,7 +44,7 @@ pub fn fail(sim: &mut Sim, story: &Story, trouble: Trouble, refused: &Refused) {
     let fates = if trouble.faults { story.fates.clone() } else { Vec::new() };
     let refused = refused.clone();
     // A policy says 403, the API server itself 422.
-    let invalid = story.releases.len() % 2 == 0;
+    let invalid = story.releases.len().is_multiple_of(2);
     let mut asked = 0;
     sim.fate = Box::new(move |_, write| {
         if refused.get().is_some_and(|refusal| concerns(refusal, write)) {
