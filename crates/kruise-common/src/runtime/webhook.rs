@@ -40,8 +40,8 @@ const BODY: usize = 8 << 20;
 const RECORD: usize = 18 << 10;
 /// How long a client may take for its handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How far a cache may lag, so long is an answer thought over that fails for it.
-const LAG: Duration = Duration::from_millis(500);
+/// How often an answer is thought over that waits for what is about to arrive.
+const AGAIN: Duration = Duration::from_millis(10);
 /// How long to leave the listener alone after it failed.
 const MOMENT: Duration = Duration::from_millis(100);
 /// How long open connections are drained after the listener is closed.
@@ -89,6 +89,8 @@ pub struct Desk {
     pub metrics: Metrics,
     /// Told when the hooks may have changed.
     pub changed: Arc<Notify>,
+    /// How long an answer may wait for what is about to arrive: caches lag, and registration takes a moment.
+    pub lag: Duration,
 }
 
 /// How long to go on after the signal to stop.
@@ -220,12 +222,12 @@ async fn settled(desk: &Desk, path: &str, request: &Request) -> Option<Answer> {
     let began = now();
     loop {
         let answer = desk.admission.answer(path, request)?;
-        if !answer.transient || now() - began >= LAG {
+        if !answer.transient || now() - began >= desk.lag {
             return Some(answer);
         }
         // What it waits for may be a hook.
         desk.changed.notify_one();
-        let _ = timeout(LAG / 50, std::future::pending::<()>()).await;
+        let _ = timeout(AGAIN, std::future::pending::<()>()).await;
     }
 }
 

@@ -65,6 +65,7 @@ async fn server() -> Server {
         ready: AtomicBool::new(true),
         metrics,
         changed: Arc::default(),
+        lag: Duration::from_millis(500),
     });
     let stop = CancellationToken::new();
     let ending = Ending { stop: stop.clone(), lame_duck: Duration::ZERO };

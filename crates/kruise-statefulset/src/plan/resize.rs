@@ -147,11 +147,11 @@ fn mismatch(turn: &mut Turn<'_>, claim: &Claim) {
 }
 
 /// When the pod that runs may be taken to keep the file system from growing: it has mounted the volume before that was
-/// asked for, and a while has passed, or the node has tried in vain. A pod that came later is not replaced again, however
-/// long the kubelet takes.
+/// asked for, and a while has passed, or the node has tried in vain. Times have seconds: a pod of the same second may have been
+/// before. One that came later is not replaced again, however long the kubelet takes.
 fn remount(pod: &Pod, claim: &Claim, fit: Fit) -> Option<Timestamp> {
     let pending = fit.compatible && !fit.ready && claim.resize_pending;
-    let since = claim.pending_since.filter(|since| pending && pod.meta.created < Some(*since))?;
+    let since = claim.pending_since.filter(|since| pending && pod.meta.created <= Some(*since))?;
     let since = since.timestamp();
     if claim.node_resize_failed { Some(since) } else { since.checked_add(ONLINE).ok() }
 }

@@ -19,6 +19,8 @@ use crate::runtime::recorder::Recorder;
 use crate::runtime::registrar::{Registrar, Source};
 use crate::runtime::webhook::{self, Certificate, Desk, Ending};
 
+/// How long an answer waits at most for what is about to arrive.
+const LAG: Duration = Duration::from_secs(3);
 /// Shortest life of a certificate: below, the overlap would be shorter than a watch takes.
 const SHORTEST: Duration = Duration::from_secs(30);
 
@@ -84,12 +86,11 @@ impl Process {
         let source = self.certificate_source()?;
         let certificate: Arc<Certificate> = Arc::default();
         let metrics = self.metrics.clone();
-        let desk = Arc::new(Desk {
-            admission,
-            ready: AtomicBool::new(false),
-            metrics,
-            changed: self.hooks_changed.clone(),
-        });
+        // The API server must have the answer in time, and a client its patience.
+        let lag = (args.webhook_timeout / 3).min(LAG);
+        let changed = self.hooks_changed.clone();
+        let ready = AtomicBool::new(false);
+        let desk = Arc::new(Desk { admission, ready, metrics, changed, lag });
         let ending = Ending { stop: self.stop.clone(), lame_duck: args.webhook_drain };
         let listening =
             webhook::serve(args.webhook_addr, certificate.clone(), desk.clone(), ending).await;
