@@ -222,9 +222,12 @@ async fn ac5_ac13_an_in_place_update_waits_for_its_hook() {
         .await;
     space.merge_pod("web-0", json!({ "metadata": { "labels": { "hold": "on" } } })).await;
     space.rolled_out("web").await;
-    let after = space.pod("web-0").await.unwrap();
-    assert_eq!(after["metadata"]["uid"], before[0]["metadata"]["uid"]);
-    assert_eq!(after["metadata"]["labels"]["lifecycle.apps.kruise.io/state"], "Normal");
+    let after = space
+        .pods_are("the end of the hook", |pods| {
+            pods[0]["metadata"]["labels"]["lifecycle.apps.kruise.io/state"] == "Normal"
+        })
+        .await;
+    assert_eq!(uids(&after), uids(&before));
     controller.stop().await;
 }
 
