@@ -220,13 +220,17 @@ async fn reply(desk: &Desk, path: &str, request: HttpRequest<Body>) -> Response 
 /// The answer; one for lack of what is about to arrive is thought over for a while.
 async fn settled(desk: &Desk, path: &str, request: &Request) -> Option<Answer> {
     let began = now();
+    let mut told = false;
     loop {
         let answer = desk.admission.answer(path, request)?;
         if !answer.transient || now() - began >= desk.lag {
             return Some(answer);
         }
-        // What it waits for may be a hook.
-        desk.changed.notify_one();
+        // What it waits for may be a hook; the registrar tries again by itself.
+        if !told {
+            desk.changed.notify_one();
+            told = true;
+        }
         let _ = timeout(AGAIN, std::future::pending::<()>()).await;
     }
 }
