@@ -88,4 +88,8 @@ impl Reconciler for SidecarSetController {
     ) -> Option<Write> {
         crate::status::status(snapshot, plan, applied, now)
     }
+
+    fn urgent(snapshot: &Snapshot, _status: &Write) -> bool {
+        crate::status::urgent(snapshot)
+    }
 }

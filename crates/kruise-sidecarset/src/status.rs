@@ -37,6 +37,14 @@ pub fn status(
     Some(Write::json_status(&SIDECAR_SET, &snapshot.set.meta, operations))
 }
 
+/// Whether the status names another revision for the first time: that a roll-out began is known from nothing else, and a
+/// fast one would be over before the next status.
+pub fn urgent(snapshot: &Snapshot) -> bool {
+    let known = snapshot.set.status.latest_revision.as_deref();
+    let registered = snapshot.registered().ok().map(|(_, registered)| &*registered.name);
+    known.is_some() && registered.is_some() && known != registered
+}
+
 /// The status as it must be.
 pub fn compute(
     snapshot: &Snapshot,

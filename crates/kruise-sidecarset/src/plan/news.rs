@@ -24,7 +24,11 @@ pub fn tell(turn: &mut Turn<'_>, settings: &Settings, registered: &Registered) {
     let note = if behind > 0 && other && !begun {
         let text = format!("{behind} pods are to follow revision {name}");
         Note::normal(keys::EVENT_ROLLOUT_STARTED, text)
-    } else if behind == 0 && !members.is_empty() && stored.updated_pods < stored.matched_pods {
+    } else if behind == 0
+        && !members.is_empty()
+        // A roll-out may be over before its middle is written.
+        && (stored.updated_pods < stored.matched_pods || other && begun)
+    {
         Note::normal(keys::EVENT_ROLLOUT_COMPLETED, format!("no pod is behind revision {name}"))
     } else {
         return;

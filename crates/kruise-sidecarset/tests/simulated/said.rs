@@ -8,11 +8,13 @@ use kruise_common::key::ObjectKey;
 use kruise_common::kind::{CONTROLLER_REVISION, SIDECAR_SET};
 use kruise_common::plan::Applied;
 use kruise_common::reconciler::Reconciler;
-use kruise_common::write::Category;
+use kruise_common::write::{Category, Write};
 use kruise_sidecarset::controller::SidecarSetController as C;
 use serde_json::{Value, json};
 
-use crate::builders::{Sim, change, drive, log, set_image, settle, status, strategy, text, with};
+use crate::builders::{
+    Sim, change, drive, log, run, set_image, settle, status, strategy, text, with,
+};
 
 /// Collects the events of the set itself: reason and message.
 fn notes(sim: &mut Sim) -> Rc<RefCell<Vec<(String, String)>>> {
@@ -29,18 +31,21 @@ fn reasons(notes: &RefCell<Vec<(String, String)>>) -> Vec<String> {
     notes.borrow_mut().drain(..).map(|(reason, _)| reason).collect()
 }
 
+/// The status of a change of the set, by somebody who stops before it is sent.
+fn status_not_sent(sim: &mut Sim, key: &ObjectKey) -> Write {
+    settle(sim, key);
+    change(sim, key, &json!({ "spec": { "revisionHistoryLimit": 5 } }));
+    sim.relist();
+    let snapshot = sim.observe(key).unwrap();
+    let plan = C::plan(&snapshot, sim.world.now);
+    C::status(&snapshot, &plan, &Applied::default(), sim.world.now).expect("a new generation")
+}
+
 /// STA-31: a write that was computed from an older generation, and is sent when a newer one has its status, is refused.
 #[test]
 fn a_status_of_an_older_generation_never_overwrites_a_newer_one() {
     let (mut sim, key) = drive(&log(), 2);
-    settle(&mut sim, &key);
-    // Somebody computes a status, and stops before it is sent.
-    change(&mut sim, &key, &json!({ "spec": { "revisionHistoryLimit": 5 } }));
-    sim.relist();
-    let snapshot = sim.observe(&key).unwrap();
-    let now = sim.world.now;
-    let plan = C::plan(&snapshot, now);
-    let late = C::status(&snapshot, &plan, &Applied::default(), now).expect("a new generation");
+    let late = status_not_sent(&mut sim, &key);
     // Meanwhile the spec changes again, and its status is written by somebody else.
     set_image(&mut sim, &key, "example.com/agent:2");
     settle(&mut sim, &key);
@@ -56,13 +61,7 @@ fn a_status_of_an_older_generation_never_overwrites_a_newer_one() {
 #[test]
 fn a_status_of_a_spec_that_changed_since_is_not_written() {
     let (mut sim, key) = drive(&log(), 2);
-    settle(&mut sim, &key);
-    change(&mut sim, &key, &json!({ "spec": { "revisionHistoryLimit": 5 } }));
-    sim.relist();
-    let snapshot = sim.observe(&key).unwrap();
-    let now = sim.world.now;
-    let plan = C::plan(&snapshot, now);
-    let late = C::status(&snapshot, &plan, &Applied::default(), now).expect("a new generation");
+    let late = status_not_sent(&mut sim, &key);
     let before = status(&sim, &key);
     set_image(&mut sim, &key, "example.com/agent:2");
     assert_eq!(sim.world.perform(&late).unwrap_err().category, Category::Conflict);
@@ -118,6 +117,34 @@ fn a_roll_out_that_is_taken_back_ends_too() {
     change(&mut sim, &key, &strategy(&json!({ "partition": 0 })));
     settle(&mut sim, &key);
     assert_eq!(reasons(&notes), ["RolloutStarted", "RolloutCompleted"]);
+}
+
+/// W-29: a status that names another revision for the first time does not wait for its time, and if it is not written all
+/// the same, the end is told.
+#[test]
+fn a_roll_out_of_which_no_status_told_ends_too() {
+    let (mut sim, key) = drive(&with(log(), &strategy(&json!({ "maxUnavailable": "100%" }))), 2);
+    settle(&mut sim, &key);
+    set_image(&mut sim, &key, "example.com/agent:2");
+    sim.relist();
+    let snapshot = sim.observe(&key).unwrap();
+    let now = sim.world.now;
+    let plan = C::plan(&snapshot, now);
+    let write = C::status(&snapshot, &plan, &Applied::default(), now).expect("a new revision");
+    assert!(C::urgent(&snapshot, &write));
+    for action in plan.actions() {
+        for write in C::apply(&snapshot, action, now) {
+            sim.world.perform(&write).unwrap();
+        }
+    }
+    run(&mut sim.world);
+    let notes = notes(&mut sim);
+    settle(&mut sim, &key);
+    assert_eq!(reasons(&notes), ["RolloutCompleted"]);
+    set_image(&mut sim, &key, "example.com/agent:3");
+    settle(&mut sim, &key);
+    let snapshot = sim.observe(&key).unwrap();
+    assert!(!C::urgent(&snapshot, &write), "the revision is known");
 }
 
 /// W-8: pods are refused, and the set says so before the next one is tried.
