@@ -30,6 +30,14 @@ pub struct Refusal {
     pub message: Arc<str>,
 }
 
+impl Refusal {
+    /// Whether only the change of a living object was refused: a new one may be what this one cannot become. Of what no
+    /// object may be the API server says `Invalid value`.
+    pub fn of_change(&self) -> bool {
+        self.category == Category::Invalid && self.message.contains(": Forbidden: ")
+    }
+}
+
 /// Refusals by owner and target.
 #[derive(Debug)]
 pub struct Refusals<T> {

@@ -52,6 +52,11 @@ pub enum Missing {
         /// Container.
         container: String,
     },
+    /// CPU and memory of a container were not asked for yet, or the API server refused them.
+    Unsent {
+        /// Container.
+        container: String,
+    },
     /// CPU and memory of a container are not yet what was asked for.
     Resize {
         /// Container.
@@ -95,6 +100,9 @@ impl fmt::Display for Missing {
             }
             Self::Env { container } => {
                 write!(f, "restart of container {container} by kruise-daemon, for its env")
+            }
+            Self::Unsent { container } => {
+                write!(f, "resize of container {container} (not sent yet)")
             }
             Self::Resize { container, why } if why.is_empty() => {
                 write!(f, "resize of container {container}")

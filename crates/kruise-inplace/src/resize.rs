@@ -253,8 +253,7 @@ pub(crate) fn missing(pod: &Pod, name: &str, asked: Option<&Value>) -> Option<Mi
     let differs = asked.is_some_and(|asked| !Resize::read(asked).not_set(container).is_empty());
     if differs {
         let unsent = asked.and_then(|asked| unsent(pod, name, asked));
-        let why = "not sent yet".to_owned();
-        return unsent.map(|_| Missing::Resize { container: name.to_owned(), why });
+        return unsent.map(|_| Missing::Unsent { container: name.to_owned() });
     }
     let runs_with = pod.status(name).and_then(|(_, status)| status.resources.as_deref());
     let runs = runs_with.is_some_and(|runs_with| agree(&container.resources, runs_with));

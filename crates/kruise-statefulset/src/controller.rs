@@ -21,7 +21,7 @@ pub struct StatefulSetController {
     pub caches: Caches,
     /// Feature gates.
     pub gates: FeatureGates,
-    /// Pods whose updates were refused.
+    /// Pods whose updates or deletions were refused.
     pub refusals: Refusals<Move>,
 }
 
@@ -41,8 +41,9 @@ impl Reconciler for StatefulSetController {
 
     fn observe(&self, key: &ObjectKey) -> Option<Snapshot> {
         let snapshot = crate::observe::observe(&self.caches, self.gates, key);
-        if snapshot.is_none() {
-            self.refusals.forget(key);
+        match &snapshot {
+            Some(snapshot) => self.refusals.renew(key, snapshot.set.meta.generation),
+            None => self.refusals.forget(key),
         }
         snapshot.map(|snapshot| Snapshot { refused: self.refusals.of(key), ..snapshot })
     }
@@ -68,10 +69,8 @@ impl Reconciler for StatefulSetController {
     }
 
     fn attempted(&self, key: &ObjectKey, applied: &Applied<Action>, now: Timestamp) {
-        let outcomes = applied.outcomes.iter().filter_map(|(action, outcome)| {
-            let (ordinal, revision) = action.moves()?;
-            Some(((ordinal, revision.clone()), outcome))
-        });
+        let outcomes = applied.outcomes.iter();
+        let outcomes = outcomes.filter_map(|(action, outcome)| Some((action.asks()?, outcome)));
         self.refusals.hear(key, outcomes, now);
     }
 

@@ -65,8 +65,11 @@ pub struct Snapshot {
     pub(crate) in_place: OnceLock<BTreeMap<i32, Missing>>,
 }
 
-/// A pod, by ordinal, and the revision to which it is moved where it is.
+/// A pod, by ordinal, and the revision to which it is moved where it is, or [`DELETION`].
 pub type Move = (i32, Arc<str>);
+
+/// Stands in a [`Move`] for that the pod goes; no revision is named so.
+pub const DELETION: &str = "";
 
 /// A spec that cannot be acted upon.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -168,13 +171,17 @@ pub struct Retention {
 impl Snapshot {
     /// Until when the pod is not to be moved towards the revision, for that was refused.
     pub fn rests(&self, ordinal: i32, revision: &str, now: Timestamp) -> Option<Timestamp> {
+        self.refusal(ordinal, revision).map(|refusal| refusal.until).filter(|until| *until > now)
+    }
+
+    /// What was said when the pod was last moved towards the revision, if that was refused.
+    pub fn refusal(&self, ordinal: i32, revision: &str) -> Option<&Refusal> {
         if self.refused.is_empty() {
             return None;
         }
         let refused = self.refused.range((ordinal, Arc::from(""))..);
         let mut refused = refused.take_while(|((at, _), _)| *at == ordinal);
-        let (_, refusal) = refused.find(|((_, towards), _)| **towards == *revision)?;
-        (refusal.until > now).then_some(refusal.until)
+        refused.find(|((_, towards), _)| **towards == *revision).map(|(_, refusal)| refusal)
     }
 
     /// The settings and the two revisions, or why there is nothing to act upon. The template is encoded once.

@@ -183,7 +183,9 @@ fn conditions(
         )
     };
     // A pod that rests after a refusal has not been tried again.
-    let resting = plan.holds.iter().any(|hold| matches!(hold, Hold::UpdateRefused { .. }));
+    let rests =
+        |hold: &Hold| matches!(hold, Hold::UpdateRefused { .. } | Hold::DeletionRefused { .. });
+    let resting = plan.holds.iter().any(rests);
     let nothing_failed = applied.failed().next().is_none() && !resting;
     let mut conditions = snapshot.set.status.conditions.clone();
     let mut set = |kind: &str, problem: Option<(String, String)>, settled: bool| {

@@ -29,6 +29,8 @@ pub enum Fate {
     Denied,
     /// It is not performed; the API server finds what would become of the object invalid.
     Unfit,
+    /// It is not performed; the API server allows such an object, but not to change a living one that way.
+    Fixed,
     /// It is performed, and then the controller dies.
     DoneThenCrash,
 }
@@ -294,6 +296,10 @@ impl<R: Reconciler> Drive<R> {
         if fate == Fate::Unfit {
             return Err(WriteError::new(Category::Invalid, "not valid"));
         }
+        if fate == Fate::Fixed {
+            let text = "Pod is invalid: spec.containers[0]: Forbidden: may not change";
+            return Err(WriteError::new(Category::Invalid, text));
+        }
         (self.inspect)(&self.world, write);
         let reply = match self.world.perform(write) {
             Ok(reply) => reply,
@@ -311,7 +317,7 @@ impl<R: Reconciler> Drive<R> {
                 self.unresolved.insert((write.kind, write.key.clone()));
                 return Err(WriteError::new(Category::Unknown, "injected"));
             }
-            Fate::Done | Fate::Refused | Fate::Denied | Fate::Unfit => {
+            Fate::Done | Fate::Refused | Fate::Denied | Fate::Unfit | Fate::Fixed => {
                 let stored = match &reply {
                     Reply::Stored(object) => Some(object),
                     Reply::Removed => None,

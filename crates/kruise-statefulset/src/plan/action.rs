@@ -8,6 +8,7 @@ use kruise_inplace::diff::Change;
 use kruise_inplace::refresh::Finished;
 
 use crate::revision::NewRevision;
+use crate::snapshot::{DELETION, Move};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,6 +139,14 @@ impl Action {
             Self::UpdateInPlace { ordinal, revision, .. }
             | Self::Refresh { ordinal, towards: Some(revision), .. } => Some((*ordinal, revision)),
             _ => None,
+        }
+    }
+
+    /// What is not asked for again at once if it is refused.
+    pub fn asks(&self) -> Option<Move> {
+        match self {
+            Self::DeletePod { ordinal, .. } => Some((*ordinal, Arc::from(DELETION))),
+            other => other.moves().map(|(ordinal, revision)| (ordinal, revision.clone())),
         }
     }
 }

@@ -108,6 +108,13 @@ pub enum Hold {
         /// When it is tried again.
         until: Timestamp,
     },
+    /// The deletion of a pod was refused; it is tried again later, or when the set changes.
+    DeletionRefused {
+        /// Name of the pod.
+        pod: String,
+        /// When it is tried again.
+        until: Timestamp,
+    },
     /// A claim asks for more than its volume has yet.
     ClaimResizing {
         /// Name of the claim.
@@ -193,6 +200,7 @@ impl Hold {
             | Self::NameTaken { .. }
             | Self::NotInPlacePossible { .. }
             | Self::UpdateRefused { .. }
+            | Self::DeletionRefused { .. }
             | Self::ClaimMismatch { .. }
             | Self::NotExpandable { .. }
             | Self::ClaimTaken { .. }
@@ -224,6 +232,7 @@ impl plan::Hold for Hold {
             Self::BelowPartition { .. } => "BelowPartition",
             Self::NotInPlacePossible { .. } => "NotInPlacePossible",
             Self::UpdateRefused { .. } => "UpdateRefused",
+            Self::DeletionRefused { .. } => "DeletionRefused",
             Self::ClaimResizing { .. } => "ClaimResizing",
             Self::ClaimMismatch { .. } => "ClaimMismatch",
             Self::NotExpandable { .. } => "NotExpandable",
@@ -240,6 +249,7 @@ impl plan::Hold for Hold {
             Self::NotAvailableYet { until, .. } | Self::ClaimResizing { until, .. } => *until,
             Self::GracePeriod { until, .. }
             | Self::UpdateRefused { until, .. }
+            | Self::DeletionRefused { until, .. }
             | Self::ProgressDeadline { until } => Some(*until),
             Self::InvalidSpec { .. }
             | Self::SetDeleting
@@ -295,6 +305,7 @@ impl fmt::Display for Hold {
             Self::NotAvailableYet { pod, until: None } => write!(f, "{reason}{{pod: {pod}}}"),
             Self::NotAvailableYet { pod, until: Some(until) }
             | Self::UpdateRefused { pod, until }
+            | Self::DeletionRefused { pod, until }
             | Self::GracePeriod { pod, until } => {
                 write!(f, "{reason}{{pod: {pod}, until: {until}}}")
             }

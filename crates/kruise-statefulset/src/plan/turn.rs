@@ -11,7 +11,7 @@ use kruise_common::pod::{Availability, Pod};
 use super::action::{Action, Why};
 use super::hold::Hold;
 use crate::revision::{Revisions, Template};
-use crate::snapshot::{Rolling, Settings, Snapshot};
+use crate::snapshot::{DELETION, Rolling, Settings, Snapshot};
 
 /// Whether later stages may still act in this turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +155,13 @@ impl<'a> Turn<'a> {
             return None;
         }
         match before_delete(pod, self.settings.lifecycle.as_ref(), self.now) {
-            DeleteGate::Delete => Some(Action::DeletePod { ordinal, why }),
+            DeleteGate::Delete => {
+                let Some(until) = self.snapshot.rests(ordinal, DELETION, self.now) else {
+                    return Some(Action::DeletePod { ordinal, why });
+                };
+                self.hold(Hold::DeletionRefused { pod: pod.name().to_owned(), until });
+                None
+            }
             DeleteGate::Mark(writes) => {
                 Some(Action::Announce { ordinal, state: "PreparingDelete", writes })
             }

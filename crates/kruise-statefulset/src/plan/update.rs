@@ -7,10 +7,11 @@ use kruise_api::keys;
 use kruise_api::raw::RawJson;
 use kruise_common::plan::Note;
 use kruise_common::pod::Pod;
+use kruise_common::refusal::Refusal;
 use kruise_inplace::begin::check;
 use kruise_inplace::diff::{Change, DiffOptions, diff};
 use kruise_inplace::lifecycle::{Announced, UpdateGate, before_update, cancel};
-use kruise_inplace::progress::{Missing, Progress, progress};
+use kruise_inplace::progress::Missing;
 
 use super::action::{Action, Why};
 use super::hold::Hold;
@@ -195,17 +196,30 @@ fn current(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> bool {
     turn.updated(pod)
         && storage_matches(pod, set, ordinal, &turn.settings.claims)
         && resize::settled(turn, ordinal, pod)
-        && !outgrew_node(turn, pod)
+        && cannot_resize(turn, ordinal, pod).is_none()
 }
 
-/// Whether the pod was given resources in place that its node never has room for: re-created it finds a node that has
-/// (W17). The condition is looked at first, for the progress is in an annotation that must be parsed.
-fn outgrew_node(turn: &Turn<'_>, pod: &Pod) -> bool {
+/// Why the pod, updated in place, never gets the resources that belong to it: its node has no room (W17), or the API server
+/// makes no such change, such as to less memory where a container is not to be restarted. Re-created it gets them. What is
+/// forbidden to a new pod as well, by a quota for instance, rests. Conditions and refusals are looked at first, for
+/// the progress is in an annotation that must be parsed.
+fn cannot_resize(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> Option<&'static str> {
     let if_possible = turn.rolling().is_some_and(|r| r.policy == Policy::InPlaceIfPossible);
-    let pending = pod.condition(kruise_api::keys::POD_RESIZE_PENDING);
-    let refused = pending.is_some_and(|c| c.status && *c.reason == *kruise_api::keys::INFEASIBLE);
-    let ours = || matches!(progress(pod), Progress::Incomplete(Missing::Infeasible { .. }));
-    if_possible && refused && turn.updated(pod) && ours()
+    if !if_possible || !turn.updated(pod) {
+        return None;
+    }
+    let pending = pod.condition(keys::POD_RESIZE_PENDING);
+    let infeasible = pending.is_some_and(|c| c.status && *c.reason == *keys::INFEASIBLE);
+    let refusal = turn.snapshot.refusal(ordinal, &turn.revisions.update.name);
+    let fixed = refusal.is_some_and(Refusal::of_change);
+    if !infeasible && !fixed {
+        return None;
+    }
+    match turn.snapshot.unfinished().get(&ordinal)? {
+        Missing::Infeasible { .. } if infeasible => Some("its node has no room for its resources"),
+        Missing::Unsent { .. } if fixed => Some("the API server refuses to resize it"),
+        _ => None,
+    }
 }
 
 /// What moves the pod to the update revision now, if anything may.
@@ -221,8 +235,8 @@ fn move_pod(
     }
     let change = if !storage {
         Err("its volumes are not those of the claim templates".to_owned())
-    } else if outgrew_node(turn, pod) {
-        Err("its node has no room for its resources".to_owned())
+    } else if let Some(why) = cannot_resize(turn, ordinal, pod) {
+        Err(why.to_owned())
     } else {
         compare(turn, compared, pod)
     };
@@ -236,9 +250,7 @@ fn move_pod(
             let text = format!(
                 "find strategy is InPlaceOnly but Pod {name} can not update in-place: {why}"
             );
-            turn.plan
-                .notes
-                .push(Note::warning(kruise_api::keys::EVENT_FAILED_UPDATE_IN_PLACE, text));
+            turn.plan.notes.push(Note::warning(keys::EVENT_FAILED_UPDATE_IN_PLACE, text));
             turn.hold(Hold::NotInPlacePossible { pod: name.to_owned(), why });
             None
         }

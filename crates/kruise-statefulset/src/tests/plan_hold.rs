@@ -28,6 +28,7 @@ fn all() -> Vec<Hold> {
         Hold::BelowPartition { kept: 1 },
         Hold::NotInPlacePossible { pod: text(), why: text() },
         Hold::UpdateRefused { pod: text(), until: now() },
+        Hold::DeletionRefused { pod: text(), until: now() },
         Hold::ClaimResizing { claim: text(), until: Some(now()) },
         Hold::ClaimMismatch { claim: text() },
         Hold::NotExpandable { claim: text(), why: text() },
@@ -60,14 +61,15 @@ fn complete(hold: &Hold) -> usize {
         Hold::BelowPartition { .. } => 15,
         Hold::NotInPlacePossible { .. } => 16,
         Hold::UpdateRefused { .. } => 17,
-        Hold::ClaimResizing { .. } => 18,
-        Hold::ClaimMismatch { .. } => 19,
-        Hold::NotExpandable { .. } => 20,
-        Hold::ClaimTaken { .. } => 21,
-        Hold::StuckRollout { .. } => 22,
-        Hold::HistoryLost { .. } => 23,
-        Hold::ProgressDeadline { .. } => 24,
-        Hold::ProgressDeadlineExceeded { .. } => 25,
+        Hold::DeletionRefused { .. } => 18,
+        Hold::ClaimResizing { .. } => 19,
+        Hold::ClaimMismatch { .. } => 20,
+        Hold::NotExpandable { .. } => 21,
+        Hold::ClaimTaken { .. } => 22,
+        Hold::StuckRollout { .. } => 23,
+        Hold::HistoryLost { .. } => 24,
+        Hold::ProgressDeadline { .. } => 25,
+        Hold::ProgressDeadlineExceeded { .. } => 26,
     }
 }
 
@@ -95,6 +97,13 @@ fn only_what_ends_by_itself_has_a_timer() {
         all().iter().filter(|hold| hold.until().is_some()).map(plan::Hold::reason).collect();
     assert_eq!(
         timed,
-        ["NotAvailableYet", "GracePeriod", "UpdateRefused", "ClaimResizing", "ProgressDeadline"]
+        [
+            "NotAvailableYet",
+            "GracePeriod",
+            "UpdateRefused",
+            "DeletionRefused",
+            "ClaimResizing",
+            "ProgressDeadline"
+        ]
     );
 }

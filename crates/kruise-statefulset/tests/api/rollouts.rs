@@ -125,6 +125,37 @@ async fn ac11_a_partition_goes_down_step_by_step() {
     controller.stop().await;
 }
 
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn ru3_a_paused_set_scales_and_heals_and_moves_nobody() {
+    let space = Space::new("ru3").await;
+    let controller = Controller::start(&space, ALL_GATES).await;
+    let paused = |paused: bool| json!({ "spec": { "updateStrategy": { "rollingUpdate": { "paused": paused } } } });
+    let mut change = paused(true);
+    json_patch::merge(&mut change, &json!({ "spec": { "podManagementPolicy": "Parallel" } }));
+    space.create(set_with(3, &change)).await;
+    space.rolled_out("web").await;
+    let before = space.pods().await;
+    space.patch("web", use_image("3.2")).await;
+    let replace =
+        json!({ "metadata": { "labels": { "apps.kruise.io/specified-delete": "true" } } });
+    space.merge_pod("web-0", replace).await;
+    // What appears meanwhile has the revision of its rank (7.5).
+    space.set_scale("web", 4).await;
+    updated(&space, "3.2", &[3], 4).await;
+    space.delete("Pod", "web-1").await;
+    let pods = updated(&space, "3.2", &[1, 3], 4).await;
+    for at in [0, 2] {
+        assert_eq!(uids(&before)[at], uids(&pods)[at], "web-{at}");
+    }
+    assert_eq!(controller.holds("Paused").await, 1);
+    space.merge("web", paused(false)).await;
+    space.rolled_out("web").await;
+    let pods = updated(&space, "3.2", &[0, 1, 2, 3], 4).await;
+    assert_ne!(uids(&before)[0], uids(&pods)[0], "the label is obeyed now");
+    controller.stop().await;
+}
+
 /// Whatever users delete meanwhile, as many pods stay at the old revision as the partition says, and no ordinal appears
 /// that is reserved or beyond the range.
 #[tokio::test]

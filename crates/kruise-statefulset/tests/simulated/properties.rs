@@ -48,8 +48,17 @@ fn converged(sim: &Sim, story: &Story, step: &Step) {
         let stored = sim.world.get(&CONTROLLER_REVISION, &key().sibling(revision)).unwrap();
         let template = made_of(&stored["data"]["spec"]["template"]["spec"]);
         assert_eq!(made_of(&pod["spec"]), template, "{told}");
+        let images = |containers: &Value| -> Vec<String> {
+            let containers = containers.as_array().unwrap().iter();
+            containers.map(|container| text(container, "/image").to_owned()).collect()
+        };
         let runs = &pod["status"]["containerStatuses"];
-        assert_eq!(text(runs, "/0/image"), template.0, "{told}");
+        let wanted = images(&stored["data"]["spec"]["template"]["spec"]["containers"]);
+        assert_eq!(
+            (images(&pod["spec"]["containers"]), images(runs)),
+            (wanted.clone(), wanted),
+            "{told}"
+        );
         assert_eq!(text(runs, "/0/resources/requests/cpu"), template.1, "{told}");
         assert!(is_true(pod, "Ready"), "{told}");
     }

@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use jiff::SignedDuration;
-use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::POD;
 use kruise_common::testing::drive::Fate;
@@ -20,6 +19,11 @@ const BAD: &str = "example.com/app:forbidden";
 
 /// From now on writes of this kind are refused; counts them.
 fn refuse(sim: &mut Sim, which: impl Fn(&Write) -> bool + 'static) -> Rc<Cell<usize>> {
+    answer(sim, Fate::Denied, which)
+}
+
+/// From now on writes of this kind get this answer; counts them.
+fn answer(sim: &mut Sim, fate: Fate, which: impl Fn(&Write) -> bool + 'static) -> Rc<Cell<usize>> {
     let count = Rc::new(Cell::new(0));
     let counted = count.clone();
     sim.fate = Box::new(move |_, write| {
@@ -27,7 +31,7 @@ fn refuse(sim: &mut Sim, which: impl Fn(&Write) -> bool + 'static) -> Rc<Cell<us
             return Fate::Done;
         }
         counted.set(counted.get() + 1);
-        Fate::Denied
+        fate
     });
     count
 }
@@ -167,31 +171,106 @@ fn an_image_refused_at_the_end_of_a_grace_period_is_rolled_back() {
     assert_eq!(uids(&sim)[1..], before[1..], "nobody else was re-created");
 }
 
+/// Three pods whose CPU may change in place.
+fn amounts(policy: &str) -> (Sim, ObjectKey) {
+    let mut set = parallel(&cpu("100m"));
+    merge(
+        &mut set,
+        &json!({ "spec": { "updateStrategy": { "rollingUpdate": { "podUpdatePolicy": policy } } } }),
+    );
+    let (mut sim, key) = drive_with(set, "InPlaceWorkloadVerticalScaling=true".parse().unwrap());
+    sim.settle(&key, 400).unwrap();
+    (sim, key)
+}
+
+/// So much CPU for each pod.
+fn cpu(cpu: &str) -> Value {
+    let resources = json!({ "requests": { "cpu": cpu, "memory": "64Mi" } });
+    let container = json!({ "name": "app", "image": "example.com/app:1", "resources": resources });
+    json!({ "spec": { "template": { "spec": { "containers": [container] } } } })
+}
+
 #[test]
 fn a_resize_that_a_quota_refuses_holds_up_no_other_pod_and_is_rolled_back() {
-    let gates: FeatureGates = "InPlaceWorkloadVerticalScaling=true".parse().unwrap();
-    let cpu = |cpu: &str| {
-        let mut set = parallel(&json!({}));
-        set["spec"]["template"]["spec"]["containers"][0]["resources"] =
-            json!({ "requests": { "cpu": cpu, "memory": "64Mi" } });
-        set
-    };
-    let (mut sim, key) = drive_with(cpu("100m"), gates);
-    sim.settle(&key, 400).unwrap();
+    let (mut sim, key) = amounts("InPlaceIfPossible");
     let before = uids(&sim);
     let tries = refuse(&mut sim, |write| of_pod(write, "200m"));
-    let template = |cpu_: &str| json!({ "spec": { "template": cpu(cpu_)["spec"]["template"] } });
-    change(&mut sim, &key, &template("200m"));
+    change(&mut sim, &key, &cpu("200m"));
     live(&mut sim, &key, SignedDuration::from_mins(10));
     assert!((2..=14).contains(&tries.get()), "{} tries", tries.get());
     let gone = ObjectKey { namespace: "default".into(), name: "web-0".into() };
     sim.world.delete(&POD, &gone);
     live(&mut sim, &key, SignedDuration::from_mins(6));
     assert!(sim.world.get(&POD, &gone).is_some_and(|pod| is_true(pod, "Ready")), "it came back");
-    change(&mut sim, &key, &template("100m"));
+    change(&mut sim, &key, &cpu("100m"));
     sim.settle(&key, 400).unwrap();
     assert_eq!(serving(&sim), 3);
     assert_eq!(uids(&sim)[1..], before[1..], "nobody else was re-created");
+}
+
+/// W17: on some servers less memory is no change that a living container may see.
+#[test]
+fn a_resize_that_no_living_pod_may_see_re_creates_pods_within_the_budget() {
+    let (mut sim, key) = amounts("InPlaceIfPossible");
+    let before = uids(&sim);
+    let tries = answer(&mut sim, Fate::Fixed, |write| of_pod(write, "200m"));
+    sim.inspect = Box::new(|world, _| {
+        assert!(world.list(&POD).filter(|pod| is_true(pod, "Ready")).count() >= 2);
+    });
+    change(&mut sim, &key, &cpu("200m"));
+    sim.settle(&key, 400).unwrap();
+    assert_eq!(serving(&sim), 3);
+    assert!(uids(&sim).iter().zip(&before).all(|(new, old)| new != old), "all are new");
+    assert!(
+        sim.world
+            .list(&POD)
+            .all(|pod| { pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "200m" })
+    );
+    assert!((3..=4).contains(&tries.get()), "{} tries", tries.get());
+}
+
+/// What no pod may be is no reason to delete one that serves, nor is anything where pods are never re-created.
+#[test]
+fn a_resize_that_is_refused_for_another_reason_leaves_the_pod() {
+    for (policy, fate) in [("InPlaceIfPossible", Fate::Unfit), ("InPlaceOnly", Fate::Fixed)] {
+        let (mut sim, key) = amounts(policy);
+        let before = uids(&sim);
+        answer(&mut sim, fate, |write| of_pod(write, "200m"));
+        change(&mut sim, &key, &cpu("200m"));
+        live(&mut sim, &key, SignedDuration::from_mins(10));
+        assert_eq!(uids(&sim), before, "{policy}");
+        assert_eq!(serving(&sim), 3, "{policy}");
+        let said = sim.transcript.join("\n");
+        assert!(said.contains("hold UpdateRefused{pod: web-2, until: "), "{policy}: {said}");
+    }
+}
+
+/// W-1: however many may not be deleted, those behind them go, and what is asked again is bounded.
+#[test]
+fn pods_that_may_not_be_deleted_keep_no_other_from_going() {
+    let (mut sim, key) = drive(parallel(&json!({ "spec": { "replicas": 20 } })));
+    sim.settle(&key, 400).unwrap();
+    let tries = refuse(&mut sim, |write| {
+        let ordinal = write.key.name.strip_prefix("web-").and_then(|at| at.parse::<u32>().ok());
+        let protected = ordinal.is_some_and(|at| at >= 5);
+        protected && matches!(write.request, Request::Delete { .. })
+    });
+    change(&mut sim, &key, &json!({ "spec": { "replicas": 0 } }));
+    live(&mut sim, &key, SignedDuration::from_mins(10));
+    let left: Vec<String> =
+        sim.world.list(&POD).map(|pod| pod["metadata"]["name"].to_string()).collect();
+    assert_eq!(left.len(), 15, "{left:?}");
+    assert!((15..=15 * 14).contains(&tries.get()), "{} tries", tries.get());
+    let said = sim.transcript.join("\n");
+    assert!(said.contains("hold DeletionRefused{pod: web-19, until: "), "{said}");
+    // What the owner changes is tried at once.
+    sim.fate = Box::new(|_, _| Fate::Done);
+    let asked = sim.world.now;
+    change(&mut sim, &key, &json!({ "spec": { "revisionHistoryLimit": 3 } }));
+    sim.settle(&key, 400).unwrap();
+    assert_eq!(sim.world.list(&POD).count(), 0);
+    let took = sim.world.now.duration_since(asked);
+    assert!(took < SignedDuration::from_mins(1), "{took:#}");
 }
 
 /// What is planned and refused is no progress.

@@ -96,6 +96,8 @@ struct Seen<'a> {
     /// It gives the pod another revision.
     relabels: bool,
     changes_image: bool,
+    /// The image of the container that starts after the first one.
+    changes_late: bool,
 }
 
 impl<'a> Seen<'a> {
@@ -118,6 +120,7 @@ impl<'a> Seen<'a> {
             takes_out: announces || unreadies,
             relabels: touches(REVISION),
             changes_image: touches("/spec/containers/0/image"),
+            changes_late: touches("/spec/containers/1/image"),
         })
     }
 
@@ -176,6 +179,7 @@ pub fn informed_write(world: &World, write: &Write, story: &Story, step: &Step) 
     ownership(&seen);
     partition(&seen, story, step);
     hooks(&seen, story, step);
+    batches(&seen);
     if story.ordered && story.at_once == 1 {
         order(&seen, step);
     }
@@ -255,6 +259,17 @@ fn hooks(seen: &Seen<'_>, story: &Story, step: &Step) {
         let out = !is_true(pod, "InPlaceUpdateReady");
         assert!(out && long, "{write}: before the end of its grace period");
     }
+}
+
+/// §15: whoever starts later gets its image after the others run with theirs.
+fn batches(seen: &Seen<'_>) {
+    let Some(pod) = seen.pod.filter(|_| seen.changes_late) else { return };
+    let write = seen.write;
+    assert!(!seen.changes_image, "{write}: both at once");
+    let runs = &pod["status"]["containerStatuses"][0];
+    assert_eq!(runs["name"], "app");
+    assert_eq!(runs["image"], pod["spec"]["containers"][0]["image"], "{write}: before app");
+    assert_eq!(runs["ready"], true, "{write}: before app is ready");
 }
 
 /// AC-2: one at a time, created from below, updated and removed from above.

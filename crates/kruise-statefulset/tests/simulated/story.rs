@@ -16,6 +16,8 @@ pub struct Story {
     pub unordered: bool,
     /// Pods that somebody has labelled go first; only with [`Story::unordered`].
     pub priorities: bool,
+    /// Pods have a second container, which starts after the first one (launch priorities).
+    pub batched: bool,
     pub claims: bool,
     /// Claims follow their templates, and volumes grow so.
     pub grows: Option<Growth>,
@@ -174,8 +176,8 @@ pub fn story() -> impl Strategy<Value = Story> {
         1 => (0..15_usize).prop_map(|turns| End::Deleted { turns }),
         1 => (0..15_usize).prop_map(|turns| End::Orphaned { turns }),
     ];
-    (sets, hooks, (often(), at_once), steps, fates, lags, end).prop_map(
-        |(sets, hooks, (foreign, at_once), steps, fates, lags, end)| {
+    (sets, hooks, (often(), often(), at_once), steps, fates, lags, end).prop_map(
+        |(sets, hooks, (foreign, batched, at_once), steps, fates, lags, end)| {
             let (ordered, unordered, priorities, claims, grows) = sets;
             let (hooks, marks, releases) = hooks;
             let unordered = unordered && !ordered;
@@ -185,6 +187,7 @@ pub fn story() -> impl Strategy<Value = Story> {
                 ordered,
                 unordered,
                 priorities,
+                batched,
                 claims,
                 grows,
                 hooks,
@@ -210,6 +213,7 @@ impl Story {
             ordered,
             unordered: false,
             priorities: false,
+            batched: false,
             claims: true,
             grows: None,
             hooks: false,
@@ -288,13 +292,30 @@ impl Story {
                 "metadata": { "labels": { "block": block } },
                 "spec": {
                     "readinessGates": [{ "conditionType": "InPlaceUpdateReady" }],
-                    "containers": [{
-                        "name": "app", "image": format!("example.com/app:{}", step.image),
-                        "resources": { "requests": { "cpu": step.cpu.to_string() } },
-                    }],
+                    "containers": self.containers(step),
                 },
             },
         }})
+    }
+
+    fn containers(&self, step: &Step) -> Value {
+        let container = |name: &str| {
+            json!({
+                "name": name, "image": format!("example.com/{name}:{}", step.image),
+                "resources": { "requests": { "cpu": step.cpu.to_string() } },
+            })
+        };
+        if !self.batched {
+            return json!([container("app")]);
+        }
+        // As the admission of OpenKruise writes launch priorities down.
+        let barrier = |mut container: Value, priority: i32| {
+            container["env"] = json!([{ "name": "KRUISE_CONTAINER_BARRIER", "valueFrom": {
+                "configMapKeyRef": { "name": "barrier", "key": format!("p_{priority}") },
+            } }]);
+            container
+        };
+        json!([barrier(container("app"), 1), barrier(container("late"), 0)])
     }
 }
 

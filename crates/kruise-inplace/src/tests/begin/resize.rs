@@ -109,7 +109,7 @@ fn a_resize_that_was_not_sent_is_sent_later_and_only_once() {
     let mut cluster = Cluster::new(&pod());
     let writes = begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), now());
     cluster.perform(&writes[..1]);
-    let missing = Missing::Resize { container: "main".to_owned(), why: "not sent yet".to_owned() };
+    let missing = Missing::Unsent { container: "main".to_owned() };
     assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing));
     let again = idle(&cluster).writes;
     assert_eq!(again.iter().map(Write::subresource).collect::<Vec<_>>(), ["resize"]);
