@@ -1,7 +1,7 @@
 //! The status of a job, recomputed from what is (§4, §17): counts, results, conditions; and how it ends.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -85,14 +85,16 @@ pub fn compute(
     status.observed_generation = Some(snapshot.job.meta.generation);
     status.start_time.get_or_insert_with(|| second(now));
     let census = snapshot.census();
-    let refused = refusal::known(snapshot, applied);
-    count(&mut status, census, applied);
-    remember(&mut status, snapshot, now);
-    visibility::show(&mut status, census, applied, &refused);
     let paused = plan.holds.iter().find_map(|hold| match hold {
         Hold::Paused { by } => Some(*by),
         _ => None,
     });
+    // A paused job asks for nothing; what it was refused before says nothing of what it waits for.
+    let refused =
+        if paused.is_some() { BTreeMap::new() } else { refusal::known(snapshot, applied) };
+    count(&mut status, census, applied);
+    remember(&mut status, snapshot, now);
+    visibility::show(&mut status, census, applied, &refused);
     let deleting = plan.holds.contains(&Hold::JobDeleting);
     // A completed job that was opened for future nodes stays completed (§4).
     if status.phase.is_empty() || (status.phase != "completed" && !deleting) {
