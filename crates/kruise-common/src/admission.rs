@@ -10,6 +10,7 @@ pub mod rotation;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use kruise_api::raw::RawJson;
 use kruise_api::shared::field::FieldError;
 use serde::Deserialize;
@@ -27,6 +28,11 @@ pub trait Admission: Send + Sync + 'static {
 
     /// The hooks as they were handed out last are known to be registered.
     fn registered(&self) {}
+
+    /// When the hooks may be others without any change, if ever.
+    fn due(&self) -> Option<Timestamp> {
+        None
+    }
 
     /// What hooks are to be made with beyond what is stored, for the replica that leads; asked of those that do not.
     fn announces(&self) -> Option<String> {

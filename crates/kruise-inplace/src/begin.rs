@@ -2,6 +2,8 @@
 //! ① the pod leaves traffic (status), ② image, revision label and state in one patch (spec), after it the resize.
 //! What restarts no container needs no ①; with a grace period ② is sent later by `refresh`.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_api::shared::inplace::{Batch, GraceState, UpdateState, rfc3339};
@@ -42,8 +44,14 @@ pub fn check(pod: &Pod, change: &Change) -> Result<(), NotInPlace> {
         let found = pod.status(name).and_then(|(_, status)| hash::of(report.as_ref()?, status));
         found.is_some_and(|found| found.hashes.extracted_env_from_metadata_hash != 0)
     };
-    let unknown: Vec<&str> =
-        work.env.keys().map(String::as_str).filter(|name| !reported(name)).collect();
+    // The end is told by the daemon of every container of the update whose env reads metadata.
+    let reads = |name: &str| pod.container(name).is_some_and(|(_, it)| !it.env.is_empty());
+    let others = work.images.keys().chain(work.resources.keys()).filter(|name| reads(name));
+    let asked: BTreeSet<&str> = match work.env.is_empty() {
+        true => BTreeSet::new(),
+        false => work.env.keys().chain(others).map(String::as_str).collect(),
+    };
+    let unknown: Vec<&str> = asked.into_iter().filter(|name| !reported(name)).collect();
     if !unknown.is_empty() {
         return Err(NotInPlace::NoDaemon { containers: unknown.join(", ") });
     }

@@ -158,10 +158,8 @@ fn as_seen(pod: &Pod, operations: Operations, kind: &str) -> Operations {
         let reason = (!known.reason.is_empty()).then(|| known.reason.to_string());
         return operations.test(&["status", "conditions", &at, "reason"], reason);
     }
-    match &known.message {
-        Some(message) => operations.test(&["status", "conditions", &at, "message"], &**message),
-        None => operations,
-    }
+    // Absent is null.
+    operations.test(&["status", "conditions", &at, "message"], known.message.as_deref())
 }
 
 fn is_ours(kind: &str) -> bool {

@@ -270,11 +270,14 @@ fn falling(pod: &Pod, hook: &LifecycleHook, key: &str, now: Timestamp) -> Option
     hook.mark_pod_not_ready.then(|| conditions::block(pod, key, now)).flatten()
 }
 
-/// Takes back what was announced to a hook, since it is not wanted any more: the pod serves again (W-2, W-34). The hook of
-/// an update gets its markers back, so that it can hold the pod the next time.
+/// Takes back what was announced to a hook, since it is not wanted any more: the pod serves again (W-2, W-34). The hook
+/// gets its markers back, so that it can hold the pod the next time.
 pub fn cancel(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -> Vec<Write> {
     let (blocker, markers) = match State::of(pod) {
-        State::PreparingDelete => (PRE_DELETE, MetadataChange::default()),
+        State::PreparingDelete => {
+            let hook = lifecycle.and_then(|lifecycle| lifecycle.pre_delete.as_ref());
+            (PRE_DELETE, hook.map(markers).unwrap_or_default())
+        }
         State::PreparingUpdate => {
             let hook = lifecycle.and_then(|lifecycle| lifecycle.in_place_update.as_ref());
             let markers = hook.map(markers).unwrap_or_default();

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
+use kruise_api::keys;
 use kruise_api::shared::inplace::{LastStatus, UpdateState};
 use kruise_common::moment::Moment;
 use kruise_common::pod::{Container, ContainerStatus, Pod};
@@ -192,6 +193,11 @@ pub(crate) fn env(pod: &Pod, state: &UpdateState, name: &str) -> Option<Missing>
     if !state.update_env_from_metadata || container.env.is_empty() {
         return None;
     }
+    // Such an update takes the pod out of traffic, and is over once it serves again: what the daemon says of containers that
+    // restart later, or of metadata that others change, is no news of it.
+    if pod.condition(keys::INPLACE_UPDATE_READY).is_some_and(|condition| condition.status) {
+        return None;
+    }
     let report = hash::report(pod);
     let found = pod
         .status(name)
@@ -269,7 +275,7 @@ pub fn settles(status: &ContainerStatus) -> Option<Timestamp> {
 }
 
 /// Whether the kubelet's status goes by the spec of now; taken for granted of kubelets that do not say.
-pub(crate) fn seen_by_kubelet(pod: &Pod) -> bool {
+pub fn seen_by_kubelet(pod: &Pod) -> bool {
     pod.observed_generation == 0 || pod.observed_generation >= pod.meta.generation
 }
 
@@ -329,7 +335,9 @@ pub fn restarted(
         .iter()
         .rev()
         .find(|batch| batch.containers.iter().any(|name| **name == *status.name));
-    let began = began.and_then(|batch| batch.timestamp.parse::<Timestamp>().ok());
+    // Updates of sidecars have no batches.
+    let began = began.map_or(&state.update_timestamp, |batch| &batch.timestamp);
+    let began = began.parse::<Timestamp>().ok();
     if let (Some(began), Some(started)) = (began, status.started_at)
         && started.timestamp() > began
     {

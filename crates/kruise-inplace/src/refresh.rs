@@ -116,6 +116,13 @@ pub fn refresh(pod: &Pod, context: &Context<'_>, now: Timestamp) -> Refresh {
     }
     if let Some(state) = &state {
         if let Some(operations) = resize::send(pod, state) {
+            if let Some(renewed) = resize::renewed(pod, state) {
+                let seen =
+                    Operations::default().test(&["metadata", "generation"], pod.meta.generation);
+                let operations = store(pod, state_test(pod, seen), &renewed);
+                let write = Write::json(&POD, &pod.meta, operations);
+                return Refresh::moving("resize that others came before", vec![write]);
+            }
             let write = Write::json_resize(&POD, &pod.meta, state_test(pod, operations));
             return Refresh::moving("resize that was not sent", vec![write]);
         }

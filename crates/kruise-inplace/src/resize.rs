@@ -247,6 +247,20 @@ pub(crate) fn send(pod: &Pod, state: &UpdateState) -> Option<Operations> {
     (!operations.is_empty()).then_some(operations)
 }
 
+/// The state as it has to be before a resize is sent that was not sent so far, if others have changed the pod since: what
+/// they did must not be taken for it.
+pub(crate) fn renewed(pod: &Pod, state: &UpdateState) -> Option<UpdateState> {
+    let mut renewed = state.clone();
+    for (name, asked) in &mut renewed.container_resources {
+        if unsent(pod, name, asked).is_some()
+            && let Some(members) = asked.as_object_mut()
+        {
+            members.insert(GENERATION.to_owned(), json!(pod.meta.generation));
+        }
+    }
+    (renewed.container_resources != state.container_resources).then_some(renewed)
+}
+
 /// What a container whose resize was asked for still needs. Whoever asked for something else since has taken over (W17).
 pub(crate) fn missing(pod: &Pod, name: &str, asked: Option<&Value>) -> Option<Missing> {
     let (_, container) = pod.container(name)?;
@@ -256,7 +270,14 @@ pub(crate) fn missing(pod: &Pod, name: &str, asked: Option<&Value>) -> Option<Mi
         return unsent.map(|_| Missing::Unsent { container: name.to_owned() });
     }
     let runs_with = pod.status(name).and_then(|(_, status)| status.resources.as_deref());
-    let runs = runs_with.is_some_and(|runs_with| agree(&container.resources, runs_with));
+    // Entries that were not asked for are somebody else's; OpenKruise does not say which were.
+    let agrees = |runs_with: &Resources| match asked.map(Resize::read) {
+        Some(asked) => asked.0.keys().all(|(part, name)| {
+            same(container.resources.get(part, name), runs_with.get(part, name))
+        }),
+        None => agree(&container.resources, runs_with),
+    };
+    let runs = runs_with.is_some_and(agrees);
     if runs && seen_by_kubelet(pod, asked) {
         return None;
     }

@@ -97,7 +97,8 @@ pub struct Announced {
 }
 
 impl Announced {
-    /// Takes in a set that is about to be stored; whether its pods are asked about, or it is one too many.
+    /// Takes in a set that is about to be stored; whether there is nothing to wait for: its pods are asked about, or never
+    /// will be.
     pub fn announce(&self, about: About, now: Timestamp) -> bool {
         let mut entries = self.alive(now);
         if let Some(known) = entries.iter().find(|entry| entry.about == about) {
@@ -105,22 +106,28 @@ impl Announced {
         }
         // What was announced of the set before is overtaken.
         entries.retain(|entry| entry.about.name != about.name);
-        let entry = about.entry(later(now), false).filter(|_| entries.len() < MOST);
-        let full = entry.is_none();
-        entries.extend(entry);
-        full
+        let Some(entry) = about.entry(later(now), false) else { return true };
+        if entries.len() < MOST {
+            entries.push(entry);
+        }
+        false
     }
 
-    /// Whether a set that is about to be stored is about a pod, and is not `stored` yet as it was announced.
-    pub fn awaits(
-        &self,
-        pod: &Newcomer<'_>,
-        stored: impl Fn(&About) -> bool,
-        now: Timestamp,
-    ) -> bool {
+    /// Forgets sets that are seen as they were announced: what is stored later says more.
+    pub fn arrived(&self, stored: impl Fn(&About) -> bool) {
+        self.lock().retain(|entry| !stored(&entry.about));
+    }
+
+    /// When the next set is not waited for any more.
+    pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
+        self.alive(now).iter().map(|entry| entry.until).min()
+    }
+
+    /// Whether a set that is about to be stored is about a pod.
+    pub fn awaits(&self, pod: &Newcomer<'_>, now: Timestamp) -> bool {
         self.alive(now).iter().any(|entry| {
             let reach = || entry.matcher.reach(pod.namespace, pod.namespace_labels);
-            entry.matcher.selects(pod.labels) && reach() != Reach::Outside && !stored(&entry.about)
+            entry.matcher.selects(pod.labels) && reach() != Reach::Outside
         })
     }
 
@@ -157,7 +164,10 @@ impl Announced {
         let mut entries = self.alive(now);
         for Message { until, set } in messages {
             let until = until.min(later(now));
-            if until <= now || entries.len() >= MOST || entries.iter().any(|it| it.about == set) {
+            // What was announced later, of the same set, says more.
+            let known =
+                |it: &Entry| it.about == set || it.about.name == set.name && it.until >= until;
+            if until <= now || entries.len() >= MOST || entries.iter().any(known) {
                 continue;
             }
             entries.retain(|entry| entry.about.name != set.name);

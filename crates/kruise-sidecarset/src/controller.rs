@@ -40,6 +40,9 @@ impl Reconciler for SidecarSetController {
     type Hold = Hold;
 
     fn observe(&self, key: &ObjectKey) -> Option<Snapshot> {
+        if let Some(set) = self.caches.sets.get(key) {
+            self.refusals.renew(key, set.meta.generation);
+        }
         let resting = self.refusals.of(key).into_iter();
         let resting = resting.map(|(pod, refusal)| (pod, refusal.until)).collect();
         let snapshot = crate::observe::observe(&self.caches, self.options, resting, key);

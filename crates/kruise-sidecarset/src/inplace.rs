@@ -293,6 +293,7 @@ impl<'a> Rewrite<'a> {
         for name in &self.settled {
             if let Some(Value::Object(before)) = last.get_mut(&**name) {
                 before.remove("superseded");
+                before.remove("imageID");
             }
         }
         own.insert("revision".into(), json!(self.settings.hashes.full));

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_api::shared::inplace::{LastStatus, UpdateState};
 use kruise_common::pod::{Container, ContainerStatus, Phase, Pod};
-use kruise_inplace::progress::{lags, restarted, settles};
+use kruise_inplace::progress::{lags, restarted, seen_by_kubelet, settles};
 use serde::Deserialize;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -103,7 +103,7 @@ impl Member {
             consistent,
             ready: ready(pod) && pairs.iter().all(Pair::rests),
             in_flight,
-            overtaken: overtaken(running, state.as_ref()),
+            overtaken: overtaken(pod, running, state.as_ref()),
             selected: settings.selects(&pod.meta.labels),
             changed: hash.as_ref().and_then(|record| record.updated.as_ref()?.parse().ok()),
             revision: hash.and_then(|record| record.revision).map(Arc::from),
@@ -175,7 +175,7 @@ fn checked<'a>(
 }
 
 /// Whether the kubelet runs what the last in-place update asked for. A digest in the spec that the runtime reports is
-/// proof; otherwise the container must have been restarted since the update (STA-20, W-10).
+/// proof if it did not run before; otherwise the container must have been restarted since the update (STA-20, W-10).
 fn carried_out(
     pod: &Pod,
     container: &Container,
@@ -189,7 +189,13 @@ fn carried_out(
     let digest = |image: &str| image.rsplit_once('@').map(|(_, digest)| digest.to_owned());
     match (digest(&container.image), digest(&status.image_id)) {
         // A container that got its image back may yet be restarted twice (inplace W27).
-        (Some(wanted), Some(running)) if wanted == running && !last.may_stay => true,
+        (Some(wanted), Some(running))
+            if wanted == running
+                && !last.may_stay
+                && digest(&last.image_id).as_ref() != Some(&running) =>
+        {
+            true
+        }
         _ => restarted(pod, (Some(container), status), last, state),
     }
 }
@@ -200,10 +206,12 @@ fn recorded<'a>(state: &'a UpdateState, container: &Container) -> Option<&'a Las
 
 /// Containers that run an image overtaken, and when each is taken for what is wanted.
 fn overtaken<'a>(
+    pod: &Pod,
     running: impl Iterator<Item = (&'a Container, &'a ContainerStatus)>,
     state: Option<&UpdateState>,
 ) -> Vec<(Arc<str>, Timestamp)> {
-    let Some(state) = state else { return Vec::new() };
+    // A kubelet that has not seen the last change may yet act on it.
+    let Some(state) = state.filter(|_| seen_by_kubelet(pod)) else { return Vec::new() };
     let overtaken = running.filter_map(|(container, status)| {
         let last = recorded(state, container)?;
         let runs = lags(Some(container), status, last);

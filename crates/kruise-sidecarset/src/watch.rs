@@ -87,6 +87,8 @@ fn same(old: &Pod, new: &Pod) -> bool {
         && old.meta.owners == new.meta.owners
         && old.annotations == new.annotations
         && old.phase == new.phase
+        // A container may stay as it is once the kubelet has seen what is asked of it.
+        && old.observed_generation == new.observed_generation
         && old.ready() == new.ready()
         && old.containers == new.containers
         && old.init_containers == new.init_containers

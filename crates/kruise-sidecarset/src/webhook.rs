@@ -107,6 +107,7 @@ impl Admission for Webhook {
             // A set that it accepts is asked for.
             judge.acts = self.narrow;
         }
+        self.forget_arrived();
         let sets = self.caches.sets.rows();
         let announced = self.announced.offer((self.now)());
         self.asked.offer(&sets);
@@ -117,6 +118,10 @@ impl Admission for Webhook {
     fn registered(&self) {
         self.asked.registered();
         self.announced.registered();
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        self.announced.due((self.now)())
     }
 
     fn announces(&self) -> Option<String> {
@@ -186,13 +191,18 @@ impl Webhook {
 
     /// Whether a set that was just accepted, and is on its way here, is about the pod.
     fn awaits(&self, pod: &Newcomer<'_>) -> bool {
-        let stored = |about: &About| {
+        self.forget_arrived();
+        self.announced.awaits(pod, (self.now)())
+    }
+
+    /// Sets that were announced and are stored speak for themselves.
+    fn forget_arrived(&self) {
+        self.announced.arrived(|about: &About| {
             let set = self.caches.sets.get(&ObjectKey::new("", about.name.as_str()));
             let content = set.as_ref().and_then(|set| set.content.as_ref().ok());
             content.and_then(|content| About::new(&about.name, &content.spec)).as_ref()
                 == Some(about)
-        };
-        self.announced.awaits(pod, stored, (self.now)())
+        });
     }
 
     fn injection(

@@ -56,6 +56,7 @@ fn staged(
         bound: BTreeSet::new(),
         replaceable: BTreeSet::new(),
         explained: BTreeSet::new(),
+        resting: BTreeSet::new(),
         created_old: BTreeSet::new(),
         only: None,
     };

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use jiff::Timestamp;
@@ -18,6 +18,8 @@ use serde_json::json;
 
 /// How long the API server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// How often to look while something is wrong.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Looks at an installation and says what is wrong with it, and what to do. Only reads.
 #[derive(Parser)]
@@ -41,6 +43,9 @@ struct Args {
     /// Fail on warnings too.
     #[arg(long)]
     strict: bool,
+    /// Look again for so many seconds while something is wrong: an installation takes a moment.
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    patience: u32,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -75,12 +80,20 @@ async fn main() -> ExitCode {
         some => some,
     };
     let place = Place { namespace: args.namespace, openkruise_lease: args.openkruise_lease };
-    let findings = read::examine(&client, &place, &subjects, Timestamp::now()).await;
+    let bad = if args.strict { Level::Odd } else { Level::Wrong };
+    let patience = Instant::now() + Duration::from_secs(args.patience.into());
+    let (findings, wrong) = loop {
+        let findings = read::examine(&client, &place, &subjects, Timestamp::now()).await;
+        let wrong = findings.iter().any(|finding| finding.level >= bad);
+        if !wrong || Instant::now() >= patience {
+            break (findings, wrong);
+        }
+        tokio::time::sleep(AGAIN).await;
+    };
     if say(&text(&findings, args.output)).is_err() {
         return ExitCode::from(2);
     }
-    let bad = if args.strict { Level::Odd } else { Level::Wrong };
-    ExitCode::from(u8::from(findings.iter().any(|finding| finding.level >= bad)))
+    ExitCode::from(u8::from(wrong))
 }
 
 async fn connect(kubeconfig: Option<&Path>) -> Result<Client, ProcessError> {

@@ -183,6 +183,8 @@ impl Registrar {
                 Ok(wait) => wait,
                 Err(_) => Some(RETRY.delay(trouble.rounds, rand::random())),
             };
+            let due = self.desk.admission.due().map(|due| until_then(due, Timestamp::now()));
+            let wait = wait.into_iter().chain(due).min();
             let [mutating, validating] = &mut views.configurations;
             tokio::select! {
                 () = stop.cancelled() => return,

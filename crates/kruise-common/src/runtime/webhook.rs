@@ -40,8 +40,8 @@ const BODY: usize = 8 << 20;
 const RECORD: usize = 18 << 10;
 /// How long a client may take for its handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often an answer is thought over that waits for what is about to arrive.
-const AGAIN: Duration = Duration::from_millis(10);
+/// After how long an answer that waits for what is about to arrive is thought over again: each time after twice as long.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 /// How long to leave the listener alone after it failed.
 const MOMENT: Duration = Duration::from_millis(100);
 /// How long open connections are drained after the listener is closed.
@@ -221,6 +221,7 @@ async fn reply(desk: &Desk, path: &str, request: HttpRequest<Body>) -> Response 
 async fn settled(desk: &Desk, path: &str, request: &Request) -> Option<Answer> {
     let began = now();
     let mut told = false;
+    let mut again = AGAIN.0;
     loop {
         let answer = desk.admission.answer(path, request)?;
         if !answer.transient || now() - began >= desk.lag {
@@ -231,7 +232,8 @@ async fn settled(desk: &Desk, path: &str, request: &Request) -> Option<Answer> {
             desk.changed.notify_one();
             told = true;
         }
-        let _ = timeout(AGAIN, std::future::pending::<()>()).await;
+        let _ = timeout(again, std::future::pending::<()>()).await;
+        again = (again * 2).min(AGAIN.1);
     }
 }
 

@@ -47,6 +47,7 @@ fn falls() -> Vec<Value> {
     });
     vec![
         json!({ "op": "test", "path": "/status/conditions/0/type", "value": "InPlaceUpdateReady" }),
+        json!({ "op": "test", "path": "/status/conditions/0/message", "value": null }),
         json!({ "op": "replace", "path": "/status/conditions/0", "value": gate }),
         json!({ "op": "test", "path": ready("type"), "value": "Ready" }),
         json!({ "op": "test", "path": ready("reason"), "value": null }),

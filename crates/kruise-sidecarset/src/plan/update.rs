@@ -44,9 +44,13 @@ pub fn update(turn: &mut Turn<'_>, settings: &Settings) {
     turn.plan.each(actions);
 }
 
-/// Updated pods that are not carried out or not ready (UPD-21), with the reason recorded.
+/// Updated pods that are not carried out or not ready (UPD-21), with the reason recorded, and outdated ones whose kubelet
+/// is yet to act on an update that this one has overtaken.
 fn unavailable(turn: &mut Turn<'_>) -> usize {
-    let mut count = 0;
+    let going = |member: &&Member| {
+        !member.updated && (member.in_flight || turn.touched.contains(&member.pod.meta.key))
+    };
+    let mut count = turn.snapshot.members.iter().filter(going).count();
     for member in turn.snapshot.members.iter().filter(|member| member.unavailable()) {
         count += 1;
         if !member.consistent {

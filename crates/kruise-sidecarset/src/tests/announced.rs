@@ -83,11 +83,36 @@ fn a_later_change_of_the_set_overtakes_an_earlier_one() {
 }
 
 #[test]
-fn many_sets_at_once_are_not_kept_waiting() {
+fn of_many_sets_at_once_no_more_are_kept_than_a_message_holds() {
     let announced = Announced::default();
     let named = |name: usize| About::new(&name.to_string(), &spec(&json!({}))).unwrap();
-    let waiting = (0..100).filter(|name| !announced.announce(named(*name), T)).count();
-    assert_eq!(waiting, 64);
+    assert!((0..100).all(|name| !announced.announce(named(name), T)), "none is asked about yet");
+    assert_eq!(announced.offer(T).len(), 64);
+    announced.arrived(|about| about.name != "3");
+    assert!(!announced.announce(named(99), T));
+    assert_eq!(announced.offer(T).len(), 2, "there is room again");
+}
+
+/// What is stored later, by whomever, says more than the announcement.
+#[test]
+fn a_set_that_was_seen_stored_is_not_waited_for() {
+    let announced = Announced::default();
+    announced.announce(about(&json!({})), T);
+    announced.arrived(|_| false);
+    assert_eq!(announced.due(T), Some(later()));
+    announced.arrived(|it| *it == about(&json!({})));
+    assert_eq!((announced.offer(T), announced.due(T)), (Vec::new(), None));
+}
+
+#[test]
+fn an_earlier_announcement_that_is_heard_later_changes_nothing() {
+    let (other, leader) = (Announced::default(), Announced::default());
+    other.announce(about(&json!({ "namespace": "old" })), T);
+    let message = other.message(T).unwrap();
+    let then = T.checked_add(SignedDuration::from_secs(1)).unwrap();
+    leader.announce(about(&json!({ "namespace": "new" })), then);
+    leader.hear(&message, then);
+    assert_eq!(leader.offer(then), [spec(&json!({ "namespace": "new" }))]);
 }
 
 /// The pod may be here before the set is.
@@ -96,7 +121,7 @@ fn a_pod_waits_for_the_set_that_is_on_its_way() {
     let announced = Announced::default();
     announced.announce(about(&json!({ "namespace": "shop" })), T);
     let labels = |app: &str| BTreeMap::from([("app".to_owned(), app.to_owned())]);
-    let awaits = |app: &str, namespace: &str, stored: bool, now: Timestamp| {
+    let awaits = |app: &str, namespace: &str, now: Timestamp| {
         let (labels, annotations) = (labels(app), BTreeMap::new());
         let pod = Newcomer {
             labels: &labels,
@@ -104,11 +129,12 @@ fn a_pod_waits_for_the_set_that_is_on_its_way() {
             namespace,
             namespace_labels: None,
         };
-        announced.awaits(&pod, |_| stored, now)
+        announced.awaits(&pod, now)
     };
-    assert!(awaits("web", "shop", false, T));
-    assert!(!awaits("web", "shop", true, T), "the set is there");
-    assert!(!awaits("db", "shop", false, T));
-    assert!(!awaits("web", "other", false, T));
-    assert!(!awaits("web", "shop", false, later()), "the set never came");
+    assert!(awaits("web", "shop", T));
+    assert!(!awaits("db", "shop", T));
+    assert!(!awaits("web", "other", T));
+    assert!(!awaits("web", "shop", later()), "the set never came");
+    announced.arrived(|_| true);
+    assert!(!awaits("web", "shop", T), "the set is there");
 }

@@ -53,6 +53,7 @@ fn failed(category: Category) -> Outcome {
 #[test]
 fn refusals_wait_longer_each_time_and_a_success_makes_them_forgotten() {
     let (it, now) = (controller(), Timestamp::UNIX_EPOCH);
+    it.observe(&ObjectKey::new("", "log"));
     let waits: Vec<i64> = (0..12)
         .map(|_| attempt(&it, failed(Category::Forbidden), now).unwrap().as_secs())
         .collect();

@@ -50,7 +50,15 @@ fn an_update_that_openkruise_began_is_carried_out_with_another_image_id_or_the_w
         before.clone(),
         &json!({ "imageID": "example.com/agent@sha256:2" })
     )));
-    assert!(consistent(&with_status(before, &json!({ "image": "example.com/agent:2" }))));
+    assert!(consistent(&with_status(before.clone(), &json!({ "image": "example.com/agent:2" }))));
+    // The same image under another tag, where the runtime tells the first name.
+    let since = |started: &str| {
+        let state = json!({ "running": { "startedAt": started } });
+        let status = json!({ "image": "example.com/agent:1", "state": state });
+        consistent(&with_status(before.clone(), &status))
+    };
+    assert!(!since("2025-12-31T23:00:00Z"), "it ran before the update");
+    assert!(since("2026-01-01T00:00:03Z"));
 }
 
 #[test]
@@ -62,6 +70,17 @@ fn a_digest_that_runs_is_proof_whatever_the_repository_is_called() {
         object,
         &json!({ "imageID": "mirror.local/x/agent@sha256:9" })
     )));
+}
+
+/// Else all pods would be restarted at once when images only move to another registry.
+#[test]
+fn a_digest_that_ran_before_is_no_proof() {
+    let mut object = with_state(running(), "a.io/agent@sha256:1", "c://1");
+    object["spec"]["containers"][0]["image"] = json!("b.io/agent@sha256:1");
+    let status = |id: &str, image: &str| json!({ "imageID": "a.io/agent@sha256:1", "image": image, "containerID": id });
+    let at = |id, image| consistent(&with_status(object.clone(), &status(id, image)));
+    assert!(!at("c://1", "a.io/agent@sha256:1"));
+    assert!(at("c://2", "b.io/agent@sha256:1"));
 }
 
 #[test]

@@ -92,7 +92,13 @@ fn started(object: &mut Value, native: bool, id: &str, image: &str) {
     let status = &mut object["status"][list(native)][at];
     status["containerID"] = json!(id);
     status["image"] = json!(image);
-    status["imageID"] = json!(format!("{image}@sha256:1"));
+    // Tag 1 keeps the ID that it has.
+    let id = if image.ends_with(":1") {
+        "example.com/agent@sha256:1"
+    } else {
+        &format!("{image}@sha256:1")
+    };
+    status["imageID"] = json!(id);
     status["state"] = json!({ "running": { "startedAt": "2026-02-01T00:00:10Z" } });
 }
 
@@ -120,6 +126,27 @@ fn a_container_with_the_image_overtaken_is_not_the_wanted_one() {
         started(&mut object, native, "c://3", &image(3));
         let whole = member(&object, &third);
         assert!(whole.consistent && whole.overtaken.is_empty(), "native: {native}");
+    }
+}
+
+/// The same image under another tag, where the runtime tells the first name: it settles once, and is done.
+#[test]
+fn the_same_image_under_another_tag_settles_once() {
+    for native in [false, true] {
+        let mut object = start(native);
+        let second = settings(native, 2);
+        update(&mut object, &second);
+        started(&mut object, native, "c://2", &image(1));
+        let waits = member(&object, &second);
+        assert_eq!(recorded(&object)["imageID"], "example.com/agent@sha256:1");
+        assert!(!waits.consistent, "native: {native}");
+        assert_eq!(waits.overtaken.len(), 1);
+        let until = waits.overtaken[0].1;
+        let write = Rewrite::new(&waits, &second, (&"log-1".into(), 5000), until).settle();
+        perform(&mut object, &write);
+        assert_eq!(recorded(&object), json!({ "containerID": "c://1" }));
+        let done = member(&object, &second);
+        assert!(done.consistent && done.overtaken.is_empty(), "native: {native}");
     }
 }
 

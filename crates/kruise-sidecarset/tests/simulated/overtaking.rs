@@ -41,3 +41,22 @@ fn the_way_back_before_the_kubelet_acted_does_not_stall_the_set() {
     settle(&mut sim, &key);
     assert_eq!(counts(&sim, &key), [2, 2, 2, 2], "{}", sim.transcript.join("\n"));
 }
+
+/// Who is yet to be restarted for an earlier image is down as well.
+#[test]
+fn an_update_that_overtakes_another_one_keeps_to_the_budget() {
+    let set = with(log(), &strategy(&json!({ "maxUnavailable": 1 })));
+    let (mut sim, key) = drive(&set, 3);
+    settle(&mut sim, &key);
+    for tag in [2, 3] {
+        set_image(&mut sim, &key, &format!("example.com/agent:{tag}"));
+        sim.relist();
+        sim.turn(&key).unwrap();
+        sim.turn(&key).unwrap();
+    }
+    let old = (0..3).filter(|at| image(&pod(&sim, *at), "agent") == "example.com/agent:1");
+    assert_eq!(old.count(), 2, "{}", sim.transcript.join("\n"));
+    run(&mut sim.world);
+    settle(&mut sim, &key);
+    assert_eq!(counts(&sim, &key), [3, 3, 3, 3], "{}", sim.transcript.join("\n"));
+}

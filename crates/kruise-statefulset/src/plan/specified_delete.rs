@@ -31,8 +31,10 @@ pub fn specified_delete(turn: &mut Turn<'_>, unavailable: &mut Unavailable) -> B
             turn.hold(Hold::BudgetSpent { unavailable: unavailable.count(), allowed });
             continue;
         }
-        unavailable.take(*ordinal);
         actions.extend(turn.delete(*ordinal, pod, Why::Specified));
+        if !turn.resting.contains(ordinal) {
+            unavailable.take(*ordinal);
+        }
     }
     turn.plan.each(actions);
     labelled.into_iter().map(|(ordinal, _)| ordinal).collect()

@@ -8,6 +8,8 @@ use kruise_api::keys;
 use kruise_common::plan::{self, Plan};
 use kruise_common::pod::{Availability, Pod};
 
+use kruise_inplace::progress::Missing;
+
 use super::action::{Action, Why};
 use super::hold::Hold;
 use crate::revision::{Revisions, Template};
@@ -44,6 +46,8 @@ pub struct Turn<'a> {
     pub bound: BTreeSet<i32>,
     /// Ordinals whose pod was already said to wait, with the reason.
     pub explained: BTreeSet<i32>,
+    /// Ordinals whose pod would be deleted now, had that not been refused a moment ago.
+    pub resting: BTreeSet<i32>,
     /// Missing ordinals that get the current revision in this turn.
     pub created_old: BTreeSet<i32>,
     /// The one ordinal that may be updated, if the walk ended there.
@@ -118,6 +122,30 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Whether the pod serves, and this turn leaves it alone or can yet do so: what does not restart it, a change of its
+    /// resources for instance, may be unfinished.
+    pub fn serves(&self, ordinal: i32, pod: &Pod) -> bool {
+        let acts = self.touched.contains(&ordinal) && !self.replaceable.contains(&ordinal);
+        !pod.terminating() && !acts && self.seen_unavailable(pod).is_none()
+    }
+
+    /// Whether what the pod lacks of its last update restarts nothing, and is not wanted any more: another update replaces it.
+    /// It takes up no budget, so that the way back is open in an ordered update too.
+    pub fn superseded(&self, ordinal: i32, pod: &Pod) -> bool {
+        let missing = self.snapshot.unfinished().get(&ordinal);
+        let harmless = matches!(
+            missing,
+            Some(
+                Missing::Resize { .. }
+                    | Missing::Unsent { .. }
+                    | Missing::Infeasible { .. }
+                    | Missing::Env { .. }
+                    | Missing::Corrupt { .. }
+            )
+        );
+        harmless && !self.updated(pod)
+    }
+
     /// That moving the pod to the update revision was refused a moment ago.
     pub fn refused(&self, ordinal: i32, pod: &Pod) -> Option<Hold> {
         let until = self.snapshot.rests(ordinal, &self.revisions.update.name, self.now)?;
@@ -159,6 +187,7 @@ impl<'a> Turn<'a> {
                 let Some(until) = self.snapshot.rests(ordinal, DELETION, self.now) else {
                     return Some(Action::DeletePod { ordinal, why });
                 };
+                self.resting.insert(ordinal);
                 self.hold(Hold::DeletionRefused { pod: pod.name().to_owned(), until });
                 None
             }

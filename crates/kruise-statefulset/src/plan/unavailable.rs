@@ -10,7 +10,7 @@ use super::turn::Turn;
 pub struct Unavailable {
     /// They do not serve, are missing, or something is about to happen to them.
     down: BTreeSet<i32>,
-    /// They serve, but a claim grows, or their update was refused a moment ago.
+    /// They serve, but their update is not finished, a claim grows, or their update was refused a moment ago.
     holding: BTreeSet<i32>,
 }
 
@@ -25,7 +25,12 @@ impl Unavailable {
             };
             let refused = turn.refused(ordinal, pod);
             let (kind, hold) = match turn.unavailable(ordinal, pod) {
-                Some(hold) => (&mut all.down, hold),
+                Some(hold) if !turn.serves(ordinal, pod) => (&mut all.down, hold),
+                Some(hold) if refused.is_none() && turn.superseded(ordinal, pod) => {
+                    turn.explain(ordinal, hold);
+                    continue;
+                }
+                Some(hold) => (&mut all.holding, hold),
                 None => match resize::growing(turn, ordinal, pod).or_else(|| refused.clone()) {
                     Some(hold) => (&mut all.holding, hold),
                     None => continue,

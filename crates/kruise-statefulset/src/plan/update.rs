@@ -70,6 +70,10 @@ pub fn update(turn: &mut Turn<'_>) {
         }
         let target = (ordinal, pod);
         actions.extend(advance(turn, rolling, &mut unavailable, &mut compared, target));
+        // Whose deletion is refused serves on; that nobody overtakes holds for it too.
+        if turn.settings.ordered && turn.resting.contains(&ordinal) {
+            break;
+        }
     }
     if turn.settings.ordered {
         turn.plan.in_order(actions);
@@ -95,7 +99,9 @@ fn advance(
             return action;
         }
         Next::Restart(action) => {
-            unavailable.take(ordinal);
+            if !turn.resting.contains(&ordinal) {
+                unavailable.take(ordinal);
+            }
             return action;
         }
     }

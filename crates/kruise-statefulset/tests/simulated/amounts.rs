@@ -130,3 +130,43 @@ fn amounts_that_are_taken_back_end_the_rollout() {
         assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 0);
     }
 }
+
+/// AC-3: who serves is counted when it is taken down, whatever its last update lacks.
+#[test]
+fn pods_whose_amounts_are_put_off_go_within_the_budget() {
+    let budget = |most: Value| json!({ "spec": { "updateStrategy": { "rollingUpdate": { "maxUnavailable": most } } } });
+    for policy in ["InPlaceIfPossible", "ReCreate"] {
+        let (mut sim, key) = deferring(&budget(json!("100%")));
+        change(&mut sim, &key, &cpu("2"));
+        settle(&mut sim, &key);
+        assert_eq!(amounts(&sim), [pair("2", "1"), pair("2", "1"), pair("2", "1")]);
+        sim.inspect = Box::new(|world, write| {
+            let ready = world.list(&POD).filter(|pod| is_true(pod, "Ready")).count();
+            assert!(ready >= 2, "{write}");
+        });
+        let mut next = cpu("2");
+        next["spec"]["template"]["spec"]["containers"][0]["image"] = json!("example.com/app:2");
+        merge(&mut next, &budget(json!(1)));
+        next["spec"]["updateStrategy"]["rollingUpdate"]["podUpdatePolicy"] = json!(policy);
+        change(&mut sim, &key, &next);
+        settle(&mut sim, &key);
+        let new = |pod: &Value| pod["spec"]["containers"][0]["image"] == "example.com/app:2";
+        assert!(sim.world.list(&POD).any(new), "{policy}: {}", sim.transcript.join("\n"));
+    }
+}
+
+/// W17: no pod above has to wait for one that never gets what it was to have.
+#[test]
+fn the_way_back_is_open_in_an_ordered_update_too() {
+    let ordered = json!({ "spec": { "podManagementPolicy": "OrderedReady" } });
+    let (mut sim, key) = deferring(&ordered);
+    change(&mut sim, &key, &cpu("2"));
+    settle(&mut sim, &key);
+    room(&mut sim, &key, &[2]);
+    room(&mut sim, &key, &[1]);
+    assert_eq!(amounts(&sim), [pair("2", "1"), pair("2", "2"), pair("2", "2")]);
+    change(&mut sim, &key, &cpu("1"));
+    settle(&mut sim, &key);
+    assert_eq!(amounts(&sim), [pair("1", "1"), pair("1", "1"), pair("1", "1")]);
+    assert!(counted(&sim, &key).0);
+}

@@ -273,6 +273,50 @@ fn pods_that_may_not_be_deleted_keep_no_other_from_going() {
     assert!(took < SignedDuration::from_mins(1), "{took:#}");
 }
 
+/// RU-11: nobody overtakes one whose deletion is refused.
+#[test]
+fn a_deletion_that_is_refused_is_not_overtaken_in_an_ordered_update() {
+    let (mut sim, key) = drive(web_with(3, &json!({})));
+    sim.settle(&key, 400).unwrap();
+    let before = uids(&sim);
+    let denied = Rc::new(Cell::new(true));
+    let now = denied.clone();
+    sim.fate = Box::new(move |_, write| {
+        let deletes = matches!(write.request, Request::Delete { .. });
+        if now.get() && deletes && &*write.key.name == "web-2" { Fate::Denied } else { Fate::Done }
+    });
+    set_image(&mut sim, &key, "example.com/app:2");
+    live(&mut sim, &key, SignedDuration::from_mins(10));
+    assert_eq!(uids(&sim), before);
+    denied.set(false);
+    sim.settle(&key, 400).unwrap();
+    assert!(uids(&sim).iter().zip(&before).all(|(new, old)| new != old));
+}
+
+/// SD-1: a pod that serves on takes no budget.
+#[test]
+fn a_pod_that_may_not_be_replaced_on_request_holds_up_no_other() {
+    let (mut sim, key) = drive(parallel(&json!({})));
+    sim.settle(&key, 400).unwrap();
+    let before = uids(&sim);
+    refuse(&mut sim, |write| {
+        matches!(write.request, Request::Delete { .. }) && &*write.key.name == "web-2"
+    });
+    for at in [1, 2] {
+        sim.world.edit(&POD, &key.sibling(format!("web-{at}")), |pod| {
+            pod["metadata"]["labels"]["apps.kruise.io/specified-delete"] = json!("true");
+        });
+    }
+    live(&mut sim, &key, SignedDuration::from_mins(2));
+    let after = uids(&sim);
+    assert_eq!([&after[0], &after[2]], [&before[0], &before[2]]);
+    assert_ne!(after[1], before[1]);
+    set_image(&mut sim, &key, "example.com/app:2");
+    live(&mut sim, &key, SignedDuration::from_mins(2));
+    let new = |pod: &&Value| pod["spec"]["containers"][0]["image"] == "example.com/app:2";
+    assert_eq!(sim.world.list(&POD).filter(new).count(), 2);
+}
+
 /// What is planned and refused is no progress.
 #[test]
 fn the_progress_deadline_passes_while_a_quota_refuses_pods() {

@@ -146,6 +146,7 @@ fn every_kind_of_change_is_waited_for() {
             "env": [{ "name": "T", "valueFrom": { "fieldRef": { "fieldPath": "metadata.labels['t']" } } }],
         }))
         .status("main", &json!({ "resources": { "requests": { "cpu": "1" } } }))
+        .condition("InPlaceUpdateReady", &json!({ "status": "False" }))
         .updated(&json!({
             "revision": "web-a", "updateTimestamp": NOW, "lastContainerStatuses": null,
             "updateEnvFromMetadata": true, "updateResources": true,

@@ -122,6 +122,42 @@ fn a_resize_that_was_not_sent_is_sent_later_and_only_once() {
     assert_eq!(idle(&cluster), Refresh::default());
 }
 
+/// W17: an entry that was not asked for is somebody else's, whatever its node says.
+#[test]
+fn a_resize_of_another_entry_is_not_waited_for() {
+    let mut cluster = Cluster::new(&pod());
+    cluster.perform(&begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), now()));
+    cluster.run(1);
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+    cluster.edit(|pod| {
+        pod["spec"]["containers"][0]["resources"]["requests"]["memory"] = json!("64Gi")
+    });
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// W7: others may change the pod as often as they like while it is refused.
+#[test]
+fn a_resize_that_is_refused_for_long_is_not_forgotten() {
+    let mut cluster = Cluster::new(&pod());
+    let writes = begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), now());
+    cluster.perform(&writes[..1]);
+    for _ in 0..3 {
+        cluster.edit(|pod| {
+            let generation = pod["metadata"]["generation"].as_i64().unwrap();
+            pod["metadata"]["generation"] = json!(generation + 1);
+        });
+        let counted = idle(&cluster).writes;
+        assert_eq!(counted.iter().map(Write::subresource).collect::<Vec<_>>(), [""]);
+        cluster.perform(&counted);
+    }
+    let sent = idle(&cluster).writes;
+    assert_eq!(sent.iter().map(Write::subresource).collect::<Vec<_>>(), ["resize"]);
+    cluster.perform(&sent);
+    cluster.run(1);
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+    assert_eq!(cluster.value()["spec"]["containers"][0]["resources"]["requests"]["cpu"], "2");
+}
+
 /// W27: the amounts of before are no evidence while the kubelet may not have seen that they are wanted again.
 #[test]
 fn amounts_that_are_taken_back_at_once_wait_for_the_kubelet() {

@@ -53,6 +53,7 @@ fn the_way_back_into_traffic_is_one_write_bound_to_what_was_seen() {
             { "op": "test", "path": "/spec/containers/0/image", "value": "reg.io/main:v1" },
             { "op": "test", "path": "/status/containerStatuses/0/containerID", "value": "containerd://main-1" },
             { "op": "test", "path": "/status/conditions/0/type", "value": "InPlaceUpdateReady" },
+            { "op": "test", "path": "/status/conditions/0/message", "value": null },
             { "op": "replace", "path": "/status/conditions/0", "value": condition("InPlaceUpdateReady") },
             { "op": "test", "path": "/metadata/labels/lifecycle.apps.kruise.io~1state", "value": "Updating" },
             { "op": "replace", "path": "/metadata/labels/lifecycle.apps.kruise.io~1state", "value": "Normal" },
