@@ -47,9 +47,10 @@ pub fn check(pod: &Pod, change: &Change) -> Result<(), NotInPlace> {
     // The end is told by the daemon of every container of the update whose env reads metadata.
     let reads = |name: &str| pod.container(name).is_some_and(|(_, it)| !it.env.is_empty());
     let others = work.images.keys().chain(work.resources.keys()).filter(|name| reads(name));
-    let asked: BTreeSet<&str> = match work.env.is_empty() {
-        true => BTreeSet::new(),
-        false => work.env.keys().chain(others).map(String::as_str).collect(),
+    let asked: BTreeSet<&str> = if work.env.is_empty() {
+        BTreeSet::new()
+    } else {
+        work.env.keys().chain(others).map(String::as_str).collect()
     };
     let unknown: Vec<&str> = asked.into_iter().filter(|name| !reported(name)).collect();
     if !unknown.is_empty() {

@@ -379,6 +379,20 @@ fn patched_annotations() {
     assert!(warnings.len() == 1 && warnings[0].starts_with(first), "{warnings:?}");
 }
 
+#[test]
+fn a_version_must_do_as_a_label_of_its_revision() {
+    let said = |version: &str| {
+        let set = Set::new("log", &json!({}), &spec(&json!({ "customVersion": version })));
+        said(&set, None, &Surroundings::default())
+    };
+    assert_eq!(said("v1.2-rc_1"), [""; 0]);
+    let odd = said("v1 beta");
+    assert!(
+        odd.len() == 1 && odd[0].starts_with("spec.customVersion: Invalid value: \"v1 beta\": "),
+        "{odd:?}"
+    );
+}
+
 /// What OpenKruise admitted stays changeable (W-33).
 #[test]
 fn strict_rules_ask_only_what_changes() {

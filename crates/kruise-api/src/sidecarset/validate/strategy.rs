@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::json;
 
 use super::label_selector;
 use crate::shared::field::{FieldError, NOT_NEGATIVE, PERCENT};
+use crate::shared::labels::value_problem;
 use crate::shared::priority::check_priorities;
 use crate::sidecarset::v1beta1::{
     ALWAYS, NOT_UPDATE, PARTIAL, ROLLING_UPDATE, SidecarSetSpec, UpdateStrategy,
@@ -83,12 +85,19 @@ fn is_percentage(text: &str) -> bool {
     })
 }
 
-/// OpenKruise takes a type that it does not know for a rolling update (W-33).
+/// OpenKruise takes a type that it does not know for a rolling update (W-33), and a version that cannot be a label for one,
+/// though its revisions bear it as theirs.
 pub(super) fn strict(spec: &SidecarSetSpec) -> Vec<FieldError> {
     const KNOWN: &[&str] = &[NOT_UPDATE, ROLLING_UPDATE];
+    let mut errors = Vec::new();
     let kind = spec.update_strategy.type_.clone().unwrap_or_default();
-    if kind.is_empty() || KNOWN.contains(&kind.as_str()) {
-        return Vec::new();
+    if !kind.is_empty() && !KNOWN.contains(&kind.as_str()) {
+        errors.push(FieldError::not_supported(format!("{PATH}.type"), kind, KNOWN));
     }
-    vec![FieldError::not_supported(format!("{PATH}.type"), kind, KNOWN)]
+    if let Some(version) = &spec.custom_version
+        && let Some(problem) = value_problem(version)
+    {
+        errors.push(FieldError::invalid("spec.customVersion", json!(version), problem));
+    }
+    errors
 }

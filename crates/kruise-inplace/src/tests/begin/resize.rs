@@ -130,7 +130,7 @@ fn a_resize_of_another_entry_is_not_waited_for() {
     cluster.run(1);
     assert_eq!(progress(&cluster.pod()), Progress::Complete);
     cluster.edit(|pod| {
-        pod["spec"]["containers"][0]["resources"]["requests"]["memory"] = json!("64Gi")
+        pod["spec"]["containers"][0]["resources"]["requests"]["memory"] = json!("64Gi");
     });
     assert_eq!(progress(&cluster.pod()), Progress::Complete);
 }
