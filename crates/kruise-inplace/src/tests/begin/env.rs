@@ -9,7 +9,7 @@ use crate::diff::{Change, EnvMetadata, NotInPlace};
 use crate::progress::{Missing, Progress, progress};
 use crate::refresh::{Context, refresh};
 use crate::tests::cluster::Cluster;
-use crate::tests::pod::{Builder, NOW, now, put, sent, stored_state, web};
+use crate::tests::pod::{Builder, NOW, now, put, reported, sent, stored_state, web};
 
 /// A container whose env `TIER` reads label `tier`.
 fn reader(pod: Builder, name: &str) -> Builder {
@@ -79,6 +79,13 @@ fn the_update_ends_when_the_daemon_says_that_the_reader_was_started_anew() {
     cluster.perform(&back);
     cluster.run(2);
     assert!(cluster.pod().ready());
+    // It is over: without the daemon, or with another label, the pod serves on.
+    cluster.edit(|pod| {
+        let annotations = pod["metadata"]["annotations"].as_object_mut().unwrap();
+        annotations.remove("apps.kruise.io/runtime-containers-meta");
+        pod["metadata"]["labels"]["tier"] = json!("by hand");
+    });
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
 }
 
 /// §10.2.2: a report with the hash of older metadata is no evidence.
@@ -112,6 +119,22 @@ fn without_a_report_of_the_reader_it_is_not_updated_in_place() {
     refused(&pod().status("main", &json!({ "containerID": "containerd://main-9" })), "main");
     let image = images(&[("side", "reg.io/side:v2")]);
     assert_eq!(check(&reader(web(), "main").build(), &image), Ok(()), "others need no daemon");
+    // Another reader of the same update would be asked for its report in the end.
+    let reading = |env: &Value| {
+        let pod = pod().spec("side", &json!({ "env": env })).edit(|pod| {
+            let mut report = reported(pod);
+            let of_side = report["containers"].as_array_mut().unwrap();
+            let of_side = of_side.iter_mut().find(|it| it["name"] == "side").unwrap();
+            of_side["hashes"].as_object_mut().unwrap().remove("extractedEnvFromMetadataHash");
+            pod["metadata"]["annotations"][key] = json!(report.to_string());
+        });
+        pod.build()
+    };
+    let app = json!([{ "name": "APP", "valueFrom": { "fieldRef": { "fieldPath": "metadata.labels['app']" } } }]);
+    let both = Change { images: image.images.clone(), ..gold(&["main"]) };
+    assert_eq!(check(&reading(&json!([])), &both), Ok(()));
+    let why = NotInPlace::NoDaemon { containers: "side".to_owned() };
+    assert_eq!(check(&reading(&app), &both), Err(why));
     // §20: it restarts only what is out of traffic.
     let bare = pod().without_gates().build();
     assert!(matches!(check(&bare, &gold(&["main"])), Err(NotInPlace::Pod { .. })));
