@@ -267,6 +267,21 @@ fn finalizers(meta: &Map<String, Value>) -> Vec<String> {
     list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
+/// Labels and annotations that controllers keep on each pod: what somebody copies from a pod into a template, and takes out
+/// of it again, says nothing about pods.
+const OF_THE_POD: [&str; 10] = [
+    keys::CONTROLLER_REVISION_HASH,
+    keys::LIFECYCLE_STATE,
+    keys::LIFECYCLE_TIMESTAMP,
+    keys::POD_NAME,
+    keys::POD_INDEX,
+    keys::SPECIFIED_DELETE,
+    keys::INPLACE_UPDATE_STATE,
+    keys::INPLACE_UPDATE_STATE_LEGACY,
+    keys::INPLACE_UPDATE_GRACE,
+    keys::INPLACE_UPDATE_GRACE_LEGACY,
+];
+
 fn pairs_change(
     old: &Map<String, Value>,
     new: &Map<String, Value>,
@@ -280,7 +295,7 @@ fn pairs_change(
     let (old, new) = (pairs(old), pairs(new));
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     keys.into_iter()
-        .filter(|key| old.get(*key) != new.get(*key))
+        .filter(|key| old.get(*key) != new.get(*key) && !OF_THE_POD.contains(&key.as_str()))
         .map(|key| (key.clone(), new.get(key).cloned()))
         .collect()
 }

@@ -89,6 +89,25 @@ fn metadata_is_changed_in_place() {
     assert_eq!(change, Change { metadata, ..Change::default() });
 }
 
+/// Else a pod that is told to have no revision would be one of which nothing is known.
+#[test]
+fn what_controllers_keep_on_pods_is_no_change_of_theirs() {
+    let mut old = template();
+    for (kind, key) in [
+        ("labels", "controller-revision-hash"),
+        ("labels", "lifecycle.apps.kruise.io/state"),
+        ("labels", "statefulset.kubernetes.io/pod-name"),
+        ("labels", "apps.kruise.io/specified-delete"),
+        ("annotations", "apps.kruise.io/inplace-update-state"),
+        ("annotations", "lifecycle.apps.kruise.io/timestamp"),
+    ] {
+        old["metadata"][kind][key] = json!("web-1");
+    }
+    for (from, to) in [(&old, &template()), (&template(), &old)] {
+        assert_eq!(compare(from, to).unwrap(), Change::default());
+    }
+}
+
 #[test]
 fn everything_else_recreates_and_says_where() {
     let main = json!({ "name": "main", "image": "main:v1" });
