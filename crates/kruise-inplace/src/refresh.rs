@@ -8,6 +8,7 @@ use kruise_api::shared::inplace::{GraceState, UpdateState, rfc3339};
 use kruise_api::shared::readiness::PRE_UPDATE;
 use kruise_api::statefulset::v1beta1::Lifecycle;
 use kruise_common::kind::POD;
+use kruise_common::moment::Moment;
 use kruise_common::pod::Pod;
 use kruise_common::write::{Operations, Write};
 use serde_json::{Value, json};
@@ -273,8 +274,13 @@ fn settle(
         verified(pod, state, list, next, now)
     };
     // A gate that rises again, not the first one of a new pod.
-    let rises = pod.gated_by(gate) && pod.condition(gate).is_some_and(|known| !known.status);
-    let finished = state.filter(|_| rises).and_then(Finished::of);
+    let down = pod.condition(gate).filter(|known| pod.gated_by(gate) && !known.status);
+    // One that fell after the update that is recorded fell for another one, which was refused.
+    let of_this = |ended: &Finished| {
+        let fell = down.and_then(|known| known.since).map(Moment::timestamp);
+        fell.is_none_or(|fell| fell <= ended.since)
+    };
+    let finished = state.filter(|_| down.is_some()).and_then(Finished::of).filter(of_this);
     Refresh { finished, ..Refresh::write(what, write) }
 }
 

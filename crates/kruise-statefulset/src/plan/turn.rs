@@ -143,7 +143,7 @@ impl<'a> Turn<'a> {
                     | Missing::Corrupt { .. }
             )
         );
-        harmless && !self.updated(pod)
+        harmless && !self.updated(pod) && !self.touched.contains(&ordinal)
     }
 
     /// That moving the pod to the update revision was refused a moment ago.

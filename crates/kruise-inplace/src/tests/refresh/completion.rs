@@ -72,6 +72,11 @@ fn the_end_of_an_update_says_how_long_it_took() {
     let finished = at(&restarted().updated(&alone), None, now()).finished.unwrap();
     assert_eq!(finished.changed, "metadata");
     assert_eq!(at(&side_is_next(), None, now()).finished, None, "a batch is not the end");
+    let fell = |at: &str| json!({ "status": "False", "lastTransitionTime": at });
+    let fell = |at: &str| restarted().condition("InPlaceUpdateReady", &fell(at));
+    assert!(at(&fell("2026-01-02T03:04:00Z"), None, now()).finished.is_some());
+    let refused = at(&fell("2026-01-02T03:04:01Z"), None, now());
+    assert_eq!(refused.finished, None, "another update began after the recorded one");
     let new = web_main().state("Normal");
     assert_eq!(at(&new, None, now()).finished, None);
 }
