@@ -16,6 +16,8 @@ use crate::matching::{Matcher, Reach};
 
 /// How long a set is asked for that is not seen stored.
 const KEPT: SignedDuration = SignedDuration::from_secs(10);
+/// How long API servers take to ask by hooks that are seen registered: each hears of them by a watch of its own.
+const SPREAD: SignedDuration = SignedDuration::from_millis(150);
 /// How many sets are announced at the same time; further ones are asked for once they are stored.
 const MOST: usize = 64;
 
@@ -59,7 +61,7 @@ impl About {
     /// sets with it (platform P1).
     fn entry(self, until: Timestamp, heard: bool) -> Option<Entry> {
         let matcher = Matcher::new(&self.spec()).ok()?;
-        Some(Entry { about: self, matcher, until, stage: Stage::New, heard })
+        Some(Entry { about: self, matcher, until, said: until, stage: Stage::New, heard })
     }
 }
 
@@ -69,8 +71,10 @@ enum Stage {
     New,
     /// Hooks were made with it.
     Offered,
-    /// They are registered.
-    Registered,
+    /// They are registered since then.
+    Registered(Timestamp),
+    /// The set was seen stored, and speaks for itself. Remembered so that the announcement is not heard once more.
+    Stored,
 }
 
 #[derive(Debug)]
@@ -78,6 +82,8 @@ struct Entry {
     about: About,
     matcher: Matcher,
     until: Timestamp,
+    /// Until when whoever announced it said; of two announcements of a set the later one counts.
+    said: Timestamp,
     stage: Stage,
     /// Another replica announced it.
     heard: bool,
@@ -101,31 +107,36 @@ impl Announced {
     /// will be.
     pub fn announce(&self, about: About, now: Timestamp) -> bool {
         let mut entries = self.alive(now);
-        if let Some(known) = entries.iter().find(|entry| entry.about == about) {
-            return known.stage == Stage::Registered;
+        let known = |entry: &&Entry| entry.about == about && entry.stage != Stage::Stored;
+        if let Some(known) = entries.iter().find(known) {
+            return matches!(known.stage, Stage::Registered(since) if now >= after(since, SPREAD));
         }
         // What was announced of the set before is overtaken.
         entries.retain(|entry| entry.about.name != about.name);
         let Some(entry) = about.entry(later(now), false) else { return true };
-        if entries.len() < MOST {
+        if waiting(&entries).count() < MOST {
             entries.push(entry);
         }
         false
     }
 
-    /// Forgets sets that are seen as they were announced: what is stored later says more.
+    /// Sets that are seen as they were announced are not waited for any more: what is stored later says more.
     pub fn arrived(&self, stored: impl Fn(&About) -> bool) {
-        self.lock().retain(|entry| !stored(&entry.about));
+        for entry in &mut *self.lock() {
+            if stored(&entry.about) {
+                entry.stage = Stage::Stored;
+            }
+        }
     }
 
     /// When the next set is not waited for any more.
     pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
-        self.alive(now).iter().map(|entry| entry.until).min()
+        waiting(&self.alive(now)).map(|entry| entry.until).min()
     }
 
     /// Whether a set that is about to be stored is about a pod.
     pub fn awaits(&self, pod: &Newcomer<'_>, now: Timestamp) -> bool {
-        self.alive(now).iter().any(|entry| {
+        waiting(&self.alive(now)).any(|entry| {
             let reach = || entry.matcher.reach(pod.namespace, pod.namespace_labels);
             entry.matcher.selects(pod.labels) && reach() != Reach::Outside
         })
@@ -137,14 +148,14 @@ impl Announced {
         for entry in &mut *entries {
             entry.stage = entry.stage.max(Stage::Offered);
         }
-        entries.iter().map(|entry| entry.about.spec()).collect()
+        waiting(&entries).map(|entry| entry.about.spec()).collect()
     }
 
     /// The hooks that were made last are registered.
-    pub fn registered(&self) {
+    pub fn registered(&self, now: Timestamp) {
         for entry in &mut *self.lock() {
             if entry.stage == Stage::Offered {
-                entry.stage = Stage::Registered;
+                entry.stage = Stage::Registered(now);
             }
         }
     }
@@ -152,7 +163,7 @@ impl Announced {
     /// What the replica that leads has to be told.
     pub fn message(&self, now: Timestamp) -> Option<String> {
         let entries = self.alive(now);
-        let untold = entries.iter().filter(|it| !it.heard && it.stage != Stage::Registered);
+        let untold = entries.iter().filter(|it| !it.heard && it.stage <= Stage::Offered);
         let untold: Vec<Message> =
             untold.map(|it| Message { until: it.until, set: it.about.clone() }).collect();
         serde_json::to_string(&untold).ok().filter(|_| !untold.is_empty())
@@ -162,16 +173,16 @@ impl Announced {
     pub fn hear(&self, text: &str, now: Timestamp) {
         let messages: Vec<Message> = serde_json::from_str(text).unwrap_or_default();
         let mut entries = self.alive(now);
-        for Message { until, set } in messages {
-            let until = until.min(later(now));
+        for Message { until: said, set } in messages {
+            let until = said.min(later(now));
             // What was announced later, of the same set, says more.
-            let known =
-                |it: &Entry| it.about == set || it.about.name == set.name && it.until >= until;
-            if until <= now || entries.len() >= MOST || entries.iter().any(known) {
+            let known = |it: &Entry| it.about.name == set.name && it.said >= said;
+            let full = waiting(&entries).count() >= MOST;
+            if until <= now || full || entries.iter().any(known) {
                 continue;
             }
             entries.retain(|entry| entry.about.name != set.name);
-            entries.extend(set.entry(until, true));
+            entries.extend(set.entry(until, true).map(|entry| Entry { said, ..entry }));
         }
     }
 
@@ -186,6 +197,15 @@ impl Announced {
     }
 }
 
+/// Those that are not seen stored yet.
+fn waiting(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
+    entries.iter().filter(|entry| entry.stage != Stage::Stored)
+}
+
 fn later(now: Timestamp) -> Timestamp {
-    now.checked_add(KEPT).unwrap_or(now)
+    after(now, KEPT)
+}
+
+fn after(time: Timestamp, wait: SignedDuration) -> Timestamp {
+    time.checked_add(wait).unwrap_or(time)
 }

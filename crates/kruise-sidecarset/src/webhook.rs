@@ -117,7 +117,7 @@ impl Admission for Webhook {
 
     fn registered(&self) {
         self.asked.registered();
-        self.announced.registered();
+        self.announced.registered((self.now)());
     }
 
     fn due(&self) -> Option<Timestamp> {
@@ -177,8 +177,10 @@ impl Webhook {
             Some(name) => share(&[set, revision, namespace, name]),
             None => lot(),
         };
+        // Asked before the sets are looked at: one that arrives in between is found the next time.
+        let awaits = self.awaits(&pod);
         match self.injection(&incoming, &pod, &chance) {
-            Ok(injection) if self.awaits(&pod) => told(injection).for_now(),
+            Ok(injection) if awaits => told(injection).for_now(),
             Ok(injection) => told(injection),
             Err(refusal) => {
                 let answer = Answer::forbidden(refusal.to_string());

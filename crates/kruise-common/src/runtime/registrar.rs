@@ -354,12 +354,16 @@ impl Registrar {
         if !self.register {
             return Ok(false);
         }
+        // Whatever arrives from here on asks for another round: what is announced in it was not heard in this one.
+        for view in &mut views.configurations {
+            view.mark_unchanged();
+        }
         self.exchange(views).await?;
         let hooks = self.desk.admission.hooks();
         let mut problem = None;
-        let views = views.configurations.iter_mut().zip(&mut views.insistence);
+        let views = views.configurations.iter().zip(&mut views.insistence);
         for (phase, (view, insistence)) in Phase::ALL.into_iter().zip(views) {
-            let seen = view.borrow_and_update().clone();
+            let seen = view.borrow().clone();
             let stored = match &seen {
                 Seen::Unknown => return Ok(false),
                 Seen::Absent => None,

@@ -30,12 +30,14 @@ fn a_set_is_asked_for_once_hooks_made_with_it_are_registered() {
     let announced = Announced::default();
     let asked = || announced.announce(about(&json!({})), T);
     assert!(!asked());
-    announced.registered();
+    announced.registered(T);
     assert!(!asked(), "they were made before");
     assert_eq!(announced.offer(T), [spec(&json!({}))]);
     assert!(!asked());
-    announced.registered();
-    assert!(asked());
+    announced.registered(T);
+    assert!(!asked(), "API servers hear of it a moment later");
+    let soon = T.checked_add(SignedDuration::from_millis(150)).unwrap();
+    assert!(announced.announce(about(&json!({})), soon));
     assert_eq!(announced.offer(T).len(), 1, "it may not be stored yet");
     assert_eq!(announced.offer(later()), [], "it never was");
 }
@@ -68,7 +70,7 @@ fn the_replica_that_leads_hears_of_it() {
     assert_eq!(leader.offer(T), [spec(&json!({ "namespace": "shop" }))]);
     assert_eq!(leader.message(T), None, "nobody passes on what he heard");
     other.offer(T);
-    other.registered();
+    other.registered(T);
     assert_eq!(other.message(T), None, "done");
     leader.hear(&message, later());
     assert_eq!(leader.offer(later()), [], "a message left behind by somebody who died");
@@ -102,6 +104,23 @@ fn a_set_that_was_seen_stored_is_not_waited_for() {
     assert_eq!(announced.due(T), Some(later()));
     announced.arrived(|it| *it == about(&json!({})));
     assert_eq!((announced.offer(T), announced.due(T)), (Vec::new(), None));
+}
+
+/// The message stands there for a while: it would be registered again, and taken back again.
+#[test]
+fn what_was_stored_since_is_not_heard_once_more() {
+    let (other, leader) = (Announced::default(), Announced::default());
+    other.announce(about(&json!({})), T);
+    // Clocks differ.
+    let message = other.message(T).unwrap().replace("1970-01-01T00:00:10Z", "1970-01-01T00:00:30Z");
+    leader.hear(&message, T);
+    assert_eq!(leader.offer(T).len(), 1);
+    leader.arrived(|_| true);
+    let then = T.checked_add(SignedDuration::from_secs(2)).unwrap();
+    leader.hear(&message, then);
+    assert_eq!(leader.offer(then), []);
+    assert!(!leader.announce(about(&json!({})), then), "changed away and back");
+    assert_eq!(leader.offer(then).len(), 1);
 }
 
 #[test]
