@@ -447,6 +447,10 @@ fn a_set_is_accepted_once_its_pods_are_asked_about() {
     let hook = |hooks: Vec<Hook>| hooks.into_iter().find(|hook| hook.path == PODS);
     assert!(hook(webhook.hooks()).is_some());
     webhook.registered();
+    assert!(accept(&create).transient, "API servers hear of it a moment later");
+    let soon = || now().checked_add(jiff::SignedDuration::from_millis(150)).unwrap();
+    let webhook = Webhook { now: soon, ..webhook };
+    let accept = |request: &Request| asked(&webhook, VALIDATE, request);
     assert_eq!(accept(&create), Answer::allowed());
 
     // A pod that comes before the set is seen stored waits for it.
