@@ -34,29 +34,33 @@ pub struct Target<'a> {
 /// Whether `pod` can take the change where it is. What depends on the templates alone, [`crate::diff`] has said.
 pub fn check(pod: &Pod, change: &Change) -> Result<(), NotInPlace> {
     let (_, work) = pending(pod, change);
-    if !work.env.is_empty() && !pod.gated_by(keys::INPLACE_UPDATE_READY) {
+    if !work.env.is_empty() {
+        check_daemon(pod, &work)?;
+    }
+    resize::check(pod, &work.resources)
+}
+
+/// Whether the node daemon can restart those whose env reads changed metadata, and tell when that is done.
+fn check_daemon(pod: &Pod, work: &Work) -> Result<(), NotInPlace> {
+    if !pod.gated_by(keys::INPLACE_UPDATE_READY) {
         // The daemon restarts only what is out of traffic (§20).
         let problem = format!("has no readiness gate {}", keys::INPLACE_UPDATE_READY);
         return Err(NotInPlace::Pod { problem });
     }
-    let report = if work.env.is_empty() { None } else { hash::report(pod) };
+    let report = hash::report(pod);
     let reported = |name: &str| {
         let found = pod.status(name).and_then(|(_, status)| hash::of(report.as_ref()?, status));
         found.is_some_and(|found| found.hashes.extracted_env_from_metadata_hash != 0)
     };
-    // The end is told by the daemon of every container of the update whose env reads metadata.
+    // It tells the end of every container of the update whose env reads metadata.
     let reads = |name: &str| pod.container(name).is_some_and(|(_, it)| !it.env.is_empty());
     let others = work.images.keys().chain(work.resources.keys()).filter(|name| reads(name));
-    let asked: BTreeSet<&str> = if work.env.is_empty() {
-        BTreeSet::new()
-    } else {
-        work.env.keys().chain(others).map(String::as_str).collect()
-    };
+    let asked: BTreeSet<&str> = work.env.keys().chain(others).map(String::as_str).collect();
     let unknown: Vec<&str> = asked.into_iter().filter(|name| !reported(name)).collect();
-    if !unknown.is_empty() {
-        return Err(NotInPlace::NoDaemon { containers: unknown.join(", ") });
+    if unknown.is_empty() {
+        return Ok(());
     }
-    resize::check(pod, &work.resources)
+    Err(NotInPlace::NoDaemon { containers: unknown.join(", ") })
 }
 
 /// The writes that start moving `pod` to the target. [`check`] has allowed it.

@@ -123,7 +123,7 @@ impl Announced {
     /// Sets that are seen as they were announced are not waited for any more: what is stored later says more.
     pub fn arrived(&self, stored: impl Fn(&About) -> bool) {
         for entry in &mut *self.lock() {
-            if stored(&entry.about) {
+            if entry.stage != Stage::Stored && stored(&entry.about) {
                 entry.stage = Stage::Stored;
             }
         }

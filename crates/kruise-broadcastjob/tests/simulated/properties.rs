@@ -316,38 +316,34 @@ fn faults_and_crashes_change_nothing_of_that() {
     check("jobs with faults", CASES, &story(), |story| play(&story, true));
 }
 
-/// What was refused before a pause is told no more: a new process knows nothing of it.
-#[test]
-fn a_refusal_before_a_pause_is_no_news_after_a_restart() {
-    let fates =
-        vec![0, 0, 0, 3, 0, 0, 3, 1, 5, 5, 5, 0, 3, 0, 3, 3, 3, 0, 3, 3, 0, 3, 3, 1, 5, 5, 1, 5, 5];
-    let story = Story {
-        nodes: 1,
-        parallelism: json!(1),
-        tag: "exit-1",
-        policy: "Pause",
-        retry: 2,
-        wave: None,
-        acts: vec![Act::Renew(3), Act::Renew(1)],
-        fates,
-    };
-    play(&story, true);
-}
-
-/// A failed pod that is deleted makes a paused job go on, before its status says so.
-#[test]
-fn a_paused_job_goes_on_when_its_failed_pod_is_deleted() {
-    let story = Story {
+/// A job on one node at first, which its pods' failures pause.
+fn pausing(acts: Vec<Act>) -> Story {
+    Story {
         nodes: 1,
         parallelism: json!(1),
         tag: "exit-1",
         policy: "Pause",
         retry: 0,
         wave: None,
-        acts: vec![Act::Cordon(1), Act::Pass(1), Act::Cordon(1), Act::DeletePod(0)],
+        acts,
         fates: Vec::new(),
-    };
-    play(&story, false);
+    }
+}
+
+/// What was refused before a pause is told no more: a new process knows nothing of it.
+#[test]
+fn a_refusal_before_a_pause_is_no_news_after_a_restart() {
+    let fates =
+        vec![0, 0, 0, 3, 0, 0, 3, 1, 5, 5, 5, 0, 3, 0, 3, 3, 3, 0, 3, 3, 0, 3, 3, 1, 5, 5, 1, 5, 5];
+    let acts = vec![Act::Renew(3), Act::Renew(1)];
+    play(&Story { retry: 2, fates, ..pausing(acts) }, true);
+}
+
+/// A failed pod that is deleted makes a paused job go on, before its status says so.
+#[test]
+fn a_paused_job_goes_on_when_its_failed_pod_is_deleted() {
+    let acts = vec![Act::Cordon(1), Act::Pass(1), Act::Cordon(1), Act::DeletePod(0)];
+    play(&pausing(acts), false);
 }
 
 /// A crash after any write: every node ran exactly once, and the status says so.

@@ -287,18 +287,18 @@ impl<R: Reconciler> Drive<R> {
 
     fn send(&mut self, write: &Write, crashed: &mut bool) -> Result<(), WriteError> {
         let fate = (self.fate)(self.writes.len(), write);
-        if fate == Fate::Refused {
-            return Err(WriteError::new(Category::Server, "injected"));
-        }
-        if fate == Fate::Denied {
-            return Err(WriteError::new(Category::Forbidden, "denied by a policy"));
-        }
-        if fate == Fate::Unfit {
-            return Err(WriteError::new(Category::Invalid, "not valid"));
-        }
-        if fate == Fate::Fixed {
-            let text = "Pod is invalid: spec.containers[0]: Forbidden: may not change";
-            return Err(WriteError::new(Category::Invalid, text));
+        let refusal = match fate {
+            Fate::Refused => Some((Category::Server, "injected")),
+            Fate::Denied => Some((Category::Forbidden, "denied by a policy")),
+            Fate::Unfit => Some((Category::Invalid, "not valid")),
+            Fate::Fixed => {
+                let text = "Pod is invalid: spec.containers[0]: Forbidden: may not change";
+                Some((Category::Invalid, text))
+            }
+            Fate::Done | Fate::NoAnswer | Fate::DoneThenCrash => None,
+        };
+        if let Some((category, message)) = refusal {
+            return Err(WriteError::new(category, message));
         }
         (self.inspect)(&self.world, write);
         let reply = match self.world.perform(write) {
