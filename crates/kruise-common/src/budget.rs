@@ -49,7 +49,8 @@ fn percent(text: &str) -> Result<i64, InvalidAmount> {
     if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return Err(invalid());
     }
-    digits.parse::<u32>().map(i64::from).map_err(|_| invalid())
+    // More digits than fit mean all pods, like every percentage above 100.
+    Ok(digits.parse::<u32>().map_or(i64::from(u32::MAX), i64::from))
 }
 
 /// How many more pods may become unavailable.

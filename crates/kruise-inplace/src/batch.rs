@@ -59,6 +59,11 @@ pub(crate) fn next_batch(
     let more = crate::progress::has_next(state);
     state.pre_check_before_next =
         more.then(|| PreCheck { containers_required_ready: containers.clone() });
+    // Batches of updates that this one overtakes do not pile up.
+    for earlier in &mut state.container_batches_record {
+        earlier.containers.retain(|name| !containers.contains(name));
+    }
+    state.container_batches_record.retain(|earlier| !earlier.containers.is_empty());
     state.container_batches_record.push(Batch { timestamp: rfc3339(now), containers });
     let operations = store(pod, operations, state);
     Batched { resize, operations }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use kruise_api::keys;
-use kruise_api::shared::inplace::{LastStatus, UpdateState};
+use kruise_api::shared::inplace::{LastStatus, UpdateState, rfc3339};
 use kruise_common::moment::Moment;
 use kruise_common::pod::{Container, ContainerStatus, Pod};
 
@@ -180,7 +180,7 @@ pub(crate) fn image(
     if restarted(pod, (spec, status), last, state) {
         return None;
     }
-    if lags(spec, status, last) {
+    if lags(spec, status, last, state) {
         return Some(Missing::Superseded { container });
     }
     Some(Missing::Restart { container, waiting: status.waiting.to_string() })
@@ -222,21 +222,40 @@ pub(crate) fn resized(state: &UpdateState) -> BTreeSet<&str> {
 }
 
 /// Whether the image that runs is another than the wanted one, though the container is there in its new form: that of an
-/// update which this one has overtaken, or the one that it replaces.
-pub fn lags(container: Option<&Container>, status: &ContainerStatus, last: &LastStatus) -> bool {
+/// update which this one has overtaken, or the one that it replaces. Or whether it may be: OpenKruise records no container
+/// ID, and the container was started in the second in which its update began.
+pub fn lags(
+    container: Option<&Container>,
+    status: &ContainerStatus,
+    last: &LastStatus,
+    state: &UpdateState,
+) -> bool {
+    let replaced = || runs_replaced(container, status, last);
     runs_superseded(container, status, last)
-        || (remade(status, last) && runs_replaced(container, status, last))
+        || (remade(status, last) && replaced())
+        || (last.container_id.is_empty() && started_since(status, state, |a, b| a == b) && replaced())
 }
 
-/// Whether the image that runs is that of an update which another one has overtaken.
+/// Whether the image that runs is that of an update which another one has overtaken. Only the last of those is recorded, so
+/// any image but the wanted one may be.
 fn runs_superseded(
     container: Option<&Container>,
     status: &ContainerStatus,
     last: &LastStatus,
 ) -> bool {
-    let is_wanted =
-        container.is_some_and(|container| same_image(&last.superseded, &container.image));
-    !last.superseded.is_empty() && same_image(&last.superseded, &status.image) && !is_wanted
+    let wanted = |image: &str| container.is_some_and(|it| same_image(image, &it.image));
+    if last.superseded.is_empty() || wanted(&last.superseded) || status.image.is_empty() {
+        return false;
+    }
+    let other = last.container_id.is_empty() || remade(status, last);
+    let known = || wanted(&status.image) || container.is_some_and(|it| same_digest(it, status));
+    same_image(&last.superseded, &status.image) || (other && !known())
+}
+
+/// Whether the spec names the digest that runs.
+fn same_digest(container: &Container, status: &ContainerStatus) -> bool {
+    let digest = |image: &str| image.rsplit_once('@').map(|(_, digest)| digest.to_owned());
+    digest(&container.image).is_some_and(|wanted| digest(&status.image_id) == Some(wanted))
 }
 
 /// Whether the container is another one than when the update began.
@@ -268,10 +287,30 @@ fn runs_replaced(
 /// How long a container that [`lags`] is waited for. The kubelet restarts it at once if it is to run another.
 const SETTLED: SignedDuration = SignedDuration::from_secs(60);
 
-/// When a container that [`lags`] is taken for the wanted one, of which the runtime knows another name (W27);
+/// When [`settle`] is due for a container that [`lags`], whose runtime may know the wanted image by another name (W27);
 /// `None` while it does not run.
-pub fn settles(status: &ContainerStatus) -> Option<Timestamp> {
-    status.started_at.map(Moment::timestamp)?.checked_add(SETTLED).ok()
+pub fn settles(status: &ContainerStatus, last: &LastStatus) -> Option<Timestamp> {
+    let started = status.started_at.map(Moment::timestamp)?;
+    known_since(started, last).unwrap_or(started).checked_add(SETTLED).ok()
+}
+
+/// Takes a container that [`lags`] for the wanted one if it was seen long ago already that it stays, and records that it
+/// does otherwise: one that was started long ago may have waited for the kubelet to be done with another container, and
+/// be restarted now.
+pub fn settle(status: &ContainerStatus, last: &mut LastStatus, now: Timestamp) {
+    let started = status.started_at.map(Moment::timestamp);
+    if started.and_then(|started| known_since(started, last)).is_none() {
+        last.stays_since = rfc3339(now);
+        return;
+    }
+    last.stays_since.clear();
+    last.superseded.clear();
+    last.image_id.clear();
+}
+
+/// Since when it is recorded that the container stays; a record from before its start is of another one.
+fn known_since(started: Timestamp, last: &LastStatus) -> Option<Timestamp> {
+    last.stays_since.parse().ok().filter(|since| *since >= started)
 }
 
 /// Whether the kubelet's status goes by the spec of now; taken for granted of kubelets that do not say.
@@ -282,8 +321,8 @@ pub fn seen_by_kubelet(pod: &Pod) -> bool {
 /// What is recorded of a container that is about to get another image; `earlier` is the state that records what has been
 /// asked of it before, if anything has.
 ///
-/// The kubelet may not have acted on an earlier update: then it may start that image yet, or, if the container gets back
-/// what it runs, see only the last change and keep it (W27).
+/// The kubelet may not have acted on an earlier update, nor started the container at all: then it may start that image yet,
+/// or, if the container gets back what it runs, see only the last change and keep it (W27).
 pub fn evidence(
     pod: &Pod,
     (container, status): (&Container, &ContainerStatus),
@@ -294,13 +333,15 @@ pub fn evidence(
         let last = state.last_container_statuses.as_ref()?.get(&*container.name)?;
         Some((state, last))
     });
-    let overtaken = recorded
-        .is_some_and(|(state, last)| !restarted(pod, (Some(container), status), last, state));
+    let overtaken = status.container_id.is_empty()
+        || recorded
+            .is_some_and(|(state, last)| !restarted(pod, (Some(container), status), last, state));
     LastStatus {
         image_id: status.image_id.to_string(),
         container_id: status.container_id.to_string(),
         superseded: if overtaken { container.image.to_string() } else { String::new() },
         may_stay: overtaken && same_image(image, &status.image),
+        stays_since: String::new(),
     }
 }
 
@@ -330,21 +371,28 @@ pub fn restarted(
     if !status.image_id.is_empty() && *status.image_id != *last.image_id {
         return true;
     }
-    let began = state
+    if started_since(status, state, |started, began| started > began) {
+        return true;
+    }
+    let named = container.is_some_and(|container| same_image(&container.image, &status.image));
+    status.started_at.is_some() && named
+}
+
+/// Whether the start of the container is so to the beginning of its update; both have whole seconds.
+fn started_since(
+    status: &ContainerStatus,
+    state: &UpdateState,
+    is: impl Fn(Timestamp, Timestamp) -> bool,
+) -> bool {
+    let batch = state
         .container_batches_record
         .iter()
         .rev()
         .find(|batch| batch.containers.iter().any(|name| **name == *status.name));
     // Updates of sidecars have no batches.
-    let began = began.map_or(&state.update_timestamp, |batch| &batch.timestamp);
-    let began = began.parse::<Timestamp>().ok();
-    if let (Some(began), Some(started)) = (began, status.started_at)
-        && started.timestamp() > began
-    {
-        return true;
-    }
-    let named = container.is_some_and(|container| same_image(&container.image, &status.image));
-    status.started_at.is_some() && named
+    let began = batch.map_or(&state.update_timestamp, |batch| &batch.timestamp);
+    let began = began.parse().ok();
+    began.zip(status.started_at).is_some_and(|(began, started)| is(started.timestamp(), began))
 }
 
 /// Whether the daemon says that the container was made from the name and image of the spec (§10.2.4).

@@ -18,7 +18,7 @@ use crate::conditions;
 use crate::diff::MetadataChange;
 use crate::lifecycle::{self, HookPending};
 use crate::metadata;
-use crate::progress::{Missing, containers, has_next, seen_by_kubelet, settles};
+use crate::progress::{self, Missing, containers, has_next, seen_by_kubelet, settles};
 use crate::resize;
 use crate::state::{drop_grace, grace_state, grace_test, state_test, store, update_state};
 use crate::work::Work;
@@ -143,19 +143,16 @@ fn unfinished(pod: &Pod, state: &UpdateState, missing: Missing, now: Timestamp) 
     let Missing::Superseded { container } = &missing else {
         return Refresh::wait(Waiting::Incomplete(missing));
     };
-    let until = pod.status(container).and_then(|(_, status)| settles(status));
-    let Some(until) = until.filter(|_| seen_by_kubelet(pod)) else {
+    let mut state = state.clone();
+    let last = state.last_container_statuses.as_mut().and_then(|all| all.get_mut(container));
+    let known = pod.status(container).map(|(_, status)| status).zip(last);
+    let Some((status, last)) = known.filter(|_| seen_by_kubelet(pod)) else {
         return Refresh::wait(Waiting::Incomplete(missing));
     };
-    if now < until {
-        return Refresh::wait(Waiting::Settling { until });
-    }
-    let mut state = state.clone();
-    if let Some(last) =
-        state.last_container_statuses.iter_mut().find_map(|all| all.get_mut(container))
-    {
-        last.superseded.clear();
-        last.image_id.clear();
+    match settles(status, last) {
+        None => return Refresh::wait(Waiting::Incomplete(missing)),
+        Some(until) if now < until => return Refresh::wait(Waiting::Settling { until }),
+        Some(_) => progress::settle(status, last, now),
     }
     let operations = store(pod, state_test(pod, Operations::default()), &state);
     let what = format!("container {container} stays");
@@ -310,7 +307,13 @@ fn verified(
     next: Option<&str>,
     now: Timestamp,
 ) -> Write {
-    let mut operations = state_test(pod, Operations::default());
+    // Without a state the revision alone says that no update has begun since.
+    let operations = match (state, pod.revision()) {
+        (None, Some(name)) => Operations::default()
+            .test(&["metadata", "labels", keys::CONTROLLER_REVISION_HASH], name),
+        _ => Operations::default(),
+    };
+    let mut operations = state_test(pod, operations);
     let updated = state.and_then(|state| state.last_container_statuses.as_ref());
     for name in updated.into_iter().flatten().map(|(name, _)| name) {
         if let Some((index, container)) = pod.container(name) {

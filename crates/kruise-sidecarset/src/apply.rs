@@ -41,7 +41,8 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
         }
         Action::Mark { pod, upgradable } => {
             let member = snapshot.member(pod);
-            one(member.map(|member| mark(&member.pod, &settings.name, *upgradable, now)))
+            let own = (&*settings.name, *upgradable);
+            one(member.map(|member| mark(&member.pod, own, &snapshot.silent, now)))
         }
         Action::UpdatePod { pod } => one(rewrite(pod).map(Rewrite::update)),
         Action::ResetTwins { pod } => one(rewrite(pod).map(Rewrite::reset)),

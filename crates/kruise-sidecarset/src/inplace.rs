@@ -16,12 +16,12 @@ use kruise_common::kind::POD;
 use kruise_common::moment::Moment;
 use kruise_common::pod::{Container, ContainerStatus, Pod};
 use kruise_common::write::{Operations, Write};
-use kruise_inplace::progress::evidence;
+use kruise_inplace::progress::{evidence, settle};
 use serde_json::{Map, Value, json};
 
 use crate::containers::{self, Entries, Entry, version_alt_key, version_key};
 use crate::inject::metadata::patch_all;
-use crate::member::{self, Member, native, native_status};
+use crate::member::{self, Member, injected, native, native_status, state};
 use crate::pair::{Pair, Twin};
 use crate::plan::hot_upgrade::{Move, Side};
 use crate::snapshot::{Settings, Upgrade};
@@ -47,8 +47,8 @@ pub struct Rewrite<'a> {
     changes: Operations,
     /// Containers that get another image, with what is recorded of them as they are now.
     replaced: BTreeMap<String, LastStatus>,
-    /// Containers that are what is wanted after all.
-    settled: BTreeSet<Arc<str>>,
+    /// Containers that stay as they are, with what is recorded of them now.
+    settled: BTreeMap<Arc<str>, LastStatus>,
     working: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
 }
@@ -70,7 +70,7 @@ impl<'a> Rewrite<'a> {
             tests: Operations::default(),
             changes: Operations::default(),
             replaced: BTreeMap::new(),
-            settled: BTreeSet::new(),
+            settled: BTreeMap::new(),
             working: containers::working(&member.pod.annotations).unwrap_or_default(),
             annotations: BTreeMap::new(),
         }
@@ -139,13 +139,18 @@ impl<'a> Rewrite<'a> {
     /// Containers that stay at an image overtaken run the wanted one, of which the runtime knows another name: that is
     /// written down, for no event will tell (inplace W27).
     pub fn settle(mut self) -> Write {
+        let pod = &self.member.pod;
+        let recorded = state(pod, &self.settings.name).and_then(|it| it.last_container_statuses);
+        let mut recorded = recorded.unwrap_or_default();
         let due = self.member.overtaken.iter().filter(|(_, until)| *until <= self.now);
-        self.settled = due.map(|(name, _)| name.clone()).collect();
-        for name in self.settled.clone() {
-            let pod = &self.member.pod;
-            let native = native_status(pod, &name).map(|status| (NATIVE, status));
-            let status = pod.status(&name).map(|status| (PLAIN, status)).or(native);
-            if let Some((lists, status)) = status {
+        for (name, _) in due {
+            let native = native_status(pod, name).map(|status| (NATIVE, status));
+            let status = pod.status(name).map(|status| (PLAIN, status)).or(native);
+            if let Some((lists, status)) = status
+                && let Some(mut last) = recorded.remove(&**name)
+            {
+                settle(status.1, &mut last, self.now);
+                self.settled.insert(name.clone(), last);
                 self.expect(lists, status);
             }
         }
@@ -290,14 +295,14 @@ impl<'a> Rewrite<'a> {
         };
         last.retain(|name, _| self.names().any(|known| known == *name));
         last.extend(self.replaced.iter().map(|(name, before)| (name.clone(), json!(before))));
-        for name in &self.settled {
-            if let Some(Value::Object(before)) = last.get_mut(&**name) {
-                before.remove("superseded");
-                before.remove("imageID");
-            }
+        for (name, settled) in &self.settled {
+            last.insert(name.to_string(), json!(settled));
         }
-        own.insert("revision".into(), json!(self.settings.hashes.full));
-        own.insert("updateTimestamp".into(), json!(self.now.to_string()));
+        // What settles is part of the update that is recorded.
+        if self.settled.is_empty() {
+            own.insert("revision".into(), json!(self.settings.hashes.full));
+            own.insert("updateTimestamp".into(), json!(self.now.to_string()));
+        }
         own.insert("lastContainerStatuses".into(), Value::Object(last));
         states.insert(self.settings.name.to_string(), Value::Object(own));
         encode_value(&K::Map(&K::Struct(STATE)), &Value::Object(states), Form::Declared).ok()
@@ -323,6 +328,7 @@ const LAST: Members = &[
     ("containerID", K::String, O::Empty),
     ("superseded", K::String, O::Empty),
     ("mayStay", K::Bool, O::Empty),
+    ("staysSince", K::String, O::Empty),
 ];
 
 /// Whether an annotation has records in the older form (INJ-62).
@@ -331,17 +337,23 @@ fn is_legacy(text: &str) -> bool {
     entries.is_some_and(|entries| entries.values().any(Value::is_string))
 }
 
-/// Says in the condition of the pod whether `set` can update it (CND-2, CND-3). Where the condition is there, exactly it
-/// is replaced, so that two sets cannot undo each other; where it is not, the kubelet's conditions stay.
-pub fn mark(pod: &Pod, set: &str, upgradable: bool, now: Timestamp) -> Write {
+/// Says in the condition of the pod whether `set` can update it, or nothing of it (CND-2, CND-3); sets that are `silent`
+/// have no say. Where the condition is there, exactly it is replaced, so that two sets cannot undo each other; where it is
+/// not, the kubelet's conditions stay.
+pub fn mark(
+    pod: &Pod,
+    (set, upgradable): (&str, Option<bool>),
+    silent: &BTreeSet<Arc<str>>,
+    now: Timestamp,
+) -> Write {
     let kind = keys::SIDECARSET_UPGRADABLE;
     let known = pod.conditions.iter().enumerate().find(|(_, known)| *known.kind == *kind);
     let message = known.and_then(|(_, known)| known.message.as_deref());
     let mut said: BTreeMap<String, bool> =
         message.and_then(|message| serde_json::from_str(message).ok()).unwrap_or_default();
     // A set whose containers are not in the pod has no say any more.
-    said.retain(|name, _| pod.injected.iter().any(|injected| **injected == **name));
-    said.insert(set.to_owned(), upgradable);
+    said.retain(|name, _| injected(pod, name) && !silent.contains(name.as_str()) && name != set);
+    said.extend(upgradable.map(|upgradable| (set.to_owned(), upgradable)));
     let all = !said.values().any(|upgradable| !upgradable);
     let text = encode_value(&K::Map(&K::Bool), &json!(said), Form::Declared).unwrap_or_default();
     let kept = known.filter(|(_, known)| known.status == all).and_then(|(_, known)| known.since);

@@ -1,15 +1,16 @@
 //! The `kruise-sidecarset` binary.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use clap::Parser;
 use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_common::kind::SIDECAR_SET;
-use kruise_common::pod::WirePod;
+use kruise_common::pod::{Pod, WirePod};
 use kruise_common::reconciler::Reconciler;
 use kruise_common::revision::WireRevision;
 use kruise_common::runtime::process::Process;
+use kruise_common::table::Table;
 use kruise_sidecarset::announced::Announced;
 use kruise_sidecarset::args::Args;
 use kruise_sidecarset::configuration::WireConfiguration;
@@ -37,11 +38,17 @@ async fn main() -> anyhow::Result<()> {
     };
     // Which pods the API server asks about follows from the sets.
     process.hooks_depend_on(&SIDECAR_SET);
-    let sets = process.watch_cluster::<WireSet>(watch::set);
+    // Pods are watched after the sets that they concern, and sets concern others by their pods.
+    let of_sets: Arc<OnceLock<Arc<Table<Pod>>>> = Arc::default();
+    let theirs = of_sets.clone();
+    let sets = process.watch_cluster::<WireSet>(move |change| {
+        watch::set(theirs.get().map(|pods| &**pods), change)
+    });
     let opt_out = args.allow_pod_opt_out;
     let unasked = Unasked { own: own.clone(), service, all: !gates.pod_webhook, opt_out };
     let (known, left_out) = (sets.clone(), unasked.clone());
     let pods = process.watch::<WirePod>(move |change| watch::pod(&known, &left_out, change));
+    of_sets.get_or_init(|| pods.clone());
     let (known, left_out, by_namespace) = (sets.clone(), unasked.clone(), pods.clone());
     let caches = Caches {
         sets: sets.clone(),

@@ -214,8 +214,8 @@ fn overtaken<'a>(
     let Some(state) = state.filter(|_| seen_by_kubelet(pod)) else { return Vec::new() };
     let overtaken = running.filter_map(|(container, status)| {
         let last = recorded(state, container)?;
-        let runs = lags(Some(container), status, last);
-        Some((container.name.clone(), settles(status).filter(|_| runs)?))
+        let runs = lags(Some(container), status, last, state);
+        Some((container.name.clone(), settles(status, last).filter(|_| runs)?))
     });
     overtaken.collect()
 }
@@ -305,7 +305,25 @@ fn stuck(pod: &Pod, settings: &Settings) -> Option<Stuck> {
 
 /// What the condition says of a set.
 fn said(pod: &Pod, set: &str) -> Option<bool> {
+    says(pod)?.get(set).copied()
+}
+
+/// What the condition says, by set (CND-1).
+fn says(pod: &Pod) -> Option<BTreeMap<Cow<'_, str>, bool>> {
     let message = pod.condition(keys::SIDECARSET_UPGRADABLE)?.message.as_deref()?;
-    let said: BTreeMap<Cow<'_, str>, bool> = serde_json::from_str(message).ok()?;
-    said.get(set).copied()
+    serde_json::from_str(message).ok()
+}
+
+/// Sets of which the condition says that they cannot update the pod; none where it is true.
+pub fn accused(pod: &Pod) -> Vec<Cow<'_, str>> {
+    if pod.condition(keys::SIDECARSET_UPGRADABLE).is_none_or(|condition| condition.status) {
+        return Vec::new();
+    }
+    let said = says(pod).unwrap_or_default().into_iter();
+    said.filter_map(|(name, upgradable)| (!upgradable).then_some(name)).collect()
+}
+
+/// Whether the set injected into the pod.
+pub fn injected(pod: &Pod, set: &str) -> bool {
+    pod.injected.iter().any(|name| **name == *set)
 }

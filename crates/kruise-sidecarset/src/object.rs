@@ -70,6 +70,11 @@ impl SidecarSet {
         field.filter(|version| !version.is_empty()).or_else(label).filter(|v| !v.is_empty())
     }
 
+    /// Whether running pods are never touched; `false` of a spec that cannot be read.
+    pub fn is_not_update(&self) -> bool {
+        self.content.as_ref().is_ok_and(|content| content.spec.is_not_update())
+    }
+
     /// The set that this one replaces where both match, if it is a canary (SEL-4).
     pub fn replaces(&self) -> Option<&str> {
         replaced_by(&self.annotations)

@@ -15,7 +15,7 @@ use kruise_common::table::Table;
 use crate::asked::Asked;
 use crate::auditor::{Audited, Why, audit};
 use crate::choose::{named, skips};
-use crate::member::{Member, active};
+use crate::member::{Member, accused, active};
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
 use crate::recorded::Library;
@@ -68,6 +68,7 @@ pub fn observe(
     let (revisions, taken) = revisions(caches, &set);
     Some(Snapshot {
         unusable: unusable(caches, &set),
+        silent: silent(caches, &members),
         asked: caches.asked.about(&set.meta.uid),
         set,
         settings,
@@ -113,6 +114,19 @@ fn members(caches: &Caches, set: &SidecarSet, settings: &Settings) -> (Vec<Membe
     }
     caches.rosters.keep(set, &members);
     (members, strays)
+}
+
+/// Sets without a say in the conditions of these pods (W-12).
+fn silent(caches: &Caches, members: &[Member]) -> BTreeSet<Arc<str>> {
+    let mut known: BTreeMap<Arc<str>, bool> = BTreeMap::new();
+    for name in members.iter().flat_map(|member| accused(&member.pod)) {
+        if !known.contains_key(&*name) {
+            let name: Arc<str> = Arc::from(name);
+            let set = caches.sets.get(&ObjectKey::new("", name.clone()));
+            known.insert(name, set.is_none_or(|set| set.is_not_update()));
+        }
+    }
+    known.into_iter().filter_map(|(name, silent)| silent.then_some(name)).collect()
 }
 
 /// Pods that should have the set's sidecars and have not: they were admitted while no webhook answered (W-4). Pods older

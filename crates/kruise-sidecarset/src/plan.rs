@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use kruise_common::plan::{Note, Plan};
 
+use crate::member::Member;
+use crate::pair::Pair;
 use crate::snapshot::{Invalid, Settings, Snapshot};
 
 pub mod action;
@@ -45,8 +47,11 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan<Action, Hold> {
 
 /// Running pods follow the set (REC-6…REC-11).
 fn roll_out(turn: &mut Turn<'_>, settings: &Settings) {
-    let outdated = turn.snapshot.members.iter().filter(|member| !member.updated).count();
+    // Also those in the middle of a hot upgrade, who count as not ready.
+    let stands = |member: &&Member| !member.updated || !member.pairs.iter().all(Pair::rests);
+    let outdated = turn.snapshot.members.iter().filter(stands).count();
     if settings.not_update {
+        condition::withdraw(turn);
         if outdated > 0 {
             turn.hold(Hold::NotUpdate { outdated });
         }

@@ -2,7 +2,7 @@
 //!
 //! [`Settings::new`] is the only reader of the spec; what it refuses is data ([`Invalid`]), not an error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
@@ -37,6 +37,9 @@ pub struct Snapshot {
     pub asked: bool,
     /// What injected pods are that do not count as matched.
     pub strays: Strays,
+    /// Sets that are gone or never update: what conditions of members still say of them means nothing (W-12). Only those
+    /// of which something bad is said.
+    pub silent: BTreeSet<Arc<str>>,
     /// Revisions of the set in its namespace of revisions, the newest last (HIS-5).
     pub revisions: Vec<Arc<Revision>>,
     /// Why the recorded revision that the set names for injection cannot be used (REV-2); `None` if it can, or names none.
@@ -190,8 +193,13 @@ impl Settings {
         let content = set.content.as_ref().map_err(|problem| invalid("spec", problem))?;
         let spec = &*content.spec;
         let strategy = &spec.update_strategy;
+        let not_update = spec.is_not_update();
         let amount = |given: &Option<IntOrString>, default: i32, field: &str| {
             let amount = given.clone().unwrap_or(IntOrString::Int(default));
+            if not_update {
+                // Nobody asks for it, and nothing of it was validated (VAL-26).
+                return Ok(amount);
+            }
             let field = format!("spec.updateStrategy.{field}");
             budget::rounded_up(&amount, 100).map_err(|error| invalid(&field, &error))?;
             Ok(amount)
@@ -204,7 +212,7 @@ impl Settings {
             sidecars: sidecars(spec, options),
             fixed_natives: fixed_natives(spec, options),
             listed: crate::containers::listed(spec),
-            not_update: spec.is_not_update(),
+            not_update,
             paused: strategy.paused,
             selector: selector(spec)?,
             partition: amount(&strategy.partition, 0, "partition")?,

@@ -11,7 +11,7 @@ use kruise_common::pod::Pod;
 use kruise_common::revision::Revision;
 use kruise_common::table::{Change, Table};
 
-use crate::member::active;
+use crate::member::{accused, active};
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
 use crate::observe::misses;
@@ -22,8 +22,23 @@ pub fn key(set: impl Into<Arc<str>>) -> ObjectKey {
     ObjectKey::new("", set)
 }
 
-/// A set concerns itself (EVT-2, EVT-3), unless only its status changed: every status that we write comes back.
-pub fn set(change: &Change<SidecarSet>) -> Vec<ObjectKey> {
+/// A set concerns itself (EVT-2, EVT-3), unless only its status changed: every status that we write comes back. When it
+/// falls silent it concerns those too that share a pod of which it said that it cannot be updated (W-12).
+pub fn set(pods: Option<&Table<Pod>>, change: &Change<SidecarSet>) -> Vec<ObjectKey> {
+    let silent = |set: &Option<Arc<SidecarSet>>| set.as_ref().is_none_or(|set| set.is_not_update());
+    let mut keys = itself(change);
+    if let (Some(pods), Some(old), false, true) =
+        (pods, &change.old, silent(&change.old), silent(&change.new))
+    {
+        let pods = pods.in_group(old.name());
+        let said = pods.iter().filter(|pod| accused(pod).iter().any(|name| **name == **old.name()));
+        let names: BTreeSet<&Arc<str>> = said.flat_map(|pod| pod.injected.iter()).collect();
+        keys.extend(names.into_iter().filter(|name| *name != old.name()).map(|name| key(name.clone())));
+    }
+    keys
+}
+
+fn itself(change: &Change<SidecarSet>) -> Vec<ObjectKey> {
     let (Some(old), Some(new)) = (&change.old, &change.new) else {
         let row = change.new.as_ref().or(change.old.as_ref());
         return row.map(|set| set.meta.key.clone()).into_iter().collect();

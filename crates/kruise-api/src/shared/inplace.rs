@@ -93,6 +93,14 @@ pub struct LastStatus {
         skip_serializing_if = "go::is_zero"
     )]
     pub may_stay: bool,
+    /// Since when the container is known to stay at an image that looks like one overtaken, as [`rfc3339`] writes it: our
+    /// addition (W27).
+    #[serde(
+        rename = "staysSince",
+        deserialize_with = "go::or_zero",
+        skip_serializing_if = "String::is_empty"
+    )]
+    pub stays_since: String,
 }
 
 /// Containers that must be ready before the next batch.

@@ -55,6 +55,7 @@ fn evidence_of_a_restart() {
         "image": "reg.io/main:v2", "imageID": "", "ready": false,
         "state": { "waiting": { "reason": "ImagePullBackOff" } },
     });
+    let at_once = json!({ "state": { "running": { "startedAt": "2026-01-02T03:04:00Z" } } });
     let gone = json!({ "containerID": null });
     let cases = [
         ("ours: nothing happened", ours(), json!({}), restart("")),
@@ -76,6 +77,8 @@ fn evidence_of_a_restart() {
         ("theirs: nothing happened", theirs(), json!({}), restart("")),
         ("theirs: another image ID", theirs(), new_image, Progress::Complete),
         ("theirs: started after the batch", theirs(), started, Progress::Complete),
+        ("theirs: started in the second of the batch", theirs(), at_once.clone(), lags()),
+        ("ours: started in the second of the batch", ours(), at_once, restart("")),
         ("theirs: the wanted name, running", theirs(), same_name, Progress::Complete),
         ("theirs: the wanted name, but down", theirs(), down, restart("ImagePullBackOff")),
         ("theirs: the container ID says nothing", theirs(), new_id, restart("")),

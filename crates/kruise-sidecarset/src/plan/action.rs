@@ -35,8 +35,8 @@ pub enum Action {
     Mark {
         /// The pod.
         pod: ObjectKey,
-        /// Whether it can.
-        upgradable: bool,
+        /// Whether it can; `None` if the set has no say.
+        upgradable: Option<bool>,
     },
     /// Give the sidecars of a pod the images of the set.
     UpdatePod {
@@ -101,8 +101,9 @@ impl fmt::Display for Action {
             Self::RaiseRevision { name, number } => write!(f, "raise-revision {name} to {number}"),
             Self::LabelRevision { name, version } => write!(f, "label-revision {name} {version}"),
             Self::DeleteRevision { name } => write!(f, "delete-revision {name}"),
-            Self::Mark { pod, upgradable: true } => write!(f, "mark {pod} upgradable"),
-            Self::Mark { pod, upgradable: false } => write!(f, "mark {pod} not upgradable"),
+            Self::Mark { pod, upgradable: Some(true) } => write!(f, "mark {pod} upgradable"),
+            Self::Mark { pod, upgradable: Some(false) } => write!(f, "mark {pod} not upgradable"),
+            Self::Mark { pod, upgradable: None } => write!(f, "mark {pod} without a say"),
             Self::UpdatePod { pod } => write!(f, "update {pod}"),
             Self::ResetTwins { pod } => write!(f, "reset {pod}"),
             Self::TurnBack { pod } => write!(f, "turn-back {pod}"),

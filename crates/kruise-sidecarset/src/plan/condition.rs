@@ -6,14 +6,19 @@ use kruise_common::plan::Note;
 
 use super::action::Action;
 use super::turn::Turn;
-use crate::member::Member;
+use crate::member::{Member, accused, injected};
 
 /// Marks pods whose condition says something else than is.
 pub fn mark(turn: &mut Turn<'_>) {
     let members = turn.snapshot.members.iter();
-    let wrong: Vec<(&Member, bool)> = members
-        .filter_map(|member| Some((member, wanted(member)?)))
-        .filter(|(member, wanted)| member.said != Some(*wanted))
+    let silent = &turn.snapshot.silent;
+    let accuses = |member: &Member| {
+        let mut accused = accused(&member.pod).into_iter();
+        accused.any(|name| silent.contains(&*name) || !injected(&member.pod, &name))
+    };
+    let wrong: Vec<(&Member, Option<bool>)> = members
+        .map(|member| (member, wanted(member).or(member.said)))
+        .filter(|(member, wanted)| member.said != *wanted || accuses(member))
         .collect();
     let mut actions = Vec::new();
     for (member, upgradable) in &wrong {
@@ -24,7 +29,8 @@ pub fn mark(turn: &mut Turn<'_>) {
     }
     turn.plan.each(actions);
     // Told when pods are found, not in every turn.
-    if wrong.iter().any(|(_, upgradable)| !upgradable) {
+    let found = |(member, says): &(&Member, Option<bool>)| *says == Some(false) && member.said != *says;
+    if wrong.iter().any(found) {
         let stuck = |member: &&Member| member.selected && member.stuck.is_some();
         let count = turn.snapshot.members.iter().filter(stuck).count();
         let text = format!(
@@ -32,6 +38,18 @@ pub fn mark(turn: &mut Turn<'_>) {
         );
         turn.plan.notes.push(Note::normal(keys::EVENT_NOT_UPGRADABLE_PODS, text));
     }
+}
+
+/// Takes back what the conditions say of a set that never updates (CND-5, W-12).
+pub fn withdraw(turn: &mut Turn<'_>) {
+    let members = turn.snapshot.members.iter();
+    let mut actions = Vec::new();
+    for member in members.filter(|member| member.said == Some(false)) {
+        if turn.may_try(&member.pod) {
+            actions.push(Action::Mark { pod: member.pod.meta.key.clone(), upgradable: None });
+        }
+    }
+    turn.plan.each(actions);
 }
 
 /// What the condition is to say; `None` if whatever it says may stay (CND-4).

@@ -18,7 +18,9 @@ pub fn await_registration(turn: &mut Turn<'_>) {
         return;
     }
     let end = set.meta.created.and_then(|made| made.timestamp().checked_add(PATIENCE).ok());
-    let Some(end) = end.filter(|end| *end > turn.now) else { return };
+    // A creation that is to come says that clocks differ, not that the set is new.
+    let latest = turn.now.checked_add(PATIENCE + PATIENCE).unwrap_or(turn.now);
+    let Some(end) = end.filter(|end| *end > turn.now && *end <= latest) else { return };
     let until = turn.now.checked_add(LOOK).unwrap_or(end).min(end);
     turn.hold(Hold::NotRegistered { until });
 }

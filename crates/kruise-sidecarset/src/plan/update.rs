@@ -2,11 +2,10 @@
 
 use super::action::Action;
 use super::hold::Hold;
-use super::hot_upgrade;
+use super::hot_upgrade::{self, State};
 use super::order::order;
 use super::turn::Turn;
 use crate::member::Member;
-use crate::pair::Pair;
 use crate::snapshot::Settings;
 
 /// Plans the updates of this turn.
@@ -55,7 +54,8 @@ fn unavailable(turn: &mut Turn<'_>) -> usize {
         count += 1;
         if !member.consistent {
             turn.hold_pod(&member.pod, Hold::InPlaceInProgress);
-        } else if member.pairs.iter().all(Pair::rests) {
+        } else if member.pairs.iter().all(|pair| pair.state() != State::Switching) {
+            // Of those that switch, the new side is told of.
             turn.hold_pod(&member.pod, Hold::NotReady);
         }
     }

@@ -1,5 +1,7 @@
 //! The PATCH of a pod's sidecars (sections 15.4, 20, 21).
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use kruise_common::write::{Patch, Request, Write};
 use serde_json::{Value, json};
@@ -121,8 +123,9 @@ fn tests_come_before_changes_and_cover_them() {
 #[test]
 fn a_condition_that_is_there_is_replaced_where_it_stands() {
     let mut object = running();
+    let nobody = BTreeSet::new();
     object["metadata"]["annotations"]["kruise.io/sidecarset-injected-list"] = json!("log,mesh");
-    let fresh = mark(&pod(&object), "log", true, now());
+    let fresh = mark(&pod(&object), ("log", Some(true)), &nobody, now());
     let Request::Patch { patch: Patch::Strategic(body), .. } = &fresh.request else {
         panic!("{fresh:?}")
     };
@@ -131,11 +134,11 @@ fn a_condition_that_is_there_is_replaced_where_it_stands() {
         "type": "SidecarSetUpgradable", "status": "True", "reason": "AllSidecarsetUpgradable",
         "message": r#"{"gone":false,"mesh":true}"#, "lastTransitionTime": "2020-01-01T00:00:00Z",
     }]);
-    let kept = operations(&mark(&pod(&object), "log", true, now()));
+    let kept = operations(&mark(&pod(&object), ("log", Some(true)), &nobody, now()));
     let condition = &kept.last().unwrap()["value"];
     assert_eq!(condition["message"], r#"{"log":true,"mesh":true}"#, "a set that left has no say");
     assert_eq!(condition["lastTransitionTime"], "2020-01-01T00:00:00Z");
-    let turned = operations(&mark(&pod(&object), "log", false, now()));
+    let turned = operations(&mark(&pod(&object), ("log", Some(false)), &nobody, now()));
     let condition = &turned.last().unwrap()["value"];
     assert_eq!(
         (condition["status"].as_str(), condition["reason"].as_str()),

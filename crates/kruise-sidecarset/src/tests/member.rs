@@ -58,6 +58,7 @@ fn an_update_that_openkruise_began_is_carried_out_with_another_image_id_or_the_w
         consistent(&with_status(before.clone(), &status))
     };
     assert!(!since("2025-12-31T23:00:00Z"), "it ran before the update");
+    assert!(!since("2026-01-01T00:00:00Z"), "in its second: settles");
     assert!(since("2026-01-01T00:00:03Z"));
 }
 

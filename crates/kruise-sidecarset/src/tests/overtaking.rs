@@ -141,9 +141,12 @@ fn the_same_image_under_another_tag_settles_once() {
         assert_eq!(recorded(&object)["imageID"], "example.com/agent@sha256:1");
         assert!(!waits.consistent, "native: {native}");
         assert_eq!(waits.overtaken.len(), 1);
-        let until = waits.overtaken[0].1;
-        let write = Rewrite::new(&waits, &second, (&"log-1".into(), 5000), until).settle();
-        perform(&mut object, &write);
+        for _ in 0..2 {
+            let waits = member(&object, &second);
+            let until = waits.overtaken[0].1;
+            let write = Rewrite::new(&waits, &second, (&"log-1".into(), 5000), until).settle();
+            perform(&mut object, &write);
+        }
         assert_eq!(recorded(&object), json!({ "containerID": "c://1" }));
         let done = member(&object, &second);
         assert!(done.consistent && done.overtaken.is_empty(), "native: {native}");
@@ -210,6 +213,10 @@ fn a_container_that_stays_at_the_name_overtaken_is_the_wanted_one_in_the_end() {
         };
         let early = settles.checked_sub(SignedDuration::from_secs(1)).unwrap();
         assert!(!at(early, &mut object));
+        assert!(!at(settles, &mut object), "seen once is not enough");
+        assert_eq!(recorded(&object)["staysSince"], json!(settles.to_string()));
+        let settles = member(&object, &third).overtaken[0].1;
+        assert_eq!(settles, "2026-02-01T00:02:10Z".parse().unwrap());
         assert!(at(settles, &mut object), "native: {native}");
     }
 }

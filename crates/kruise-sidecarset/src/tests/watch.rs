@@ -79,7 +79,7 @@ fn a_set_concerns_itself_unless_only_its_status_changed() {
     let spec = json!({ "containers": [] });
     let old = Arc::new(set(&spec));
     let concerned = |new: crate::object::SidecarSet| {
-        names(&watch::set(&Change { old: Some(old.clone()), new: Some(Arc::new(new)) }))
+        names(&watch::set(None, &Change { old: Some(old.clone()), new: Some(Arc::new(new)) }))
     };
     let mut new = set(&spec);
     new.status.matched_pods = 3;
@@ -90,6 +90,35 @@ fn a_set_concerns_itself_unless_only_its_status_changed() {
     let mut new = set(&spec);
     new.annotations.insert("a".into(), "b".into());
     assert_eq!(concerned(new), ["log"], "annotations ask for evictions");
+}
+
+/// W-12.
+#[test]
+fn a_set_that_falls_silent_concerns_those_that_share_pods_of_which_it_spoke_ill() {
+    let pods = Table::default();
+    let mut shared = running();
+    shared["metadata"]["annotations"]["kruise.io/sidecarset-injected-list"] = json!("log,mesh");
+    let says = |message: &str| json!([{ "type": "SidecarSetUpgradable", "status": "False", "message": message }]);
+    shared["status"]["conditions"] = says(r#"{"log":false,"mesh":true}"#);
+    pods.apply(Pod::clone(&pod(&shared)));
+    let spec = json!({ "containers": [] });
+    let old = || Some(Arc::new(set(&spec)));
+    let of = |new: Option<Value>, pods| {
+        let new = new.map(|spec| {
+            let mut new = set(&spec);
+            new.meta.generation = 2;
+            Arc::new(new)
+        });
+        names(&watch::set(Some(pods), &Change { old: old(), new }))
+    };
+    let never = json!({ "containers": [], "updateStrategy": { "type": "NotUpdate" } });
+    assert_eq!(of(None, &pods), ["log", "mesh"]);
+    assert_eq!(of(Some(never), &pods), ["log", "mesh"]);
+    assert_eq!(of(Some(spec.clone()), &pods), ["log"]);
+    shared["status"]["conditions"] = says(r#"{"log":true,"mesh":false}"#);
+    shared["metadata"]["resourceVersion"] = json!("9");
+    pods.apply(Pod::clone(&pod(&shared)));
+    assert_eq!(of(None, &pods), ["log"]);
 }
 
 #[test]

@@ -172,6 +172,35 @@ fn two_sets_on_a_pod_share_the_condition_and_keep_each_others_records() {
     }
 }
 
+/// CND-5, W-12: what is said of a set that is gone, or never updates, does not outlive it.
+#[test]
+fn a_set_without_a_say_is_not_spoken_of() {
+    for gone in [true, false] {
+        let (log, mesh) = (log(), mesh());
+        let (mut sim, key) = drive_with(cluster(&[&log, &mesh], 1), &log, Options::default());
+        let other = crate::builders::key_of(&mesh);
+        settle(&mut sim, &key);
+        settle(&mut sim, &other);
+        sim.world.edit(&SIDECAR_SET, &other, |set| {
+            set["spec"]["containers"][0]["args"] = json!(["-v"]);
+        });
+        settle(&mut sim, &other);
+        set_image(&mut sim, &key, "example.com/agent:2");
+        settle(&mut sim, &key);
+        let says = |sim: &Sim| condition(&pod(sim, 0), "SidecarSetUpgradable").unwrap();
+        assert_eq!(says(&sim), ("False".into(), r#"{"log":true,"mesh":false}"#.into()));
+        if gone {
+            sim.world.delete(&SIDECAR_SET, &other);
+        } else {
+            let never = json!({ "spec": { "updateStrategy": { "type": "NotUpdate" } } });
+            change(&mut sim, &other, &never);
+            settle(&mut sim, &other);
+        }
+        settle(&mut sim, &key);
+        assert_eq!(says(&sim), ("True".into(), r#"{"log":true}"#.into()), "gone: {gone}");
+    }
+}
+
 /// INP-7, CNF-8.
 #[test]
 fn annotations_are_refreshed_together_with_the_image() {

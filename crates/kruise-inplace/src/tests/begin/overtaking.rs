@@ -98,13 +98,104 @@ fn a_container_that_stays_at_the_name_overtaken_is_taken_for_the_wanted_one_in_t
     started(&mut cluster, "containerd://main-3", "reg.io/main:v2");
     let context = Context { lifecycle: None, update_revision: "web-c" };
     let at = |cluster: &Cluster, seconds| refresh(&cluster.pod(), &context, after(seconds));
-    let until = "2026-01-02T03:05:10Z".parse().unwrap();
-    let wait = Refresh { waiting: Some(Waiting::Settling { until }), ..Refresh::default() };
-    assert_eq!(at(&cluster, 64), wait);
-    let settled = at(&cluster, 65).writes;
+    assert_eq!(at(&cluster, 64), settling("2026-01-02T03:05:10Z"));
+    cluster.perform(&at(&cluster, 65).writes);
+    assert_eq!(at(&cluster, 124), settling("2026-01-02T03:06:10Z"), "seen once is not enough");
+    let settled = at(&cluster, 125).writes;
     assert_eq!(settled.len(), 1);
     cluster.perform(&settled);
     assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+fn settling(until: &str) -> Refresh {
+    let until = until.parse().unwrap();
+    Refresh { waiting: Some(Waiting::Settling { until }), ..Refresh::default() }
+}
+
+/// The kubelet tells of a container that it started long ago only when it is done with the others of its pod, and restarts
+/// it right after.
+#[test]
+fn a_container_that_was_told_of_late_is_waited_for_too() {
+    let mut cluster = told();
+    let third = images(&[("main", "reg.io/main:v3")]);
+    cluster.perform(&begin(&cluster.pod(), &third, &to("web-c"), now()));
+    started(&mut cluster, "containerd://main-2", "reg.io/main:v2");
+    let context = Context { lifecycle: None, update_revision: "web-c" };
+    let at = |cluster: &Cluster, seconds| refresh(&cluster.pod(), &context, after(seconds));
+    cluster.perform(&at(&cluster, 600).writes);
+    assert_eq!(at(&cluster, 601), settling("2026-01-02T03:15:05Z"), "a minute from the first look");
+    let main = &stored_state_of(&cluster)["lastContainerStatuses"]["main"];
+    assert_eq!(main["staysSince"], json!("2026-01-02T03:14:05Z"));
+    cluster.edit(|pod| {
+        let status = &mut pod["status"]["containerStatuses"][0];
+        status["containerID"] = json!("containerd://main-3");
+        status["state"] = json!({ "running": { "startedAt": "2026-01-02T03:14:30Z" } });
+    });
+    assert_eq!(at(&cluster, 660), settling("2026-01-02T03:15:30Z"), "that was another container");
+    started(&mut cluster, "containerd://main-4", "reg.io/main:v3");
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+fn stored_state_of(cluster: &Cluster) -> Value {
+    let text = &cluster.value()["metadata"]["annotations"]["apps.kruise.io/inplace-update-state"];
+    serde_json::from_str(text.as_str().unwrap()).unwrap()
+}
+
+/// Of several images overtaken the last one is recorded, but any of them may be running.
+#[test]
+fn no_image_but_the_wanted_one_ends_an_update_that_overtook_several() {
+    let mut cluster = told();
+    for (image, revision) in [("reg.io/main:v3", "web-c"), ("reg.io/main:v4", "web-d")] {
+        let change = images(&[("main", image)]);
+        cluster.perform(&begin(&cluster.pod(), &change, &to(revision), now()));
+    }
+    let superseded = || Progress::Incomplete(Missing::Superseded { container: "main".to_owned() });
+    for image in ["reg.io/main:v2", "reg.io/main:v3"] {
+        started(&mut cluster, "containerd://main-2", image);
+        assert_eq!(progress(&cluster.pod()), superseded(), "{image}");
+    }
+    started(&mut cluster, "containerd://main-3", "reg.io/main:v4");
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// A container that never ran may yet be started with the image that it was made with.
+#[test]
+fn the_first_start_of_a_container_may_be_that_of_the_image_overtaken() {
+    let waiting = json!({ "containerID": null, "imageID": "", "state": { "waiting": { "reason": "ContainerCreating" } } });
+    let mut cluster = Cluster::new(&web_main().status("main", &waiting));
+    let second = images(&[("main", "reg.io/main:v2")]);
+    cluster.perform(&begin(&cluster.pod(), &second, &to("web-b"), now()));
+    started(&mut cluster, "containerd://main-1", "reg.io/main:v1");
+    let superseded = Missing::Superseded { container: "main".to_owned() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(superseded));
+    started(&mut cluster, "containerd://main-2", "reg.io/main:v2");
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// A digest is proof under whatever name the runtime tells.
+#[test]
+fn a_digest_that_is_wanted_needs_no_name() {
+    let waiting = json!({ "containerID": null, "imageID": "", "state": { "waiting": { "reason": "ErrImagePull" } } });
+    let mut cluster = Cluster::new(&web_main().status("main", &waiting));
+    let second = images(&[("main", "reg.io/main@sha256:2")]);
+    cluster.perform(&begin(&cluster.pod(), &second, &to("web-b"), now()));
+    started(&mut cluster, "containerd://main-1", "reg.io/main:other");
+    cluster.edit(|pod| {
+        pod["status"]["containerStatuses"][0]["imageID"] = json!("reg.io/main@sha256:2");
+    });
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// §3.1: however many updates a container that does not start is told of, its batches do not pile up.
+#[test]
+fn batches_that_are_overtaken_do_not_pile_up() {
+    let mut cluster = told();
+    for tag in 3..20 {
+        let change = images(&[("main", &format!("reg.io/main:v{tag}"))]);
+        cluster.perform(&begin(&cluster.pod(), &change, &to(&format!("web-{tag}")), now()));
+    }
+    let batches = &stored_state_of(&cluster)["containerBatchesRecord"];
+    assert_eq!(*batches, json!([{ "timestamp": NOW, "containers": ["main"] }]));
 }
 
 /// W27, §10.3: the image comes back before the kubelet acted. It may see only that, and keep the container; or it is
