@@ -9,7 +9,7 @@ pub const GROUP: &str = "apps.kruise.io";
 pub const CERTS_SINCE: &str = "kruise.io/webhook-certs-since";
 /// Annotation of a webhook configuration: the namespace and name of the Lease of the installation that wrote it.
 pub const INSTALLED_BY: &str = "kruise.io/installed-by";
-/// Annotation of a webhook configuration: what a replica that does not lead wants hooks for, until it has them.
+/// Beginning of annotations of a webhook configuration, one for each replica: what it has accepted and not seen stored.
 pub const ANNOUNCED: &str = "kruise.io/announced";
 
 // Pods and revisions of a set (statefulset §1.5).

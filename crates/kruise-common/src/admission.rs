@@ -34,13 +34,15 @@ pub trait Admission: Send + Sync + 'static {
         None
     }
 
-    /// What hooks are to be made with beyond what is stored, for the replica that leads; asked of those that do not.
+    /// What hooks are to be made with, and what reviews are to wait for, beyond what is stored: for all other replicas.
     fn announces(&self) -> Option<String> {
         None
     }
 
-    /// What another replica announces.
-    fn hears(&self, _text: &str) {}
+    /// What another replica announces; whether it still means anything.
+    fn hears(&self, _text: &str) -> bool {
+        true
+    }
 
     /// The answer to a request that came to `path`; `None` if no hook has this path.
     fn answer(&self, path: &str, request: &Request) -> Option<Answer>;

@@ -114,7 +114,11 @@ impl<T: Ord + Clone> Refusals<T> {
                 Outcome::Failed(_) | Outcome::NotAttempted => {}
             }
         }
-        targets.refused.retain(|_, refusal| now.duration_since(refusal.until) < LONGEST);
+        // One that ends later than any can was heard before the clock was set back.
+        targets.refused.retain(|_, it| {
+            let (over, left) = (now.duration_since(it.until), it.until.duration_since(now));
+            over < LONGEST && left <= LONGEST
+        });
         if targets.generation.is_some() || !targets.refused.is_empty() {
             owners.insert(owner.clone(), targets);
         }

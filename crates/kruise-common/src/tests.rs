@@ -35,9 +35,13 @@ mod runtime_queue;
 #[cfg(feature = "runtime")]
 mod runtime_recorder;
 #[cfg(feature = "runtime")]
+mod runtime_registrar_board;
+#[cfg(feature = "runtime")]
 mod runtime_run;
 #[cfg(feature = "runtime")]
 mod runtime_watch;
+#[cfg(feature = "runtime")]
+mod runtime_watch_streak;
 #[cfg(feature = "runtime")]
 mod runtime_webhook;
 #[cfg(feature = "runtime")]

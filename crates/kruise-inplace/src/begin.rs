@@ -128,8 +128,9 @@ fn carry_over(pod: &Pod, state: &mut UpdateState) {
     // The last batch of each container tells when it was asked for.
     let mut told = BTreeSet::new();
     for batch in old.container_batches_record.iter().rev() {
-        let new = |name: &&String| kept.contains(&name.as_str()) && told.insert(name.as_str());
-        let containers: Vec<String> = batch.containers.iter().filter(new).cloned().collect();
+        let containers = batch.containers.iter().filter(|name| kept.contains(&name.as_str()));
+        let containers: Vec<String> =
+            containers.filter(|name| told.insert(name.as_str())).cloned().collect();
         if !containers.is_empty() {
             let timestamp = batch.timestamp.clone();
             state.container_batches_record.insert(0, Batch { timestamp, containers });

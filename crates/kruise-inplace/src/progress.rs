@@ -233,7 +233,9 @@ pub fn lags(
     let replaced = || runs_replaced(container, status, last);
     runs_superseded(container, status, last)
         || (remade(status, last) && replaced())
-        || (last.container_id.is_empty() && started_since(status, state, |a, b| a == b) && replaced())
+        || (last.container_id.is_empty()
+            && started_since(status, state, |a, b| a == b)
+            && replaced())
 }
 
 /// Whether the image that runs is that of an update which another one has overtaken. Only the last of those is recorded, so

@@ -1,8 +1,9 @@
 //! Sets that are about to be stored. Pods are asked about for them before they are: whoever creates a set and its pods in
 //! one breath finds the pods injected.
 //!
-//! A replica that does not lead cannot register hooks; it announces the set to the one that does, in an annotation of the
-//! webhook configuration ([`Admission::announces`](kruise_common::admission::Admission::announces)).
+//! Whoever accepts a set announces it to all other replicas, in an annotation of the webhook configuration
+//! ([`Admission::announces`](kruise_common::admission::Admission::announces)): one of them registers the hooks, and any may be
+//! asked about a pod before it sees the set.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +19,10 @@ use crate::matching::{Matcher, Reach};
 const KEPT: SignedDuration = SignedDuration::from_secs(10);
 /// How long API servers take to ask by hooks that are seen registered: each hears of them by a watch of its own.
 const SPREAD: SignedDuration = SignedDuration::from_millis(150);
+/// For how long pods wait for a set that they are asked about for: it is stored by then, or something else refused it.
+const STORED: SignedDuration = SignedDuration::from_secs(2);
+/// How long an announcement is left where it is after it has ended: clocks differ.
+const LEFT: SignedDuration = SignedDuration::from_mins(1);
 /// How many sets are announced at the same time; further ones are asked for once they are stored.
 const MOST: usize = 64;
 
@@ -137,6 +142,9 @@ impl Announced {
     /// Whether a set that is about to be stored is about a pod.
     pub fn awaits(&self, pod: &Newcomer<'_>, now: Timestamp) -> bool {
         waiting(&self.alive(now)).any(|entry| {
+            if matches!(entry.stage, Stage::Registered(since) if now >= after(since, STORED)) {
+                return false;
+            }
             let reach = || entry.matcher.reach(pod.namespace, pod.namespace_labels);
             entry.matcher.selects(pod.labels) && reach() != Reach::Outside
         })
@@ -160,18 +168,20 @@ impl Announced {
         }
     }
 
-    /// What the replica that leads has to be told.
+    /// What other replicas have to be told: also once hooks are registered, for the last one may not have heard yet.
     pub fn message(&self, now: Timestamp) -> Option<String> {
         let entries = self.alive(now);
-        let untold = entries.iter().filter(|it| !it.heard && it.stage <= Stage::Offered);
-        let untold: Vec<Message> =
-            untold.map(|it| Message { until: it.until, set: it.about.clone() }).collect();
-        serde_json::to_string(&untold).ok().filter(|_| !untold.is_empty())
+        let own = waiting(&entries).filter(|it| !it.heard);
+        let own: Vec<Message> =
+            own.map(|it| Message { until: it.until, set: it.about.clone() }).collect();
+        serde_json::to_string(&own).ok().filter(|_| !own.is_empty())
     }
 
-    /// Takes in what another replica tells; what cannot be read or used is passed over.
-    pub fn hear(&self, text: &str, now: Timestamp) {
+    /// Takes in what another replica tells; what cannot be read or used is passed over. Whether it is to be left where it is:
+    /// what ended long ago was told by somebody who is gone.
+    pub fn hear(&self, text: &str, now: Timestamp) -> bool {
         let messages: Vec<Message> = serde_json::from_str(text).unwrap_or_default();
+        let left = messages.iter().any(|message| after(message.until, LEFT) > now);
         let mut entries = self.alive(now);
         for Message { until: said, set } in messages {
             let until = said.min(later(now));
@@ -184,6 +194,7 @@ impl Announced {
             entries.retain(|entry| entry.about.name != set.name);
             entries.extend(set.entry(until, true).map(|entry| Entry { said, ..entry }));
         }
+        left
     }
 
     fn alive(&self, now: Timestamp) -> MutexGuard<'_, Vec<Entry>> {

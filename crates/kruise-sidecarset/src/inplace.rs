@@ -139,17 +139,18 @@ impl<'a> Rewrite<'a> {
     /// Containers that stay at an image overtaken run the wanted one, of which the runtime knows another name: that is
     /// written down, for no event will tell (inplace W27).
     pub fn settle(mut self) -> Write {
-        let pod = &self.member.pod;
+        let (member, now) = (self.member, self.now);
+        let pod = &member.pod;
         let recorded = state(pod, &self.settings.name).and_then(|it| it.last_container_statuses);
         let mut recorded = recorded.unwrap_or_default();
-        let due = self.member.overtaken.iter().filter(|(_, until)| *until <= self.now);
+        let due = member.overtaken.iter().filter(|(_, until)| *until <= now);
         for (name, _) in due {
             let native = native_status(pod, name).map(|status| (NATIVE, status));
             let status = pod.status(name).map(|status| (PLAIN, status)).or(native);
             if let Some((lists, status)) = status
                 && let Some(mut last) = recorded.remove(&**name)
             {
-                settle(status.1, &mut last, self.now);
+                settle(status.1, &mut last, now);
                 self.settled.insert(name.clone(), last);
                 self.expect(lists, status);
             }

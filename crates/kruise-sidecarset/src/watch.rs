@@ -31,9 +31,11 @@ pub fn set(pods: Option<&Table<Pod>>, change: &Change<SidecarSet>) -> Vec<Object
         (pods, &change.old, silent(&change.old), silent(&change.new))
     {
         let pods = pods.in_group(old.name());
-        let said = pods.iter().filter(|pod| accused(pod).iter().any(|name| **name == **old.name()));
+        let said = pods.iter().filter(|pod| accused(pod).iter().any(|name| **name == *old.name()));
         let names: BTreeSet<&Arc<str>> = said.flat_map(|pod| pod.injected.iter()).collect();
-        keys.extend(names.into_iter().filter(|name| *name != old.name()).map(|name| key(name.clone())));
+        keys.extend(
+            names.into_iter().filter(|name| ***name != *old.name()).map(|name| key(name.clone())),
+        );
     }
     keys
 }

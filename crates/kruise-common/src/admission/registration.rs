@@ -319,3 +319,12 @@ pub fn says(stored: &Value, wanted: &Value) -> bool {
         _ => stored == wanted,
     }
 }
+
+/// Whether every hook of a stored configuration trusts this bundle.
+pub fn trusts(stored: &Value, bundle: &str) -> bool {
+    let wanted = STANDARD.encode(bundle);
+    let hooks = stored.get("webhooks").and_then(Value::as_array);
+    hooks.into_iter().flatten().all(|hook| {
+        hook.pointer("/clientConfig/caBundle").and_then(Value::as_str) == Some(&*wanted)
+    })
+}

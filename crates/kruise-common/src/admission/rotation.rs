@@ -52,8 +52,8 @@ pub struct Facts {
     pub trusted: usize,
     /// When the stage changed last.
     pub since: Option<Timestamp>,
-    /// Whether all API servers are told of all that is trusted.
-    pub registered: bool,
+    /// Since when all API servers are told of all that is trusted; `None` if they are not.
+    pub registered: Option<Timestamp>,
 }
 
 /// What is to be done now.
@@ -79,20 +79,22 @@ pub fn next_step(facts: &Facts, schedule: &Schedule, now: Timestamp) -> Step {
         return Step::Replace;
     };
     let after = |from: Timestamp, wait: SignedDuration| from.checked_add(wait).unwrap_or(from);
-    let overlap_over = facts.since.map_or(now, |since| after(since.min(now), schedule.overlap));
+    let overlap = |since: Timestamp| after(since.min(now), schedule.overlap);
+    let overlap_over = facts.since.map_or(now, overlap);
     if let Some(next) = facts.next
         && now < next.to
     {
-        return match (facts.registered, overlap_over > now) {
-            (false, _) => Step::Register,
-            (true, true) => Step::Wait(overlap_over),
-            (true, false) => Step::Promote,
+        // API servers hear of what is registered late, not of when it was made.
+        return match facts.registered.map(|since| overlap(since).max(overlap_over)) {
+            None => Step::Register,
+            Some(over) if over > now => Step::Wait(over),
+            Some(_) => Step::Promote,
         };
     }
     if facts.trusted > 1 {
         return if overlap_over > now { Step::Wait(overlap_over) } else { Step::Retire };
     }
-    if !facts.registered {
+    if facts.registered.is_none() {
         return Step::Register;
     }
     let life = serving.to.duration_since(serving.from);

@@ -29,11 +29,17 @@ pub struct Health {
     /// Milliseconds from `started` to the end of the last turn or the last moment without work.
     progress: AtomicU64,
     ready: AtomicBool,
+    deaf: AtomicBool,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { started: now(), progress: AtomicU64::new(0), ready: AtomicBool::new(false) }
+        Self {
+            started: now(),
+            progress: AtomicU64::new(0),
+            ready: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
+        }
     }
 }
 
@@ -49,9 +55,19 @@ impl Health {
         self.ready.store(ready, Ordering::Relaxed);
     }
 
-    /// Whether caches are complete.
+    /// Some watch has been broken for long, or none is any more.
+    pub fn set_deaf(&self, deaf: bool) {
+        self.deaf.store(deaf, Ordering::Relaxed);
+    }
+
+    /// Whether some watch has been broken for long: caches are complete, but of another time.
+    pub fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
+    }
+
+    /// Whether caches are complete, and not out of date.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
+        self.ready.load(Ordering::Relaxed) && !self.is_deaf()
     }
 
     fn stalled_for(&self) -> Duration {

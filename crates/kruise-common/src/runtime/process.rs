@@ -30,7 +30,7 @@ use super::recorder::recorder;
 use super::requests::Requests;
 use super::run::Crank;
 use super::telemetry;
-use super::watch::{Cache, Selection};
+use super::watch::{Cache, Selection, Streak};
 use super::writer::{Sink, Writer, WriterConfig};
 use crate::admission::Admission;
 use crate::intern::Interner;
@@ -100,6 +100,7 @@ pub struct Process {
     sinks: HashMap<&'static str, Arc<dyn Sink>>,
     watches: Vec<BoxFuture<'static, ()>>,
     synced: Vec<BoxFuture<'static, ()>>,
+    streaks: Vec<Arc<Streak>>,
     admission: Option<Arc<dyn Admission>>,
     hooks_depend_on: Vec<&'static Kind>,
     hooks_changed: Arc<Notify>,
@@ -129,6 +130,7 @@ impl Process {
             sinks: HashMap::new(),
             watches: Vec::new(),
             synced: Vec::new(),
+            streaks: Vec::new(),
             admission: None,
             hooks_depend_on: Vec::new(),
             hooks_changed: Arc::default(),
@@ -221,6 +223,7 @@ impl Process {
             changed,
         );
         self.sinks.insert(W::KIND.plural, cache.clone());
+        self.streaks.push(cache.streak.clone());
         let run = cache.clone().run(api, selection, self.stop.clone());
         self.watches.push(Box::pin(run));
         let waiting = cache.clone();
@@ -263,7 +266,7 @@ impl Process {
         let leadership = self.campaign(&lost, &campaign, &filled, &mut tasks)?;
         let (recorder, poster) =
             recorder(self.client.clone(), R::NAME, leadership.clone(), self.metrics.clone());
-        let webhooks = self.webhooks(&leadership, recorder.clone(), &mut tasks).await?;
+        let webhooks = self.webhooks(&leadership, (recorder.clone(), &health), &mut tasks).await?;
         tasks.spawn(poster.run(self.stop.clone()));
         let crank = Arc::new(self.crank(reconciler, leadership.clone(), recorder));
 
@@ -299,7 +302,7 @@ impl Process {
         });
         tasks.spawn(watch_progress(
             health,
-            self.queue.clone(),
+            (self.queue.clone(), std::mem::take(&mut self.streaks)),
             (leadership, crank.metrics.clone()),
             self.stop.clone(),
         ));
@@ -476,7 +479,7 @@ async fn lead(
 /// filled (a restart would only begin that again). Tells the metrics whether a foreign manager keeps us from acting.
 async fn watch_progress(
     health: Arc<Health>,
-    queue: Arc<Queue>,
+    (queue, streaks): (Arc<Queue>, Vec<Arc<Streak>>),
     (leadership, metrics): (Leadership, Metrics),
     stop: CancellationToken,
 ) {
@@ -487,6 +490,7 @@ async fn watch_progress(
             () = stop.cancelled() => return,
             _ = every.tick() => {}
         }
+        health.set_deaf(streaks.iter().any(|streak| streak.is_long(tokio::time::Instant::now())));
         metrics.conflicts(leadership.standby_reason().is_some());
         metrics.queue(&queue.load());
         let now = metrics.turns();

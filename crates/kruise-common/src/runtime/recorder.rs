@@ -37,8 +37,10 @@ const BURST: f64 = 25.0;
 const REFILL: f64 = 300.0;
 /// How long an equal event counts up the first one.
 const SERIES: Duration = Duration::from_mins(10);
-/// Objects remembered at most.
+/// How many objects are remembered before those are looked for that need not be.
 const REMEMBERED: usize = 4096;
+/// How much of an object's name is in that of its events, which have a dot and 32 digits more.
+const LONGEST: usize = 253 - 33;
 
 /// Takes notes and posts them as Events.
 #[derive(Clone, Debug)]
@@ -52,6 +54,21 @@ pub struct Recorder {
 #[derive(Debug, Default)]
 struct Limits {
     buckets: HashMap<String, Bucket>,
+    swept: Swept,
+}
+
+/// When a map is looked through for what need not be remembered: once it has doubled, so that many that must be do not cost
+/// a look at all of them each time.
+#[derive(Debug, Default)]
+struct Swept(usize);
+
+impl Swept {
+    fn sweep<K, V>(&mut self, map: &mut HashMap<K, V>, alive: impl Fn(&V) -> bool) {
+        if map.len() >= self.0.max(REMEMBERED) {
+            map.retain(|_, value| alive(value));
+            self.0 = map.len() * 2;
+        }
+    }
 }
 
 /// The task behind a [`Recorder`].
@@ -61,6 +78,7 @@ pub struct Poster {
     leadership: Leadership,
     notes: mpsc::Receiver<(ObjectReference, Note)>,
     series: HashMap<(String, &'static str, String), Series>,
+    swept: Swept,
 }
 
 #[derive(Debug)]
@@ -85,7 +103,17 @@ pub fn recorder(
 ) -> (Recorder, Poster) {
     let (sender, notes) = mpsc::channel(QUEUE);
     let recorder = Recorder { notes: sender, limits: Arc::default(), metrics };
-    (recorder, Poster { client, component, leadership, notes, series: HashMap::new() })
+    (
+        recorder,
+        Poster {
+            client,
+            component,
+            leadership,
+            notes,
+            series: HashMap::new(),
+            swept: Swept::default(),
+        },
+    )
 }
 
 impl Recorder {
@@ -113,9 +141,8 @@ impl Recorder {
 impl Limits {
     /// Takes a token of the object's bucket.
     fn allow(&mut self, uid: &str, now: Instant) -> bool {
-        if self.buckets.len() >= REMEMBERED {
-            self.buckets.retain(|_, bucket| (now - bucket.at).as_secs_f64() < BURST * REFILL);
-        }
+        let alive = |bucket: &Bucket| (now - bucket.at).as_secs_f64() < BURST * REFILL;
+        self.swept.sweep(&mut self.buckets, alive);
         let full = || Bucket { tokens: BURST, at: now };
         let bucket = self.buckets.entry(uid.to_owned()).or_insert_with(full);
         let refill = (now - bucket.at).as_secs_f64() / REFILL;
@@ -127,6 +154,14 @@ impl Limits {
         bucket.tokens -= 1.0;
         true
     }
+}
+
+/// Name of a new event: an object's own name may be as long as any name.
+pub(crate) fn name(object: &str, id: &uuid::Uuid) -> String {
+    let id = id.simple();
+    // Names are ASCII, and end with a letter or digit.
+    let object = object.get(..LONGEST).unwrap_or(object).trim_end_matches(['.', '-']);
+    format!("{object}.{id}")
 }
 
 impl Poster {
@@ -169,12 +204,10 @@ impl Poster {
             }
         }
         let object = reference.name.clone().unwrap_or_default();
-        let name = format!("{object}.{}", uuid::Uuid::new_v4().simple());
+        let name = name(&object, &uuid::Uuid::new_v4());
         let event = self.event((reference, namespace), note, &name, time);
         api.create(&PostParams::default(), &event).await?;
-        if self.series.len() >= REMEMBERED {
-            self.series.retain(|_, series| now - series.at < SERIES);
-        }
+        self.swept.sweep(&mut self.series, |series| now - series.at < SERIES);
         self.series.insert(id, Series { name, count: 1, at: now });
         Ok(())
     }

@@ -29,6 +29,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
@@ -36,21 +37,26 @@ use super::certs::{self, BadPair, Stored, Usable, member};
 use super::leader::Leadership;
 use super::recorder::Recorder;
 use super::webhook::{Certificate, Desk};
-use crate::admission::registration::{Phase, Terms, configuration, says};
+use crate::admission::registration::{Phase, Terms, configuration, says, trusts};
 use crate::admission::rotation::{Facts, Schedule, Step, next_step};
 use crate::key::ObjectKey;
 use crate::kind::LEASE;
 use crate::plan::Note;
 use kruise_api::keys;
 
+pub(crate) mod board;
 mod insistence;
 
+use board::Board;
 use insistence::Insistence;
 
 /// How often mounted files are read again.
 const FILES_EVERY: Duration = Duration::from_secs(10);
 /// Least and longest wait after a failed write.
 const RETRY: Backoff = Backoff { base: Duration::from_millis(200), max: Duration::from_secs(30) };
+
+/// How long a round may take: an answer that stops in its middle must not end the renewal of certificates.
+const ROUND: Duration = Duration::from_secs(30);
 
 /// After how many failed rounds trouble is no passing one: two seconds or so.
 const LASTING: u32 = 4;
@@ -112,6 +118,8 @@ enum Seen<T> {
 enum Problem {
     #[error("{what}: {source}")]
     Write { what: String, source: kube::Error },
+    #[error("the API server did not answer within {ROUND:?}")]
+    Slow,
     #[error("cannot make a certificate: {0}")]
     Make(#[from] rcgen::Error),
     #[error("the certificate {0}")]
@@ -163,8 +171,10 @@ struct Views {
     secret: watch::Receiver<Seen<Secret>>,
     configurations: [watch::Receiver<Seen<DynamicObject>>; 2],
     insistence: [Insistence; 2],
-    /// What we announced and have not taken back.
-    announced: Option<String>,
+    /// What replicas tell each other.
+    board: Board,
+    /// The bundle that all configurations are seen with, and since when.
+    trusted: Option<(String, Timestamp)>,
 }
 
 impl Registrar {
@@ -175,7 +185,8 @@ impl Registrar {
         let mut leads = self.leadership.changed();
         let mut trouble = Trouble::default();
         loop {
-            let round = self.round(&mut views).await;
+            let round = timeout(ROUND, self.round(&mut views)).await;
+            let round = round.unwrap_or(Err(Problem::Slow));
             if let Some(note) = trouble.after(round.as_ref().err()) {
                 self.recorder.record(&LEASE, &self.lease, "", note);
             }
@@ -208,7 +219,13 @@ impl Registrar {
         };
         let configurations = Phase::ALL
             .map(|phase| follow(self.configurations(phase), phase.name(self.terms.binary), tasks));
-        Views { secret, configurations, insistence: Default::default(), announced: None }
+        Views {
+            secret,
+            configurations,
+            insistence: Default::default(),
+            board: Board::default(),
+            trusted: None,
+        }
     }
 
     fn configurations(&self, phase: Phase) -> Api<DynamicObject> {
@@ -256,7 +273,13 @@ impl Registrar {
                     next: next.as_ref().ok().map(|usable| usable.pair),
                     trusted: certs::count(&bundle),
                     since: stored.since,
-                    registered: *registered.as_ref().unwrap_or(&false) || !self.register,
+                    registered: if self.register {
+                        let since = views.trusted.as_ref().map(|(_, since)| *since);
+                        since.filter(|_| registered.as_ref().is_ok_and(|right| *right))
+                    } else {
+                        // Somebody else sees to it.
+                        Some(Timestamp::UNIX_EPOCH)
+                    },
                 };
                 let step = next_step(&facts, schedule, now);
                 let Some(data) = self.advance(step, &stored, schedule, now)? else {
@@ -361,8 +384,9 @@ impl Registrar {
         self.exchange(views).await?;
         let hooks = self.desk.admission.hooks();
         let mut problem = None;
-        let views = views.configurations.iter().zip(&mut views.insistence);
-        for (phase, (view, insistence)) in Phase::ALL.into_iter().zip(views) {
+        let mut trusted = true;
+        let known = views.configurations.iter().zip(&mut views.insistence);
+        for (phase, (view, insistence)) in Phase::ALL.into_iter().zip(known) {
             let seen = view.borrow().clone();
             let stored = match &seen {
                 Seen::Unknown => return Ok(false),
@@ -379,6 +403,8 @@ impl Registrar {
                 _ => false,
             };
             right &= is_right;
+            trusted &= value.as_ref().is_none_or(|stored| trusts(stored, bundle));
+            views.trusted = views.trusted.take().filter(|(known, _)| trusted && known == bundle);
             if is_right {
                 insistence.is_right();
             } else {
@@ -398,6 +424,9 @@ impl Registrar {
             self.write_configuration(phase, wanted, stored.map(|stored| &stored.metadata)).await?;
             insistence.wrote(written);
         }
+        if trusted {
+            views.trusted.get_or_insert_with(|| (bundle.to_owned(), Timestamp::now()));
+        }
         self.desk.metrics.registered(right);
         if let Some(problem) = problem {
             return Err(problem);
@@ -408,34 +437,35 @@ impl Registrar {
         Ok(right)
     }
 
-    /// Hears what other replicas announce, if we lead; announces what we have to, if not. It stands in the configuration that
-    /// all watch, and nobody but the replica that wrote it takes it back.
+    /// Hears what other replicas announce, and announces what we have to. It stands in the configuration that all watch.
     async fn exchange(&self, views: &mut Views) -> Result<(), Problem> {
         let [configuration, _] = &views.configurations;
-        let Seen::There(stored) = configuration.borrow().clone() else { return Ok(()) };
-        let stored = stored.metadata.annotations.as_ref();
-        let stored = stored.and_then(|annotations| annotations.get(keys::ANNOUNCED));
-        let leads = self.leadership.is_leader();
-        if let Some(text) = stored.filter(|_| leads) {
-            self.desk.admission.hears(text);
-        }
-        let wanted = if leads { None } else { self.desk.admission.announces() };
-        if wanted == views.announced {
+        let Seen::There(stored) = configuration.borrow().clone() else {
+            views.board = Board::default();
             return Ok(());
-        }
+        };
+        let admission = &self.desk.admission;
+        let over = views.board.read(&stored.metadata, |text| admission.hears(text));
+        let over = if self.leadership.is_leader() { over } else { Vec::new() };
+        let wanted = admission.announces();
+        let Some(body) = views.board.post(&stored.metadata, wanted.as_deref(), over) else {
+            return Ok(());
+        };
         let phase = Phase::Mutating;
         let name = phase.name(self.terms.binary);
-        let body = json!({ "metadata": { "annotations": { keys::ANNOUNCED: wanted } } });
         let params = PatchParams {
             field_manager: Some(format!("{}-announcer", self.terms.binary)),
             ..PatchParams::default()
         };
-        let patched = self.configurations(phase).patch(&name, &params, &Patch::Merge(body)).await;
-        patched.map_err(|source| Problem::Write {
-            what: format!("{} {name}", phase.kind()),
-            source,
-        })?;
-        views.announced = wanted;
+        match self.configurations(phase).patch(&name, &params, &Patch::Merge(body)).await {
+            Ok(patched) => views.board.posted(wanted, &patched.metadata),
+            // What was read is old: the watch brings what is there now.
+            Err(kube::Error::Api(status)) if status.is_conflict() => {}
+            Err(source) => {
+                let what = format!("{} {name}", phase.kind());
+                return Err(Problem::Write { what, source });
+            }
+        }
         Ok(())
     }
 

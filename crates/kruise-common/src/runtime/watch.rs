@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
+use kube::api::ListParams;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use tokio::sync::{Notify, watch};
@@ -23,6 +24,10 @@ use crate::intern::Interner;
 use crate::key::ObjectKey;
 use crate::meta::Meta;
 use crate::table::{Change, Record, Table, Wire};
+
+mod streak;
+
+pub use streak::Streak;
 
 /// Objects per list page: bounds the memory of a relist.
 const PAGE: u32 = 250;
@@ -43,6 +48,8 @@ pub struct Cache<W: Wire> {
     queue: Arc<Queue>,
     metrics: Metrics,
     synced: watch::Sender<bool>,
+    /// How long it has been failing.
+    pub streak: Arc<Streak>,
     /// Told of every change but those of a status alone, if somebody wants to know.
     changed: Option<Arc<Notify>>,
 }
@@ -75,6 +82,7 @@ impl<W: Wire> Cache<W> {
             queue,
             metrics,
             synced: watch::Sender::new(false),
+            streak: Arc::default(),
             changed,
         })
     }
@@ -95,7 +103,7 @@ impl<W: Wire> Cache<W> {
                 let Some(problem) = self.follow(&api, &config, whole, &mut failures).await else {
                     return;
                 };
-                self.failed(&problem, &mut failures).await;
+                self.failed((&api, &config), &problem, &mut failures).await;
             }
         };
         stop.run_until_cancelled(follow).await;
@@ -127,6 +135,7 @@ impl<W: Wire> Cache<W> {
                     }
                     if !matches!(event, Event::Init) {
                         *failures = 0;
+                        self.streak.works();
                     }
                     for (key, uid) in self.take(event, whole) {
                         if let Err(problem) =
@@ -136,7 +145,7 @@ impl<W: Wire> Cache<W> {
                         }
                     }
                 }
-                Err(error) => self.failed(&error.to_string(), failures).await,
+                Err(error) => self.failed((api, config), &error.to_string(), failures).await,
             }
         }
     }
@@ -155,8 +164,19 @@ impl<W: Wire> Cache<W> {
         Ok(())
     }
 
-    async fn failed(&self, problem: &str, failures: &mut u32) {
+    async fn failed(
+        &self,
+        (api, config): (&Api<W>, &watcher::Config),
+        problem: &str,
+        failures: &mut u32,
+    ) {
         *failures += 1;
+        let now = tokio::time::Instant::now();
+        self.streak.failed(now);
+        // Of a kind that does not change nothing is heard between two failures, though the watch was open.
+        if self.streak.is_long(now) && reaches(api, config).await {
+            self.streak.works();
+        }
         self.metrics.watch_error(W::KIND.plural);
         tracing::warn!(resource = W::KIND.plural, failures, problem, "watch failed");
         let backoff = Backoff { base: Duration::from_millis(200), max: Duration::from_secs(15) };
@@ -216,6 +236,17 @@ impl<W: Wire> Cache<W> {
             changed.notify_one();
         }
     }
+}
+
+/// Whether the kind can be listed now.
+async fn reaches<W: Wire>(api: &Api<W>, config: &watcher::Config) -> bool {
+    let params = ListParams {
+        label_selector: config.label_selector.clone(),
+        field_selector: config.field_selector.clone(),
+        ..ListParams::default().limit(1).match_any()
+    };
+    let listed = tokio::time::timeout(PAGE_PATIENCE, api.list_metadata(&params)).await;
+    listed.is_ok_and(|listed| listed.is_ok())
 }
 
 /// Whether more than a status may have changed; kinds without a generation do not say.

@@ -2,13 +2,15 @@
 //!
 //! # Guarantees
 //! The certificate is looked up for every connection, so a new one is in use at once and open connections live on.
-//! A body, a handshake and an idle connection are bounded. Before the caches are complete every review is answered
-//! with 503: an answer out of half a cache would be wrong, and `failurePolicy` says what to do without one. On shutdown
+//! Connections are bounded in number and in time, bodies in size, each and all together ([`Limits`]): what is more is refused
+//! at once, with 503 where a request can be answered at all. Before the caches are complete, and while a watch has been broken
+//! for long, every review is answered with 503: an answer out of half a cache, or an old one, would be wrong, and
+//! `failurePolicy` says what to do without one. On shutdown
 //! new connections are taken until the endpoints have had time to leave, then those that are open are drained.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -17,35 +19,34 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{Method, Request as HttpRequest, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tokio::io::BufReader;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::admin::Health;
 use super::metrics::Metrics;
 use crate::admission::{Admission, Answer, Request, review};
 
+mod door;
+
+use door::Door;
+pub use door::Limits;
+
 /// Largest body: the API server takes objects of up to 3 MiB, and sends old and new.
 const BODY: usize = 8 << 20;
-/// What is read at once: the largest record of TLS.
-const RECORD: usize = 18 << 10;
-/// How long a client may take for its handshake, and for the head of a request.
+/// How long a client may take for the body of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request waits for others to be answered, if there are so many that memory for their bodies is short.
+const ROOM: Duration = Duration::from_secs(1);
+/// What bodies are counted in.
+const PAGE: usize = 1 << 10;
 /// After how long an answer that waits for what is about to arrive is thought over again: each time after twice as long.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
-/// How long to leave the listener alone after it failed.
-const MOMENT: Duration = Duration::from_millis(100);
-/// How long open connections are drained after the listener is closed.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// The certificate in use; a new one takes effect with the next connection.
 #[derive(Debug, Default)]
@@ -85,12 +86,26 @@ pub struct Desk {
     pub admission: Arc<dyn Admission>,
     /// Whether its caches are complete.
     pub ready: AtomicBool,
+    /// Whether they are out of date.
+    pub health: Arc<Health>,
     /// What is counted.
     pub metrics: Metrics,
     /// Told when the hooks may have changed.
     pub changed: Arc<Notify>,
     /// How long an answer may wait for what is about to arrive: caches lag, and registration takes a moment.
     pub lag: Duration,
+    /// What clients can take at most.
+    pub limits: Limits,
+}
+
+/// What one connection is answered with.
+#[derive(Clone)]
+struct Counter {
+    desk: Arc<Desk>,
+    /// Room for bodies, in [`PAGE`]s.
+    room: Arc<Semaphore>,
+    /// Requests of this connection.
+    asked: Arc<AtomicU64>,
 }
 
 /// How long to go on after the signal to stop.
@@ -113,64 +128,19 @@ pub async fn serve(
     let bound = listener.local_addr()?;
     let mut tls = ServerConfig::builder().with_no_client_auth().with_cert_resolver(certificate);
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let router = Router::new().fallback(answer).with_state(desk);
-    Ok((bound, accept(listener, TlsAcceptor::from(Arc::new(tls)), router, ending)))
-}
-
-async fn accept(listener: TcpListener, tls: TlsAcceptor, router: Router, ending: Ending) {
-    let open = GracefulShutdown::new();
-    let end = async {
-        ending.stop.cancelled().await;
-        let mut duck = tokio::time::interval_at(now() + ending.lame_duck, DRAIN);
-        duck.tick().await;
+    let limits = desk.limits;
+    let room = Arc::new(Semaphore::new(limits.bodies / PAGE));
+    let door = Door { tls: TlsAcceptor::from(Arc::new(tls)), limits, ending };
+    let routes = move |asked| {
+        let counter = Counter { desk: desk.clone(), room: room.clone(), asked };
+        Router::new().fallback(answer).with_state(counter)
     };
-    tokio::pin!(end);
-    loop {
-        let stream = tokio::select! {
-            () = &mut end => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                // Out of descriptors, or the client went away: a moment later the next one may be served.
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    let _ = timeout(MOMENT, std::future::pending::<()>()).await;
-                    continue;
-                }
-            },
-        };
-        tokio::spawn(connection(stream, tls.clone(), router.clone(), open.watcher()));
-    }
-    drop(listener);
-    if timeout(DRAIN, open.shutdown()).await.is_err() {
-        tracing::warn!("some webhook connections did not end in time");
-    }
+    Ok((bound, door.open(listener, routes)))
 }
 
-async fn connection(
-    stream: TcpStream,
-    tls: TlsAcceptor,
-    router: Router,
-    watcher: hyper_util::server::graceful::Watcher,
-) {
-    // The requests are small and waited for.
-    let _ = stream.set_nodelay(true);
-    // The TLS library asks for 4 KiB at a time, which is less than most reviews: one call to the kernel instead of several.
-    let stream = BufReader::with_capacity(RECORD, stream);
-    let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await else {
-        tracing::debug!("a TLS handshake failed");
-        return;
-    };
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_mins(2));
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30));
-    let service = TowerToHyperService::new(router);
-    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(serving).await {
-        tracing::debug!(%error, "a webhook connection broke");
-    }
-}
-
-async fn answer(State(desk): State<Arc<Desk>>, request: HttpRequest<Body>) -> Response {
+async fn answer(State(counter): State<Counter>, request: HttpRequest<Body>) -> Response {
+    let Counter { desk, room, asked } = counter;
+    asked.fetch_add(1, Ordering::Relaxed);
     let path = request.uri().path().to_owned();
     if request.method() == Method::GET && path == "/healthz" {
         return (StatusCode::OK, "ok\n").into_response();
@@ -178,23 +148,29 @@ async fn answer(State(desk): State<Arc<Desk>>, request: HttpRequest<Body>) -> Re
     let began = now();
     let known = desk.admission.paths().iter().copied().find(|at| *at == path);
     let _in_flight = known.map(|path| desk.metrics.review_begins(path));
-    let response = reply(&desk, &path, request).await;
+    let response = reply(&desk, &room, &path, request).await;
     // A path that nobody registered is no label: anybody could make up many.
     let label = known.unwrap_or("unknown");
     desk.metrics.review(label, response.status().as_u16(), now() - began);
     response
 }
 
-async fn reply(desk: &Desk, path: &str, request: HttpRequest<Body>) -> Response {
+async fn reply(desk: &Desk, room: &Semaphore, path: &str, request: HttpRequest<Body>) -> Response {
     let refuse = |status: StatusCode, text: String| (status, text).into_response();
     if request.method() != Method::POST {
         let text = "reviews are POSTed\n".to_owned();
         return refuse(StatusCode::METHOD_NOT_ALLOWED, text);
     }
-    if !desk.ready.load(Ordering::Acquire) {
+    if !desk.ready.load(Ordering::Acquire) || desk.health.is_deaf() {
         let text = "the caches of this replica are not complete\n".to_owned();
         return refuse(StatusCode::SERVICE_UNAVAILABLE, text);
     }
+    // Held until the review is answered: what is made of a body is larger than it.
+    let pages = pages(&request);
+    let Ok(Ok(_held)) = timeout(ROOM, room.acquire_many(pages)).await else {
+        let text = "too much is asked at a time\n".to_owned();
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, text);
+    };
     let Ok(Ok(body)) = timeout(PATIENCE, to_bytes(request.into_body(), BODY)).await else {
         let text = format!("the body is longer than {BODY} bytes, or did not arrive\n");
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, text);
@@ -215,6 +191,14 @@ async fn reply(desk: &Desk, path: &str, request: HttpRequest<Body>) -> Response 
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
+}
+
+/// How much room the body of a request may need. One that does not say how long it is may be as long as any.
+fn pages(request: &HttpRequest<Body>) -> u32 {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    let pages = length.unwrap_or(BODY).min(BODY) / PAGE + 1;
+    u32::try_from(pages).unwrap_or(u32::MAX)
 }
 
 /// The answer; one for lack of what is about to arrive is thought over for a while.

@@ -25,13 +25,13 @@ fn steady(from: i64) -> Facts {
         next: None,
         trusted: 1,
         since: Some(at(from)),
-        registered: true,
+        registered: Some(at(from)),
     }
 }
 
 #[test]
 fn nothing_is_served_before_there_is_a_pair() {
-    let none = Facts { serving: None, next: None, trusted: 0, since: None, registered: false };
+    let none = Facts { serving: None, next: None, trusted: 0, since: None, registered: None };
     assert_eq!(next_step(&none, &schedule(), at(0)), Step::Replace);
     assert_eq!(next_step(&steady(0), &schedule(), at(VALIDITY)), Step::Replace, "expired");
     assert_eq!(next_step(&steady(100), &schedule(), at(0)), Step::Replace, "not valid yet");
@@ -42,7 +42,7 @@ fn a_pair_is_renewed_after_two_thirds_of_its_life() {
     let due = VALIDITY / 3 * 2;
     assert_eq!(next_step(&steady(0), &schedule(), at(due - 1)), Step::Wait(at(due)));
     assert_eq!(next_step(&steady(0), &schedule(), at(due)), Step::Prepare);
-    let unknown = Facts { registered: false, ..steady(0) };
+    let unknown = Facts { registered: None, ..steady(0) };
     assert_eq!(next_step(&unknown, &schedule(), at(due)), Step::Register, "one thing at a time");
 }
 
@@ -50,11 +50,14 @@ fn a_pair_is_renewed_after_two_thirds_of_its_life() {
 fn a_next_pair_is_served_only_after_its_ca_was_registered_for_the_overlap() {
     let overlap = schedule().overlap.as_secs();
     let prepared = Facts { next: Some(pair(50)), trusted: 2, since: Some(at(50)), ..steady(0) };
-    let early = Facts { registered: false, ..prepared };
+    let early = Facts { registered: None, ..prepared };
     assert_eq!(next_step(&early, &schedule(), at(50 + overlap)), Step::Register);
     let wait = Step::Wait(at(50 + overlap));
     assert_eq!(next_step(&prepared, &schedule(), at(51)), wait);
     assert_eq!(next_step(&prepared, &schedule(), at(50 + overlap)), Step::Promote);
+    let late = Facts { registered: Some(at(50 + overlap)), ..prepared };
+    let wait = Step::Wait(at(50 + 2 * overlap));
+    assert_eq!(next_step(&late, &schedule(), at(50 + overlap)), wait, "it counts from then on");
     let stale = Facts { next: Some(pair(-VALIDITY)), ..prepared };
     assert_eq!(
         next_step(&stale, &schedule(), at(50 + overlap)),
@@ -81,19 +84,21 @@ struct Cluster {
     pairs: Vec<Pair>,
     since: Timestamp,
     registered: Vec<usize>,
+    registered_since: Timestamp,
     /// Bundle as each API server has read it, and pair as each replica serves it, with the time of reading.
     servers: Vec<Vec<usize>>,
     replicas: Vec<usize>,
 }
 
 impl Cluster {
-    fn act(&mut self, now: Timestamp, schedule: &Schedule) {
+    /// The leader acts; it may be `able` to register or not.
+    fn act(&mut self, now: Timestamp, schedule: &Schedule, able: bool) {
         let facts = Facts {
             serving: self.pairs.get(self.stored.0).copied(),
             next: self.stored.1.map(|next| self.pairs[next]),
             trusted: self.stored.2.len(),
             since: Some(self.since),
-            registered: self.registered == self.stored.2,
+            registered: (self.registered == self.stored.2).then_some(self.registered_since),
         };
         let mut made = || {
             let to = now.checked_add(schedule.validity).unwrap();
@@ -106,7 +111,10 @@ impl Cluster {
                 return;
             }
             Step::Register => {
-                self.registered = self.stored.2.clone();
+                if able {
+                    self.registered = self.stored.2.clone();
+                    self.registered_since = now;
+                }
                 return;
             }
             Step::Replace => {
@@ -128,11 +136,12 @@ impl Cluster {
 }
 
 proptest! {
-    /// The leader acts at random moments; API servers and replicas read what there is at random moments, but never later
+    /// The leader acts at random moments, and cannot register for longer than the overlap once; API servers and replicas read what there is at random moments, but never later
     /// than half an overlap. Then every replica is trusted by every API server, and what is served is valid.
     #[test]
     fn every_replica_is_trusted_by_every_api_server_at_every_moment(
         moments in prop::collection::vec((1_i64..120, 0_usize..6), 200..900),
+        outage in 0_i64..40_000,
     ) {
         let schedule = schedule();
         let first = pair(0);
@@ -141,6 +150,7 @@ proptest! {
             pairs: vec![first],
             since: at(0),
             registered: vec![0],
+            registered_since: at(0),
             servers: vec![vec![0]; 3],
             replicas: vec![0; 3],
         };
@@ -150,7 +160,7 @@ proptest! {
         for (wait, who) in moments {
             second += wait;
             let now = at(second);
-            cluster.act(now, &schedule);
+            cluster.act(now, &schedule, !(outage..outage + 1000).contains(&second));
             for (index, read) in read.iter_mut().enumerate() {
                 if index == who || second - *read > lag - 120 {
                     *read = second;

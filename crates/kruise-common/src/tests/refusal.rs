@@ -66,3 +66,12 @@ fn what_its_owner_changed_is_tried_at_once() {
     refusals.forget(&owner());
     assert!(refusals.of(&owner()).is_empty());
 }
+
+/// F15: the clock was ahead by a day when the refusal was heard.
+#[test]
+fn a_clock_that_is_set_back_leaves_nobody_alone_for_a_day() {
+    let refusals = Refusals::new(Category::concerns_user);
+    hear(&refusals, 1, &fails(Category::Forbidden), at(86_400));
+    hear(&refusals, 2, &fails(Category::Forbidden), at(0));
+    assert_eq!(refusals.of(&owner()).keys().collect::<Vec<_>>(), [&2]);
+}

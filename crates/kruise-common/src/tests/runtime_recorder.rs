@@ -9,7 +9,7 @@ use crate::kind::{SIDECAR_SET, STATEFUL_SET};
 use crate::plan::Note;
 use crate::runtime::leader::{Leadership, disabled};
 use crate::runtime::metrics::Metrics;
-use crate::runtime::recorder::{Recorder, recorder};
+use crate::runtime::recorder::{Recorder, name as event_name, recorder};
 
 struct Posts {
     recorder: Recorder,
@@ -206,4 +206,15 @@ async fn a_standby_posts_nothing() {
     pass(ms(1)).await;
     it.note("a", "does not").await;
     assert_eq!(it.bodies().len(), 1);
+}
+
+/// A name may have 253 characters, that of an event too.
+#[test]
+fn events_about_objects_with_long_names_have_names_that_do() {
+    let id = uuid::Uuid::nil();
+    assert_eq!(event_name("web", &id), format!("web.{}", "0".repeat(32)));
+    let long = event_name(&"a".repeat(253), &id);
+    assert_eq!(long.len(), 253);
+    let dotted = format!("{}.{}", "a".repeat(219), "b".repeat(33));
+    assert_eq!(event_name(&dotted, &id), format!("{}.{}", "a".repeat(219), "0".repeat(32)));
 }

@@ -12,13 +12,14 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::registration::Hook;
 use crate::admission::{Admission, Answer, Request};
 use crate::runtime::certs;
 use crate::runtime::metrics::Metrics;
-use crate::runtime::webhook::{Certificate, Desk, Ending, serve};
+use crate::runtime::webhook::{Certificate, Desk, Ending, Limits, serve};
 
 /// Refuses everything; what it does not know yet it knows when it is asked the third time.
 #[derive(Default)]
@@ -52,6 +53,10 @@ struct Server {
 }
 
 async fn server() -> Server {
+    server_with(Limits::default()).await
+}
+
+async fn server_with(limits: Limits) -> Server {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
     let life = SignedDuration::from_hours(24 * 365 * 50);
@@ -63,9 +68,11 @@ async fn server() -> Server {
     let desk = Arc::new(Desk {
         admission: Arc::<Stern>::default(),
         ready: AtomicBool::new(true),
+        health: Arc::default(),
         metrics,
         changed: Arc::default(),
         lag: Duration::from_millis(500),
+        limits,
     });
     let stop = CancellationToken::new();
     let ending = Ending { stop: stop.clone(), lame_duck: Duration::ZERO };
@@ -76,14 +83,19 @@ async fn server() -> Server {
 }
 
 impl Server {
-    /// Status line and body of the reply to a request.
-    async fn ask(&self, head: &str, body: &[u8]) -> (u16, String) {
+    /// A connection after its handshake, if it gets so far.
+    async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.ca.as_bytes()).unwrap()).unwrap();
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let name = ServerName::try_from("127.0.0.1").unwrap();
-        let stream = TcpStream::connect(&self.address).await.unwrap();
-        let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+        let stream = TcpStream::connect(&self.address).await?;
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+
+    /// Status line and body of the reply to a request.
+    async fn ask(&self, head: &str, body: &[u8]) -> (u16, String) {
+        let mut stream = self.connect().await.unwrap();
         let length = body.len();
         let head = format!(
             "{head} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
@@ -162,4 +174,66 @@ async fn after_the_end_nobody_is_served() {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), refused).await.unwrap();
+}
+
+/// Whoever reaches the port could hold connections for ever, and descriptors are not only for webhooks.
+#[tokio::test]
+async fn connections_are_limited_and_end_when_nothing_is_asked() {
+    let silence = Duration::from_millis(300);
+    let limits = Limits { connections: 2, silence, ..Limits::default() };
+    let server = server_with(limits).await;
+    let mut silent = [server.connect().await.unwrap(), server.connect().await.unwrap()];
+    assert!(server.connect().await.is_err(), "a third one");
+    for stream in &mut silent {
+        // The end, with or without a word.
+        assert!(!matches!(stream.read(&mut [0]).await, Ok(1)));
+    }
+    let (code, _) = retried(&server).await;
+    assert_eq!(code, 200);
+}
+
+/// The slots of connections that have ended come back a moment later.
+async fn retried(server: &Server) -> (u16, String) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Ok(stream) = server.connect().await {
+            drop(stream);
+            return server.ask("POST /judge", &review()).await;
+        }
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_is_asked_any_more_is_ended() {
+    let limits = Limits { idle: Duration::from_millis(100), ..Limits::default() };
+    let server = server_with(limits).await;
+    let mut stream = server.connect().await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n").await.unwrap();
+    let mut all = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut all)).await;
+    assert!(read.is_ok(), "it is closed");
+    assert!(String::from_utf8(all).unwrap().starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn bodies_have_a_budget_together() {
+    let server = server_with(Limits { bodies: 64 << 10, ..Limits::default() }).await;
+    let mut slow = server.connect().await.unwrap();
+    let head = "POST /judge HTTP/1.1\r\nHost: t\r\nContent-Length: 60000\r\n\r\n";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let large = vec![b' '; 60_000];
+    let full = (503, "too much is asked at a time\n".to_owned());
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while server.ask("POST /judge", &large).await != full {
+        assert!(tokio::time::Instant::now() < deadline, "the slow one may not have been seen yet");
+    }
+    assert_eq!(server.ask("POST /judge", &review()).await.0, 200, "a small one has room");
+    slow.write_all(&large).await.unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 400", "blanks are no review");
+    let (code, _) = server.ask("POST /judge", &large).await;
+    assert_eq!(code, 400, "there is room again");
 }

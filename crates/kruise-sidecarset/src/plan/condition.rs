@@ -29,7 +29,8 @@ pub fn mark(turn: &mut Turn<'_>) {
     }
     turn.plan.each(actions);
     // Told when pods are found, not in every turn.
-    let found = |(member, says): &(&Member, Option<bool>)| *says == Some(false) && member.said != *says;
+    let found =
+        |(member, says): &(&Member, Option<bool>)| *says == Some(false) && member.said != *says;
     if wrong.iter().any(found) {
         let stuck = |member: &&Member| member.selected && member.stuck.is_some();
         let count = turn.snapshot.members.iter().filter(stuck).count();

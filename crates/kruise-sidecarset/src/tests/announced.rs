@@ -60,7 +60,7 @@ fn a_selector_that_the_api_server_refuses_is_not_announced() {
 }
 
 #[test]
-fn the_replica_that_leads_hears_of_it() {
+fn other_replicas_hear_of_it() {
     let (other, leader) = (Announced::default(), Announced::default());
     assert_eq!(other.message(T), None);
     other.announce(about(&json!({ "namespace": "shop" })), T);
@@ -71,9 +71,13 @@ fn the_replica_that_leads_hears_of_it() {
     assert_eq!(leader.message(T), None, "nobody passes on what he heard");
     other.offer(T);
     other.registered(T);
+    assert_eq!(other.message(T), Some(message.clone()), "a third one may not have heard yet");
+    other.arrived(|_| true);
     assert_eq!(other.message(T), None, "done");
-    leader.hear(&message, later());
+    assert!(leader.hear(&message, later()));
     assert_eq!(leader.offer(later()), [], "a message left behind by somebody who died");
+    let long_after = later().checked_add(SignedDuration::from_mins(1)).unwrap();
+    assert!(!leader.hear(&message, long_after) && !leader.hear("nonsense", T), "it is taken away");
 }
 
 #[test]
@@ -156,4 +160,20 @@ fn a_pod_waits_for_the_set_that_is_on_its_way() {
     assert!(!awaits("web", "shop", later()), "the set never came");
     announced.arrived(|_| true);
     assert!(!awaits("web", "shop", T), "the set is there");
+}
+
+/// Something else may refuse a set that was accepted here; pods must not wait for it at each of its tries.
+#[test]
+fn a_pod_does_not_wait_long_for_a_set_that_it_is_asked_about_for() {
+    let announced = Announced::default();
+    announced.announce(about(&json!({})), T);
+    announced.offer(T);
+    announced.registered(T);
+    let (labels, none) = (BTreeMap::from([("app".to_owned(), "web".to_owned())]), BTreeMap::new());
+    let (namespace, namespace_labels) = ("shop", None);
+    let pod = Newcomer { labels: &labels, annotations: &none, namespace, namespace_labels };
+    let after = |seconds| T.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+    assert!(announced.awaits(&pod, after(1)));
+    assert!(!announced.awaits(&pod, after(2)));
+    assert_eq!(announced.offer(after(2)).len(), 1, "it is asked for yet");
 }

@@ -14,10 +14,11 @@ use crate::admission::registration::Terms;
 use crate::admission::rotation::Schedule;
 use crate::key::ObjectKey;
 use crate::kind::Kind;
+use crate::runtime::admin::Health;
 use crate::runtime::leader::Leadership;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::registrar::{Registrar, Source};
-use crate::runtime::webhook::{self, Certificate, Desk, Ending};
+use crate::runtime::webhook::{self, Certificate, Desk, Ending, Limits};
 
 /// How long an answer waits at most for what is about to arrive.
 const LAG: Duration = Duration::from_secs(3);
@@ -67,7 +68,7 @@ impl Process {
     pub(super) async fn webhooks(
         &mut self,
         leadership: &Leadership,
-        recorder: Recorder,
+        (recorder, health): (Recorder, &Arc<Health>),
         tasks: &mut JoinSet<()>,
     ) -> Result<Option<Closed>, ProcessError> {
         let Some(admission) = self.admission.clone() else { return Ok(None) };
@@ -90,7 +91,9 @@ impl Process {
         let lag = (args.webhook_timeout / 3).min(LAG);
         let changed = self.hooks_changed.clone();
         let ready = AtomicBool::new(false);
-        let desk = Arc::new(Desk { admission, ready, metrics, changed, lag });
+        let limits = Limits::default();
+        let health = health.clone();
+        let desk = Arc::new(Desk { admission, ready, health, metrics, changed, lag, limits });
         let ending = Ending { stop: self.stop.clone(), lame_duck: args.webhook_drain };
         let listening =
             webhook::serve(args.webhook_addr, certificate.clone(), desk.clone(), ending).await;

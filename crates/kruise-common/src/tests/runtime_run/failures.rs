@@ -107,6 +107,22 @@ async fn a_demand_to_wait_is_longer_than_the_backoff() {
     assert!(it.turns()[1] >= 4000, "nothing is decided before it can be done");
 }
 
+/// A proxy in maintenance asks for an hour: the object has time limits of its own all the same (L2).
+#[tokio::test(start_paused = true)]
+async fn nobody_is_left_alone_for_an_hour() {
+    let it = works(disabled(), silent(vec![Step::InOrder(vec![1])]), |request| {
+        if request.path.ends_with("pod-1") {
+            return Answer::Text(429, "Too many requests", 3600);
+        }
+        Answer::Json(200, json!({}))
+    });
+    it.add();
+    pass(s(65)).await;
+    let times = it.times("pod-1");
+    assert_eq!(times.len(), 3, "{times:?}");
+    assert!(times[1] >= s(30) && times[1] < s(32), "{times:?}");
+}
+
 /// An object whose hold ends so long after each of its turns, and one of whose writes is refused for good.
 #[expect(clippy::disallowed_methods, reason = "a hold ends by the real clock")]
 fn refused_beside_a_hold(milliseconds: i64) -> Works {
