@@ -215,7 +215,7 @@ fn overtaken<'a>(
     let overtaken = running.filter_map(|(container, status)| {
         let last = recorded(state, container)?;
         let runs = lags(Some(container), status, last, state);
-        Some((container.name.clone(), settles(status, last).filter(|_| runs)?))
+        Some((container.name.clone(), settles(pod, status, last).filter(|_| runs)?))
     });
     overtaken.collect()
 }

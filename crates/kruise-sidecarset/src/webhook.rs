@@ -128,8 +128,8 @@ impl Admission for Webhook {
         self.announced.message((self.now)())
     }
 
-    fn hears(&self, text: &str) -> bool {
-        self.announced.hear(text, (self.now)())
+    fn hears(&self, text: &str) {
+        self.announced.hear(text, (self.now)());
     }
 
     fn answer(&self, path: &str, request: &Request) -> Option<Answer> {
