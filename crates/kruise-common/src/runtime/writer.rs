@@ -253,7 +253,7 @@ impl Writer {
         error: WriteError,
     ) -> Result<(), WriteError> {
         match (error.category, &write.request) {
-            (Category::NotFound, Request::Delete { uid } | Request::Evict { uid }) => {
+            (Category::NotFound, Request::Delete { uid } | Request::Evict { uid, .. }) => {
                 if let Some(sink) = self.sinks.get(write.kind.plural) {
                     sink.removed(&write.key, uid);
                 }
@@ -302,12 +302,16 @@ fn build(write: &Write) -> Result<http::Request<Vec<u8>>, WriteError> {
             };
             (Method::PATCH, path, content, serde_json::to_vec(body))
         }
-        Request::Evict { uid } => {
+        Request::Evict { uid, version } => {
+            let mut preconditions = json!({ "uid": &**uid });
+            if let Some(version) = version {
+                preconditions["resourceVersion"] = json!(&**version);
+            }
             let body = json!({
                 "kind": "Eviction",
                 "apiVersion": "policy/v1",
                 "metadata": { "name": &*write.key.name, "namespace": &*write.key.namespace },
-                "deleteOptions": { "preconditions": { "uid": &**uid } },
+                "deleteOptions": { "preconditions": preconditions },
             });
             let path = format!("{object}/eviction");
             (Method::POST, path, "application/json", serde_json::to_vec(&body))
