@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use kruise_common::write::{Patch, Request, Write};
 use serde_json::{Value, json};
 
-use super::support::{pod, running, set};
+use super::support::{pod, running, settings_with};
 use crate::inplace::Rewrite;
 use crate::member::Member;
 use crate::snapshot::{Options, Settings};
@@ -28,7 +28,7 @@ fn settings(native: bool, tag: usize) -> Settings {
         json!({ "containers": [{ "name": "agent", "image": image(tag) }] })
     };
     let options = Options { native_updates: true, ..Options::default() };
-    Settings::new(&set(&spec), options).unwrap()
+    settings_with(&spec, options)
 }
 
 /// A pod whose sidecar runs tag 1 and is not ready, so that updates may overtake each other.
@@ -180,7 +180,7 @@ fn a_digest_that_came_back_is_waited_for_too() {
     let digest = |tag: usize| format!("example.com/agent@sha256:{tag}");
     let of = |tag| {
         let spec = json!({ "containers": [{ "name": "agent", "image": digest(tag) }] });
-        Settings::new(&set(&spec), Options::default()).unwrap()
+        settings_with(&spec, Options::default())
     };
     let mut object = start(false);
     object["spec"]["containers"][0]["image"] = json!(digest(1));
