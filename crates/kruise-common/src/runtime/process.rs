@@ -30,7 +30,7 @@ use super::recorder::recorder;
 use super::requests::Requests;
 use super::run::Crank;
 use super::telemetry;
-use super::watch::{Cache, Selection, Streak};
+use super::watch::{Cache, Selection, Streak, any_is_old};
 use super::writer::{Sink, Writer, WriterConfig};
 use crate::admission::Admission;
 use crate::intern::Interner;
@@ -490,7 +490,7 @@ async fn watch_progress(
             () = stop.cancelled() => return,
             _ = every.tick() => {}
         }
-        health.set_deaf(streaks.iter().any(|streak| streak.is_long(tokio::time::Instant::now())));
+        health.set_deaf(any_is_old(&streaks));
         metrics.conflicts(leadership.standby_reason().is_some());
         metrics.queue(&queue.load());
         let now = metrics.turns();

@@ -41,14 +41,15 @@ use crate::admission::registration::{Phase, Terms, configuration, says, trusts};
 use crate::admission::rotation::{Facts, Schedule, Step, next_step};
 use crate::key::ObjectKey;
 use crate::kind::LEASE;
-use crate::plan::Note;
 use kruise_api::keys;
 
 pub(crate) mod board;
 mod insistence;
+mod trouble;
 
 use board::Board;
 use insistence::Insistence;
+use trouble::Trouble;
 
 /// How often mounted files are read again.
 const FILES_EVERY: Duration = Duration::from_secs(10);
@@ -57,9 +58,6 @@ const RETRY: Backoff = Backoff { base: Duration::from_millis(200), max: Duration
 
 /// How long a round may take: an answer that stops in its middle must not end the renewal of certificates.
 const ROUND: Duration = Duration::from_secs(30);
-
-/// After how many failed rounds trouble is no passing one: two seconds or so.
-const LASTING: u32 = 4;
 
 /// Where certificates come from.
 #[derive(Clone, Debug)]
@@ -132,39 +130,6 @@ enum Problem {
     Foreign { kind: &'static str, name: String, by: String },
     #[error("{kind} {name} is changed back by somebody each time that it was written")]
     ChangedBack { kind: &'static str, name: String },
-}
-
-/// Rounds that failed one after another, and what was said of them.
-#[derive(Debug, Default)]
-struct Trouble {
-    rounds: u32,
-    logged: String,
-    told: String,
-}
-
-impl Trouble {
-    /// Takes in how a round ended. What lasts longer than a moment is worth an event on the Lease: admission concerns the
-    /// controller, not each of the thousands of objects that it looks after. So is the end of that.
-    fn after(&mut self, problem: Option<&Problem>) -> Option<Note> {
-        let Some(problem) = problem else {
-            let before = std::mem::take(self);
-            let text = "webhooks are registered and answered";
-            return (!before.told.is_empty())
-                .then(|| Note::normal(keys::EVENT_ADMISSION_RESTORED, text));
-        };
-        self.rounds += 1;
-        let text = problem.to_string();
-        if self.logged != text {
-            tracing::warn!(problem = text, "webhooks are not as they should be");
-            self.logged.clone_from(&text);
-        }
-        if self.rounds < LASTING || self.told == text {
-            return None;
-        }
-        self.told.clone_from(&text);
-        let told = format!("the controller works without admission: {text}");
-        Some(Note::warning(keys::EVENT_ADMISSION_DEGRADED, told))
-    }
 }
 
 struct Views {
@@ -397,11 +362,7 @@ impl Registrar {
             self.sign(wanted.as_mut());
             let value = stored.and_then(|stored| serde_json::to_value(stored).ok());
             let value = value.map(|value| typed(value, phase));
-            let is_right = match (&wanted, &value) {
-                (None, None) => true,
-                (Some(wanted), Some(stored)) => says(stored, wanted),
-                _ => false,
-            };
+            let is_right = is_as_wanted(value.as_ref(), wanted.as_ref());
             right &= is_right;
             trusted &= value.as_ref().is_none_or(|stored| trusts(stored, bundle));
             views.trusted = views.trusted.take().filter(|(known, _)| trusted && known == bundle);
@@ -582,6 +543,14 @@ where
         }
     });
     receiver
+}
+
+fn is_as_wanted(stored: Option<&Value>, wanted: Option<&Value>) -> bool {
+    match (stored, wanted) {
+        (None, None) => true,
+        (Some(stored), Some(wanted)) => says(stored, wanted),
+        _ => false,
+    }
 }
 
 /// An item of a list does not say of what kind it is; without that the first look would find it wrong, and the write that

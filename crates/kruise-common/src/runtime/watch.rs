@@ -238,6 +238,12 @@ impl<W: Wire> Cache<W> {
     }
 }
 
+/// Whether any of these caches is out of date.
+pub fn any_is_old(streaks: &[Arc<Streak>]) -> bool {
+    let now = tokio::time::Instant::now();
+    streaks.iter().any(|streak| streak.is_long(now))
+}
+
 /// Whether the kind can be listed now.
 async fn reaches<W: Wire>(api: &Api<W>, config: &watcher::Config) -> bool {
     let params = ListParams {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::support::now;
 use crate::runtime::watch::Streak;
 
 fn failing(streak: &Streak, from: Instant, every: u64, times: u32) -> Instant {
@@ -14,7 +15,7 @@ fn failing(streak: &Streak, from: Instant, every: u64, times: u32) -> Instant {
 
 #[test]
 fn a_cache_is_out_of_date_after_five_minutes_of_failures() {
-    let (streak, start) = (Streak::default(), Instant::now());
+    let (streak, start) = (Streak::default(), now());
     assert!(!streak.is_long(start));
     let last = failing(&streak, start, 15, 20);
     assert!(!streak.is_long(last), "285 s");
@@ -28,7 +29,7 @@ fn a_cache_is_out_of_date_after_five_minutes_of_failures() {
 
 #[test]
 fn failures_that_are_far_apart_are_no_streak() {
-    let (streak, start) = (Streak::default(), Instant::now());
+    let (streak, start) = (Streak::default(), now());
     let last = failing(&streak, start, 90, 20);
     assert!(!streak.is_long(last));
 }

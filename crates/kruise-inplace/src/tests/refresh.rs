@@ -77,6 +77,7 @@ fn a_lifecycle_state_alone_is_a_patch_of_the_pod() {
         writes(&web_main().state("PreparingNormal")),
         json!([{ "on": "pods", "json": [
             { "op": "test", "path": "/metadata/uid", "value": "uid-web-0" },
+            { "op": "test", "path": "/metadata/labels/controller-revision-hash", "value": "web-a" },
             { "op": "test", "path": STATE, "value": "PreparingNormal" },
             { "op": "replace", "path": STATE, "value": "Normal" },
             { "op": "add", "path": TIME, "value": NOW },
@@ -135,6 +136,7 @@ fn going_back_while_a_hook_holds_lets_the_pod_into_traffic_again() {
         let message = r#"[{"userAgent":"Lifecycle","key":"preUpdateHook"}]"#;
         json!([{ "on": "pods/status", "json": [
             { "op": "test", "path": "/metadata/uid", "value": "uid-web-0" },
+            { "op": "test", "path": "/metadata/labels/controller-revision-hash", "value": "web-a" },
             { "op": "test", "path": "/status/conditions/3/type", "value": "KruisePodReady" },
             { "op": "test", "path": "/status/conditions/3/message", "value": message },
             { "op": "replace", "path": "/status/conditions/3", "value": unblocked },
