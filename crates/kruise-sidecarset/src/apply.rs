@@ -55,9 +55,8 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
             let pod =
                 snapshot.member(pod).map(|member| &member.pod).or_else(|| snapshot.missed(pod));
             // Who serves meanwhile costs what was not asked for.
-            let evict = |pod: &Arc<Pod>| match pod.ready() {
-                true => Write::evict(&pod.meta),
-                false => Write::evict_as_seen(&pod.meta),
+            let evict = |pod: &Arc<Pod>| {
+                if pod.ready() { Write::evict(&pod.meta) } else { Write::evict_as_seen(&pod.meta) }
             };
             one(pod.map(evict))
         }

@@ -44,10 +44,10 @@ struct History<'a> {
 impl History<'_> {
     /// Whether a hash that nobody here computes may be that of what is hashed today.
     fn vouches(&self, of: fn(&Hashes) -> &String, stated: &String, computed: &String) -> bool {
-        let carries = |revision: &&Arc<Revision>| {
+        let bears = |revision: &&Arc<Revision>| {
             Hashes::recorded(&revision.annotations).is_some_and(|hashes| of(&hashes) == stated)
         };
-        let mut carriers = self.revisions.iter().filter(carries).peekable();
+        let mut carriers = self.revisions.iter().filter(bears).peekable();
         if carriers.peek().is_some() {
             return carriers.any(|it| self.read(it).is_none_or(|it| of(&it.computed) == computed));
         }

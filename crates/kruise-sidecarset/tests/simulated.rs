@@ -24,6 +24,8 @@ mod hashes;
 mod history;
 #[path = "simulated/late.rs"]
 mod late;
+#[path = "simulated/life.rs"]
+mod life;
 #[path = "simulated/overtaking.rs"]
 mod overtaking;
 #[path = "simulated/properties.rs"]
