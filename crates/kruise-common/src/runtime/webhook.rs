@@ -162,7 +162,7 @@ async fn reply(desk: &Desk, room: &Semaphore, path: &str, request: HttpRequest<B
         return refuse(StatusCode::METHOD_NOT_ALLOWED, text);
     }
     if !desk.ready.load(Ordering::Acquire) || desk.health.is_deaf() {
-        let text = "the caches of this replica are not complete\n".to_owned();
+        let text = "the caches of this replica are not complete, or out of date\n".to_owned();
         return refuse(StatusCode::SERVICE_UNAVAILABLE, text);
     }
     // Held until the review is answered: what is made of a body is larger than it.

@@ -161,7 +161,11 @@ async fn half_a_cache_answers_nothing() {
     let server = server().await;
     server.desk.ready.store(false, Ordering::Release);
     let (code, text) = server.ask("POST /judge", &review()).await;
-    assert_eq!((code, text.as_str()), (503, "the caches of this replica are not complete\n"));
+    let problem = "the caches of this replica are not complete, or out of date\n";
+    assert_eq!((code, text.as_str()), (503, problem));
+    server.desk.ready.store(true, Ordering::Release);
+    server.desk.health.set_deaf(true);
+    assert_eq!(server.ask("POST /judge", &review()).await, (503, problem.to_owned()));
 }
 
 #[tokio::test]
