@@ -80,10 +80,12 @@ impl Reconciler for SidecarSetController {
         self.refusals.hear(key, of_pods, now);
         let evicted = applied.outcomes.iter().filter_map(|(action, outcome)| {
             let Action::Evict { pod, uid, of, .. } = action else { return None };
-            // One without an answer is looked up before the next turn.
+            // What may have happened is looked up before the next turn.
             let gone = match outcome {
                 Outcome::Done => true,
-                Outcome::Failed(error) => error.category == Category::Unknown,
+                Outcome::Failed(error) => {
+                    matches!(error.category, Category::Unknown | Category::Server)
+                }
                 Outcome::NotAttempted => false,
             };
             gone.then(|| (Evicted { pod: pod.clone(), uid: uid.clone() }, &**of))
