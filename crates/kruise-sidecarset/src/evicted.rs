@@ -44,22 +44,31 @@ pub struct Absence {
     pub pods: Vec<Evicted>,
     /// When the last one was evicted.
     pub since: Timestamp,
-    /// Whether the workload has no pod at all.
-    pub alone: bool,
+    /// Since when the workload has no pod at all.
+    pub none_since: Option<Timestamp>,
     /// When the last of those that came in place of others was made, if none of them is as the set wants it.
     pub unproven: Option<Timestamp>,
 }
 
 impl Absence {
+    /// Until when updates in place wait.
+    pub fn holds_updates_until(&self) -> Timestamp {
+        after(self.since)
+    }
+
     /// Until when the workload is waited for although it may be gone.
-    pub fn patience_ends(&self) -> Timestamp {
-        self.since.checked_add(PATIENCE).unwrap_or(self.since)
+    pub fn ends(&self) -> Option<Timestamp> {
+        self.none_since.map(after)
     }
 
     /// Whether the workload is waited for.
     pub fn counts(&self, now: Timestamp) -> bool {
-        !self.alone || self.patience_ends() > now
+        self.ends().is_none_or(|end| end > now)
     }
+}
+
+fn after(begin: Timestamp) -> Timestamp {
+    begin.checked_add(PATIENCE).unwrap_or(begin)
 }
 
 /// What is remembered of evictions, by set and workload.
@@ -77,7 +86,9 @@ struct Memory {
     /// Pods that came since the last eviction.
     came: BTreeSet<Arc<str>>,
     since: Timestamp,
-    alone: bool,
+    /// Whether the workload was seen without any pod, and since when.
+    none: bool,
+    none_since: Option<Timestamp>,
 }
 
 impl Evictions {
@@ -112,8 +123,11 @@ impl Evictions {
             memory.known.extend(of.pods.iter().cloned());
             memory.came.clear();
             memory.since = now;
-            memory.alone = false;
+            memory.none = false;
             memory.absent.push(pod);
+        }
+        for memory in workloads.values_mut() {
+            memory.none_since = memory.none_since.or(Some(now)).filter(|_| memory.none);
         }
         workloads.retain(|_, memory| memory.absence(None).counts(now));
         if !workloads.is_empty() {
@@ -144,7 +158,11 @@ impl Memory {
                 self.absent.drain(..self.absent.len().min(1));
             }
         }
-        self.alone = living.is_empty();
+        // One that terminates shows that it is not over.
+        self.none = pods.is_empty();
+        if !self.none {
+            self.none_since = None;
+        }
         let came = living.iter().filter(|pod| self.came.contains(&pod.meta.uid));
         let proven = came.clone().any(|pod| right(pod));
         let made = came.filter_map(|pod| pod.meta.created).max().map(Moment::timestamp);
@@ -153,7 +171,7 @@ impl Memory {
     }
 
     fn absence(&self, unproven: Option<Timestamp>) -> Absence {
-        let Self { absent, since, alone, .. } = self;
-        Absence { pods: absent.clone(), since: *since, alone: *alone, unproven }
+        let Self { absent, since, none_since, .. } = self;
+        Absence { pods: absent.clone(), since: *since, none_since: *none_since, unproven }
     }
 }

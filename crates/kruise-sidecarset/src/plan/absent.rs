@@ -19,8 +19,9 @@ pub fn tell(turn: &mut Turn<'_>) {
     let mut pods = missing().flat_map(|absence| &absence.pods);
     let Some(first) = pods.next().map(|evicted| evicted.pod.to_string()) else { return };
     let count = 1 + pods.count();
-    let ends = missing().map(Absence::patience_ends).filter(|end| *end > turn.now);
-    let until = ends.min();
+    let ends = missing().filter_map(Absence::ends);
+    let ends = ends.chain(missing().map(Absence::holds_updates_until));
+    let until = ends.filter(|end| *end > turn.now).min();
     turn.hold(Hold::EvictedNotBack { pods: Pods { first, count }, until });
 }
 
@@ -44,7 +45,7 @@ pub fn absent(turn: &Turn<'_>) -> usize {
 /// scaled down.
 pub fn lately_absent(turn: &Turn<'_>) -> usize {
     let absences = turn.snapshot.absences.values();
-    let lately = absences.filter(|absence| absence.patience_ends() > turn.now);
+    let lately = absences.filter(|absence| absence.holds_updates_until() > turn.now);
     lately.map(|absence| absence.pods.len()).sum()
 }
 

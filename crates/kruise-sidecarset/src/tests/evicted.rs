@@ -93,15 +93,22 @@ fn an_eviction_that_came_to_nothing_is_forgotten() {
 #[test]
 fn a_workload_without_pods_is_forgotten_after_a_while() {
     let story = Story::new(&["a"]);
-    story.goes("a");
-    assert_eq!(story.look(true), [(1, false)]);
-    let at = |more: i64| {
-        let late = PATIENCE + SignedDuration::from_secs(more);
-        story.it.hear(&key(), std::iter::empty(), Timestamp::UNIX_EPOCH + late);
+    let at = |seconds: i64| {
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        story.it.hear(&key(), std::iter::empty(), now);
         story.it.is_empty()
     };
-    assert!(!at(-1));
-    assert!(at(0));
+    let mut leaving = pod("a", 2);
+    leaving.meta.deleted = leaving.meta.created;
+    story.pods.apply(leaving);
+    assert_eq!(story.look(true), [(1, false)]);
+    let patience = PATIENCE.as_secs();
+    assert!(!at(patience), "its last pod has long to terminate");
+    story.goes("a");
+    assert_eq!(story.look(true), [(1, false)]);
+    assert!(!at(patience + 1));
+    assert!(!at(2 * patience));
+    assert!(at(2 * patience + 1));
 }
 
 #[test]

@@ -120,6 +120,33 @@ fn while_pods_do_not_come_back_no_other_goes() {
     assert_eq!(evictions(&sim), 2, "it goes on");
 }
 
+/// An image waits for who was evicted, but not for ever: the workload may have been scaled down meanwhile.
+#[test]
+fn an_update_in_place_waits_for_an_evicted_pod_for_five_minutes() {
+    let (mut sim, key) = drive(&evicting(), 3);
+    settle(&mut sim, &key);
+    change_args(&mut sim, &key);
+    sim.relist();
+    sim.turn(&key).unwrap();
+    run(&mut sim.world);
+    sim.world.edit(&SIDECAR_SET, &key, |set| {
+        set["spec"]["containers"] = json!([{ "name": "agent", "image": "example.com/agent:2" }]);
+    });
+    let evicted = sim.world.now;
+    sim.relist();
+    assert_eq!(sim.plan(&key).unwrap().actions().filter(|it| it.pod().is_some()).count(), 0);
+    settle(&mut sim, &key);
+    assert_eq!(counts(&sim, &key), [2, 2, 2, 2]);
+    assert!(sim.world.now.duration_since(evicted) >= SignedDuration::from_mins(4));
+    assert_eq!(holds(&sim, &key), format!("EvictedNotBack{{pod: default/{}}}", missing(&sim)));
+}
+
+/// The name of the pod that is not there.
+fn missing(sim: &Sim) -> String {
+    let mut names = (0..3).map(|at| format!("web-{at}"));
+    names.find(|name| sim.world.get(&POD, &pod_key(name)).is_none()).unwrap()
+}
+
 /// A workload with one pod: whether it is gone itself nothing shows.
 #[test]
 fn a_workload_that_has_no_pod_left_is_waited_for_five_minutes() {
