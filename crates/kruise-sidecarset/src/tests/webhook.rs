@@ -305,8 +305,10 @@ fn filling_again_changes_nothing() {
 #[test]
 fn foreign_hashes_survive_an_update() {
     let hash = "kruise.io/sidecarset-hash";
+    let bare = "kruise.io/sidecarset-hash-without-image";
     let mut old = set("log", &json!({}));
     old["metadata"]["annotations"][hash] = json!("foreign");
+    old["metadata"]["annotations"][bare] = json!("bare");
     let mut new = old.clone();
     new["spec"]["revisionHistoryLimit"] = json!(3);
     new["metadata"]["annotations"][hash] = json!("tampered");
@@ -315,6 +317,8 @@ fn foreign_hashes_survive_an_update() {
     let changed = filled(&new, Some(&old)).unwrap();
     let own = set("log", &json!({ "spec": { "containers": [{ "name": "log", "image": "i:2" }] } }));
     assert_eq!(changed["metadata"]["annotations"][hash], own["metadata"]["annotations"][hash]);
+    // All but the image is as it was, so that running pods can follow.
+    assert_eq!(changed["metadata"]["annotations"][bare], "bare");
     // HSH-1: whatever a new object brings along does not count.
     assert_ne!(filled(&new, None).unwrap()["metadata"]["annotations"][hash], "tampered");
 }
