@@ -15,6 +15,7 @@ use kruise_sidecarset::announced::Announced;
 use kruise_sidecarset::args::Args;
 use kruise_sidecarset::configuration::WireConfiguration;
 use kruise_sidecarset::controller::SidecarSetController;
+use kruise_sidecarset::evicted::Evictions;
 use kruise_sidecarset::namespace::WireNamespace;
 use kruise_sidecarset::object::WireSet;
 use kruise_sidecarset::observe::Caches;
@@ -62,6 +63,7 @@ async fn main() -> anyhow::Result<()> {
         pods,
         revision_namespace: revisions.into(),
         rosters: Rosters::default(),
+        evictions: Evictions::default(),
         library: Arc::default(),
         asked: Arc::default(),
         unasked,

@@ -1,7 +1,7 @@
 //! A pod that a set injected, and what is true of its sidecars: matched, updated, carried out, ready (section 18).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -131,6 +131,17 @@ impl Member {
         let complete = self.pod.containers.len() == self.pod.statuses.len();
         let mut rest = self.pod.statuses.iter().filter(|status| !old(&status.name));
         complete && done && (ready(&self.pod) || rest.all(|status| status.ready))
+    }
+
+    /// Containers whose last update is over and of which only its time tells: OpenKruise records no container ID.
+    pub fn told_by_time<'a>(&'a self, settings: &'a Settings) -> BTreeSet<&'a str> {
+        let state = state(&self.pod, &settings.name);
+        let told = checked(&self.pod, &settings.sidecars).filter(|(container, status)| {
+            let last = state.as_ref().and_then(|state| recorded(state, container));
+            last.is_some_and(|last| last.container_id.is_empty())
+                && carried_out(&self.pod, container, status, state.as_ref())
+        });
+        told.map(|(container, _)| &*container.name).collect()
     }
 }
 
@@ -287,6 +298,12 @@ fn record<'a>(pod: &'a Pod, key: &str, set: &str) -> Option<Record<'a>> {
     }
     let hash: String = serde_json::from_str(entry.get()).ok()?;
     Some(Record { hash: Cow::Owned(hash), ..Record::default() })
+}
+
+/// Whether the hash that a pod records of the set is the one that counts (STA-30).
+pub fn is_updated(pod: &Pod, settings: &Settings) -> bool {
+    let record = record(pod, keys::SIDECARSET_HASH, &settings.name);
+    record.is_some_and(|record| record.hash == settings.hashes.full)
 }
 
 /// Why an outdated pod cannot follow in place.

@@ -35,7 +35,9 @@ fn show(write: &Write) -> String {
         Request::Create { body } => ("whole", pretty(body)),
         Request::Patch { patch: Patch::Json(body), .. } => ("json-patch", pretty(body)),
         Request::Patch { patch: Patch::Strategic(body), .. } => ("strategic-merge", pretty(body)),
-        Request::Delete { uid } | Request::Evict { uid } => ("precondition", format!("uid {uid}")),
+        Request::Delete { uid } | Request::Evict { uid, .. } => {
+            ("precondition", format!("uid {uid}"))
+        }
     };
     format!("{text}\n{form} {body}\n")
 }
