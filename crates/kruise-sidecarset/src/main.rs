@@ -39,15 +39,11 @@ async fn main() -> anyhow::Result<()> {
     };
     // Which pods the API server asks about follows from the sets.
     process.hooks_depend_on(&SIDECAR_SET);
-    for kind in [&SIDECAR_SET, &NAMESPACE, &CONTROLLER_REVISION] {
-        process.answers_depend_on(kind);
-    }
+    process.answers_depend_on(&[&SIDECAR_SET, &NAMESPACE, &CONTROLLER_REVISION]);
     // Pods are watched after the sets that they concern, and sets concern others by their pods.
     let of_sets: Arc<OnceLock<Arc<Table<Pod>>>> = Arc::default();
     let theirs = of_sets.clone();
-    let sets = process.watch_cluster::<WireSet>(move |change| {
-        watch::set(theirs.get().map(|pods| &**pods), change)
-    });
+    let sets = process.watch_cluster::<WireSet>(move |change| watch::set(theirs.get(), change));
     let opt_out = args.allow_pod_opt_out;
     let unasked = Unasked { own: own.clone(), service, all: !gates.pod_webhook, opt_out };
     let (known, left_out) = (sets.clone(), unasked.clone());

@@ -24,7 +24,7 @@ pub fn key(set: impl Into<Arc<str>>) -> ObjectKey {
 
 /// A set concerns itself (EVT-2, EVT-3), unless only its status changed: every status that we write comes back. When it
 /// falls silent it concerns those too that share a pod of which it said that it cannot be updated (W-12).
-pub fn set(pods: Option<&Table<Pod>>, change: &Change<SidecarSet>) -> Vec<ObjectKey> {
+pub fn set(pods: Option<&Arc<Table<Pod>>>, change: &Change<SidecarSet>) -> Vec<ObjectKey> {
     let silent = |set: &Option<Arc<SidecarSet>>| set.as_ref().is_none_or(|set| set.is_not_update());
     let mut keys = itself(change);
     if let (Some(pods), Some(old), false, true) =

@@ -201,7 +201,7 @@ async fn of_too_many_connections_those_end_on_which_nothing_is_asked() {
 /// API servers keep connections: one that is used while a replica ends is given up before it closes.
 #[tokio::test]
 async fn who_asks_while_the_server_ends_is_told_to_come_no_more() {
-    let server = server_that(Limits::default(), Duration::from_secs(60)).await;
+    let server = server_that(Limits::default(), Duration::from_mins(1)).await;
     let mut stream = server.connect().await.unwrap();
     let ask = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n";
     stream.write_all(ask).await.unwrap();

@@ -95,7 +95,7 @@ fn a_set_concerns_itself_unless_only_its_status_changed() {
 /// W-12.
 #[test]
 fn a_set_that_falls_silent_concerns_those_that_share_pods_of_which_it_spoke_ill() {
-    let pods = Table::default();
+    let pods: Arc<Table<Pod>> = Arc::default();
     let mut shared = running();
     shared["metadata"]["annotations"]["kruise.io/sidecarset-injected-list"] = json!("log,mesh");
     let says = |message: &str| json!([{ "type": "SidecarSetUpgradable", "status": "False", "message": message }]);

@@ -57,10 +57,10 @@ impl Process {
         self.hooks_depend_on.push(kind);
     }
 
-    /// Answers are wrong without up-to-date knowledge of `kind`: once its watch has been broken for long there are none.
-    /// Before the kind is watched.
-    pub fn answers_depend_on(&mut self, kind: &'static Kind) {
-        self.answers_depend_on.push(kind);
+    /// Answers are wrong without up-to-date knowledge of these kinds: once a watch of one has been broken for long there are
+    /// none. Before the kinds are watched.
+    pub fn answers_depend_on(&mut self, kinds: &[&'static Kind]) {
+        self.answers_depend_on.extend(kinds);
     }
 
     /// For how long webhooks are served after the signal to stop.

@@ -129,11 +129,11 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Serves until the end, each connection with the router that `routes` makes for what is asked on it.
+    /// Serves until the end, each connection with the router that `serves` makes for what is asked on it.
     pub async fn open(
         self,
         listener: TcpListener,
-        routes: impl Fn(Arc<Activity>) -> Router + Send + 'static,
+        serves: impl Fn(Arc<Activity>) -> Router + Send + 'static,
     ) {
         let all = self.limits.connections;
         let guests = Arc::new(Guests { open: Mutex::default(), slots: Semaphore::new(all) });
@@ -163,7 +163,7 @@ impl Door {
             }
             let activity: Arc<Activity> = Arc::default();
             activity.last.store(millis(now() - began), Ordering::Relaxed);
-            let router = routes(activity.clone());
+            let router = serves(activity.clone());
             let (idle, closing) = (self.limits.idle, closing.clone());
             let visit = Visit { router, activity, idle, closing };
             tokio::spawn(let_in(guests.clone(), id, (stream, self.tls.clone()), visit));
