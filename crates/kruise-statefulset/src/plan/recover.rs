@@ -56,7 +56,8 @@ fn stuck(turn: &Turn<'_>, pod: &Pod) -> Option<String> {
     if !long {
         return None;
     }
-    let scheduled = pod.condition("PodScheduled").filter(|scheduled| !scheduled.status);
+    let scheduled = pod.condition("PodScheduled");
+    let scheduled = scheduled.filter(|it| !it.status && !it.reason.is_empty());
     let unready = pod.statuses.iter().find(|status| !status.ready);
     Some(match (scheduled, unready) {
         (Some(scheduled), _) => scheduled.reason.to_string(),
