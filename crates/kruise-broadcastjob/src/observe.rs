@@ -82,6 +82,11 @@ fn departed(caches: &Caches, key: &ObjectKey, job: Option<&Job>) -> Vec<Arc<JobP
         return Vec::new();
     };
     let ours = |pod: &JobPod| pod.meta.controller().is_some_and(|o| o.uid == job.meta.uid);
+    // What a standby has heard of jobs that are gone concerns nobody's turn.
+    pods.bury(|pod| {
+        let owner = pod.meta.controller();
+        owner.is_none_or(|o| caches.jobs.get(&pod.meta.key.sibling(&*o.name)).is_none())
+    });
     if pods.departed(concerns).is_empty() {
         return Vec::new();
     }

@@ -39,10 +39,8 @@ pub trait Admission: Send + Sync + 'static {
         None
     }
 
-    /// What another replica announces; whether it still means anything.
-    fn hears(&self, _text: &str) -> bool {
-        true
-    }
+    /// What another replica announces.
+    fn hears(&self, _text: &str) {}
 
     /// The answer to a request that came to `path`; `None` if no hook has this path.
     fn answer(&self, path: &str, request: &Request) -> Option<Answer>;

@@ -44,6 +44,8 @@ pub struct Pod {
     pub statuses: Box<[ContainerStatus]>,
     /// Generation that the kubelet's status goes by; 0 if it does not say.
     pub observed_generation: i64,
+    /// How long each of its containers may take to end, in seconds.
+    pub grace_seconds: u32,
     /// Statuses of init containers in stored order, of pods that a SidecarSet injected and in which some go on running.
     pub init_statuses: Box<[ContainerStatus]>,
     /// The highest restart count of a container: of the ordinary ones, and of init containers that go on running.

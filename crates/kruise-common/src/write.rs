@@ -52,6 +52,8 @@ pub enum Request {
     Evict {
         /// UID of the pod that was decided upon.
         uid: Arc<str>,
+        /// Its version, if it must be as it was seen.
+        version: Option<Arc<str>>,
     },
 }
 
@@ -124,7 +126,14 @@ impl Write {
 
     /// Evicts exactly the pod that was seen, if its PodDisruptionBudgets allow it.
     pub fn evict(pod: &Meta) -> Self {
-        let request = Request::Evict { uid: pod.uid.clone() };
+        let request = Request::Evict { uid: pod.uid.clone(), version: None };
+        Self { kind: &POD, key: pod.key.clone(), request, guard: None }
+    }
+
+    /// [`Write::evict`], if nothing about the pod has changed since it was seen.
+    pub fn evict_as_seen(pod: &Meta) -> Self {
+        let version = Some(pod.resource_version.clone());
+        let request = Request::Evict { uid: pod.uid.clone(), version };
         Self { kind: &POD, key: pod.key.clone(), request, guard: None }
     }
 

@@ -291,9 +291,14 @@ const SETTLED: SignedDuration = SignedDuration::from_secs(60);
 
 /// When [`settle`] is due for a container that [`lags`], whose runtime may know the wanted image by another name (W27);
 /// `None` while it does not run.
-pub fn settles(status: &ContainerStatus, last: &LastStatus) -> Option<Timestamp> {
+pub fn settles(pod: &Pod, status: &ContainerStatus, last: &LastStatus) -> Option<Timestamp> {
     let started = status.started_at.map(Moment::timestamp)?;
-    known_since(started, last).unwrap_or(started).checked_add(SETTLED).ok()
+    let seen = known_since(started, last);
+    // The kubelet ends one container after another, and tells nothing meanwhile.
+    let containers = i64::try_from(pod.containers.len()).unwrap_or(1);
+    let ending = SignedDuration::from_secs(i64::from(pod.grace_seconds).saturating_mul(containers));
+    let wait = if seen.is_some() { SETTLED.saturating_add(ending) } else { SETTLED };
+    seen.unwrap_or(started).checked_add(wait).ok()
 }
 
 /// Takes a container that [`lags`] for the wanted one if it was seen long ago already that it stays, and records that it

@@ -150,12 +150,17 @@ fn unfinished(pod: &Pod, state: &UpdateState, missing: Missing, now: Timestamp) 
     let Some((status, last)) = known.filter(|_| seen_by_kubelet(pod)) else {
         return Refresh::wait(Waiting::Incomplete(missing));
     };
-    match settles(status, last) {
+    match settles(pod, status, last) {
         None => return Refresh::wait(Waiting::Incomplete(missing)),
         Some(until) if now < until => return Refresh::wait(Waiting::Settling { until }),
         Some(_) => progress::settle(status, last, now),
     }
-    let operations = store(pod, state_test(pod, Operations::default()), &state);
+    let mut operations = state_test(pod, Operations::default());
+    if let Some((at, status)) = pod.status(container) {
+        let (at, id) = (at.to_string(), Some(&*status.container_id).filter(|id| !id.is_empty()));
+        operations = operations.test(&["status", "containerStatuses", &at, "containerID"], id);
+    }
+    let operations = store(pod, operations, &state);
     let what = format!("container {container} stays");
     Refresh::write(what, Write::json(&POD, &pod.meta, operations))
 }

@@ -21,10 +21,9 @@ const KEPT: SignedDuration = SignedDuration::from_secs(10);
 const SPREAD: SignedDuration = SignedDuration::from_millis(150);
 /// For how long pods wait for a set that they are asked about for: it is stored by then, or something else refused it.
 const STORED: SignedDuration = SignedDuration::from_secs(2);
-/// How long an announcement is left where it is after it has ended: clocks differ.
-const LEFT: SignedDuration = SignedDuration::from_mins(1);
-/// How many sets are announced at the same time; further ones are asked for once they are stored.
-const MOST: usize = 64;
+/// How many sets are announced at the same time, and bytes of what is said of them; further ones are asked for once they are
+/// stored.
+const MOST: (usize, usize) = (64, 16 << 10);
 
 /// Which pods a set is about.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -119,7 +118,7 @@ impl Announced {
         // What was announced of the set before is overtaken.
         entries.retain(|entry| entry.about.name != about.name);
         let Some(entry) = about.entry(later(now), false) else { return true };
-        if waiting(&entries).count() < MOST {
+        if waiting(&entries).count() < MOST.0 {
             entries.push(entry);
         }
         false
@@ -172,29 +171,32 @@ impl Announced {
     pub fn message(&self, now: Timestamp) -> Option<String> {
         let entries = self.alive(now);
         let own = waiting(&entries).filter(|it| !it.heard);
-        let own: Vec<Message> =
-            own.map(|it| Message { until: it.until, set: it.about.clone() }).collect();
-        serde_json::to_string(&own).ok().filter(|_| !own.is_empty())
+        let message = |it: &Entry| Message { until: it.until, set: it.about.clone() };
+        let mut room = MOST.1;
+        let own = own.filter_map(|it| serde_json::to_string(&message(it)).ok()).filter(|text| {
+            let fits = text.len() < room;
+            room -= if fits { text.len() } else { 0 };
+            fits
+        });
+        let own: Vec<String> = own.collect();
+        (!own.is_empty()).then(|| format!("[{}]", own.join(",")))
     }
 
-    /// Takes in what another replica tells; what cannot be read or used is passed over. Whether it is to be left where it is:
-    /// what ended long ago was told by somebody who is gone.
-    pub fn hear(&self, text: &str, now: Timestamp) -> bool {
+    /// Takes in what another replica tells; what cannot be read or used is passed over.
+    pub fn hear(&self, text: &str, now: Timestamp) {
         let messages: Vec<Message> = serde_json::from_str(text).unwrap_or_default();
-        let left = messages.iter().any(|message| after(message.until, LEFT) > now);
         let mut entries = self.alive(now);
         for Message { until: said, set } in messages {
             let until = said.min(later(now));
             // What was announced later, of the same set, says more.
             let known = |it: &Entry| it.about.name == set.name && it.said >= said;
-            let full = waiting(&entries).count() >= MOST;
+            let full = waiting(&entries).count() >= MOST.0;
             if until <= now || full || entries.iter().any(known) {
                 continue;
             }
             entries.retain(|entry| entry.about.name != set.name);
             entries.extend(set.entry(until, true).map(|entry| Entry { said, ..entry }));
         }
-        left
     }
 
     fn alive(&self, now: Timestamp) -> MutexGuard<'_, Vec<Entry>> {

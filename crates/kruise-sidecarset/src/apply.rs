@@ -1,9 +1,12 @@
 //! Which calls an action means: one arm per [`Action`].
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_common::kind::CONTROLLER_REVISION;
 use kruise_common::meta::Meta;
+use kruise_common::pod::Pod;
 use kruise_common::write::{Operations, Write};
 use serde_json::json;
 
@@ -51,7 +54,11 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
         Action::Evict { pod, .. } => {
             let pod =
                 snapshot.member(pod).map(|member| &member.pod).or_else(|| snapshot.missed(pod));
-            one(pod.map(|pod| Write::evict(&pod.meta)))
+            // Who serves meanwhile costs what was not asked for.
+            let evict = |pod: &Arc<Pod>| {
+                if pod.ready() { Write::evict(&pod.meta) } else { Write::evict_as_seen(&pod.meta) }
+            };
+            one(pod.map(evict))
         }
     }
 }

@@ -169,10 +169,11 @@ fn revision_for(
     offer: &Offer<'_>,
 ) -> Result<Chosen, Refusal> {
     let name = set.meta.key.name.clone();
+    let uid = &set.meta.uid;
     let latest = || Chosen {
         set: name.clone(),
         prepared: content.prepared.clone(),
-        hashes: content.hashes.clone(),
+        hashes: content.hashes(uid, || (offer.revisions)(set.name()), offer.library),
         revision: latest_revision(set, &content.spec),
         recorded: false,
         asks: Asks::of(set),

@@ -9,6 +9,7 @@ use kruise_common::reconciler::Reconciler;
 use kruise_common::refusal::Refusals;
 use kruise_common::write::{Category, Write};
 
+use crate::evicted::Evicted;
 use crate::observe::Caches;
 use crate::plan::action::Action;
 use crate::plan::hold::Hold;
@@ -77,6 +78,19 @@ impl Reconciler for SidecarSetController {
         let of_pods =
             outcomes.filter_map(|(action, outcome)| Some((action.pod()?.clone(), outcome)));
         self.refusals.hear(key, of_pods, now);
+        let evicted = applied.outcomes.iter().filter_map(|(action, outcome)| {
+            let Action::Evict { pod, uid, of, .. } = action else { return None };
+            // What may have happened is looked up before the next turn.
+            let gone = match outcome {
+                Outcome::Done => true,
+                Outcome::Failed(error) => {
+                    matches!(error.category, Category::Unknown | Category::Server)
+                }
+                Outcome::NotAttempted => false,
+            };
+            gone.then(|| (Evicted { pod: pod.clone(), uid: uid.clone() }, &**of))
+        });
+        self.caches.evictions.hear(key, evicted, now);
     }
 
     fn measures(snapshot: &Snapshot, _now: Timestamp) -> Vec<Measure> {

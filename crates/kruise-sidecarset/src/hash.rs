@@ -32,6 +32,14 @@ impl Hashes {
             without_image: hash(keys::SIDECARSET_HASH_WITHOUT_IMAGE)?.to_owned(),
         })
     }
+
+    /// The annotations that say them.
+    pub fn annotations(&self) -> [(&'static str, &str); 2] {
+        [
+            (keys::SIDECARSET_HASH, &self.full),
+            (keys::SIDECARSET_HASH_WITHOUT_IMAGE, &self.without_image),
+        ]
+    }
 }
 
 /// The hashes of a spec.

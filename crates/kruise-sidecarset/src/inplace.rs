@@ -14,7 +14,7 @@ use kruise_common::history::schema::{Kind as K, Members, Omit as O};
 use kruise_common::history::{Form, encode_value};
 use kruise_common::kind::POD;
 use kruise_common::moment::Moment;
-use kruise_common::pod::{Container, ContainerStatus, Pod};
+use kruise_common::pod::{Container, ContainerStatus, Phase, Pod};
 use kruise_common::write::{Operations, Write};
 use kruise_inplace::progress::{evidence, settle};
 use serde_json::{Map, Value, json};
@@ -95,7 +95,32 @@ impl<'a> Rewrite<'a> {
         }
         self.record();
         self.patch_metadata();
+        self.expect_down();
         self.finish()
+    }
+
+    /// A pod that does not serve costs nothing (UPD-24), so it must be as it was seen.
+    fn expect_down(&mut self) {
+        let pod = &self.member.pod;
+        if pod.ready() || self.settings.cautious {
+            return;
+        }
+        let tests = std::mem::take(&mut self.tests);
+        let ready = pod.conditions.iter().enumerate().find(|(_, known)| *known.kind == *"Ready");
+        self.tests = match (pod.phase, ready) {
+            (Phase::Running, Some((at, ready))) => {
+                let at = at.to_string();
+                let path = |member| ["status", "conditions", &at, member];
+                let tests = tests.test(&path("type"), "Ready");
+                // Who serves needs no reason.
+                match &*ready.reason {
+                    "" => tests.test(&path("status"), "False"),
+                    reason => tests.test(&path("reason"), reason),
+                }
+            }
+            (Phase::Pending, _) => tests.test(&["status", "phase"], "Pending"),
+            _ => tests.test(&["metadata", "resourceVersion"], &*pod.meta.resource_version),
+        };
     }
 
     /// Refreshes the annotations that the set gives to pods (INP-7). What cannot be merged is left: the pod runs already.
@@ -295,14 +320,18 @@ impl<'a> Rewrite<'a> {
             _ => Map::new(),
         };
         last.retain(|name, _| self.names().any(|known| known == *name));
+        // Of what settles the time is that of the update that is recorded.
+        if !self.replaced.is_empty() || !own.contains_key("updateTimestamp") {
+            let ended = self.member.told_by_time(self.settings);
+            last.retain(|name, _| !ended.contains(&**name));
+            own.insert("updateTimestamp".into(), json!(self.now.to_string()));
+        }
         last.extend(self.replaced.iter().map(|(name, before)| (name.clone(), json!(before))));
         for (name, settled) in &self.settled {
             last.insert(name.to_string(), json!(settled));
         }
-        // What settles is part of the update that is recorded.
         if self.settled.is_empty() {
             own.insert("revision".into(), json!(self.settings.hashes.full));
-            own.insert("updateTimestamp".into(), json!(self.now.to_string()));
         }
         own.insert("lastContainerStatuses".into(), Value::Object(last));
         states.insert(self.settings.name.to_string(), Value::Object(own));

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use clap::Parser;
 use jiff::Timestamp;
 use kruise_api::keys;
-use kruise_common::kind::SIDECAR_SET;
+use kruise_common::kind::{CONTROLLER_REVISION, NAMESPACE, SIDECAR_SET};
 use kruise_common::pod::{Pod, WirePod};
 use kruise_common::reconciler::Reconciler;
 use kruise_common::revision::WireRevision;
@@ -15,6 +15,7 @@ use kruise_sidecarset::announced::Announced;
 use kruise_sidecarset::args::Args;
 use kruise_sidecarset::configuration::WireConfiguration;
 use kruise_sidecarset::controller::SidecarSetController;
+use kruise_sidecarset::evicted::Evictions;
 use kruise_sidecarset::namespace::WireNamespace;
 use kruise_sidecarset::object::WireSet;
 use kruise_sidecarset::observe::Caches;
@@ -38,6 +39,9 @@ async fn main() -> anyhow::Result<()> {
     };
     // Which pods the API server asks about follows from the sets.
     process.hooks_depend_on(&SIDECAR_SET);
+    for kind in [&SIDECAR_SET, &NAMESPACE, &CONTROLLER_REVISION] {
+        process.answers_depend_on(kind);
+    }
     // Pods are watched after the sets that they concern, and sets concern others by their pods.
     let of_sets: Arc<OnceLock<Arc<Table<Pod>>>> = Arc::default();
     let theirs = of_sets.clone();
@@ -59,6 +63,7 @@ async fn main() -> anyhow::Result<()> {
         pods,
         revision_namespace: revisions.into(),
         rosters: Rosters::default(),
+        evictions: Evictions::default(),
         library: Arc::default(),
         asked: Arc::default(),
         unasked,

@@ -1,7 +1,7 @@
 //! A pod that a set injected, and what is true of its sidecars: matched, updated, carried out, ready (section 18).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -132,6 +132,17 @@ impl Member {
         let mut rest = self.pod.statuses.iter().filter(|status| !old(&status.name));
         complete && done && (ready(&self.pod) || rest.all(|status| status.ready))
     }
+
+    /// Containers whose last update is over and of which only its time tells: OpenKruise records no container ID.
+    pub fn told_by_time<'a>(&'a self, settings: &'a Settings) -> BTreeSet<&'a str> {
+        let state = state(&self.pod, &settings.name);
+        let told = checked(&self.pod, &settings.sidecars).filter(|(container, status)| {
+            let last = state.as_ref().and_then(|state| recorded(state, container));
+            last.is_some_and(|last| last.container_id.is_empty())
+                && carried_out(&self.pod, container, status, state.as_ref())
+        });
+        told.map(|(container, _)| &*container.name).collect()
+    }
 }
 
 /// Running, ready and not being removed (STA-10b).
@@ -215,7 +226,7 @@ fn overtaken<'a>(
     let overtaken = running.filter_map(|(container, status)| {
         let last = recorded(state, container)?;
         let runs = lags(Some(container), status, last, state);
-        Some((container.name.clone(), settles(status, last).filter(|_| runs)?))
+        Some((container.name.clone(), settles(pod, status, last).filter(|_| runs)?))
     });
     overtaken.collect()
 }
@@ -287,6 +298,12 @@ fn record<'a>(pod: &'a Pod, key: &str, set: &str) -> Option<Record<'a>> {
     }
     let hash: String = serde_json::from_str(entry.get()).ok()?;
     Some(Record { hash: Cow::Owned(hash), ..Record::default() })
+}
+
+/// Whether the hash that a pod records of the set is the one that counts (STA-30).
+pub fn is_updated(pod: &Pod, settings: &Settings) -> bool {
+    let record = record(pod, keys::SIDECARSET_HASH, &settings.name);
+    record.is_some_and(|record| record.hash == settings.hashes.full)
 }
 
 /// Why an outdated pod cannot follow in place.

@@ -13,12 +13,15 @@ use kruise_api::sidecarset::v1beta1::{SidecarSet as Typed, SidecarSetSpec, Sidec
 use kruise_common::intern::Interner;
 use kruise_common::kind::{Kind, SIDECAR_SET};
 use kruise_common::meta::{Meta, lean_meta};
+use kruise_common::revision::Revision;
 use kruise_common::table::{Demands, Record, Wire};
 use serde::{Deserialize, Serialize};
 
 use crate::hash::{Hashes, hashes};
+use crate::in_force::in_force;
 use crate::matching::Matcher;
 use crate::prepared::Prepared;
+use crate::recorded::Library;
 
 /// A SidecarSet as far as anybody looks at it.
 #[derive(Clone, Debug)]
@@ -42,8 +45,10 @@ pub struct Content {
     pub prepared: Arc<Prepared>,
     /// Which pods it is about.
     pub matcher: Matcher,
-    /// The hashes in the annotations; computed if they are missing (HSH-1).
-    pub hashes: Hashes,
+    /// The hashes that stand in the annotations, if they do.
+    pub stated: Option<Hashes>,
+    /// The hashes of the spec.
+    pub computed: Hashes,
 }
 
 impl Record for SidecarSet {
@@ -95,13 +100,26 @@ impl Content {
         annotations: &BTreeMap<String, String>,
     ) -> Result<Self, String> {
         let matcher = Matcher::new(&spec).map_err(|error| error.to_string())?;
-        let hashes = match Hashes::recorded(annotations) {
-            Some(hashes) => hashes,
-            None => hashes(&spec).map_err(|error| error.to_string())?,
+        let stated = Hashes::recorded(annotations);
+        let computed = match (hashes(&spec), &stated) {
+            (Ok(computed), _) => computed,
+            // Whoever stored it could.
+            (Err(_), Some(stated)) => stated.clone(),
+            (Err(error), None) => return Err(error.to_string()),
         };
         let spec = Arc::new(spec);
         let prepared = Arc::new(Prepared::new(spec.clone())?);
-        Ok(Self { spec, prepared, matcher, hashes })
+        Ok(Self { spec, prepared, matcher, stated, computed })
+    }
+
+    /// The hashes that count for the set with this UID (HSH-1); `revisions` are those that bear its name.
+    pub fn hashes(
+        &self,
+        uid: &str,
+        revisions: impl FnOnce() -> Vec<Arc<Revision>>,
+        library: &Library,
+    ) -> Hashes {
+        in_force((self.stated.as_ref(), &self.computed), uid, revisions, library)
     }
 }
 

@@ -15,13 +15,14 @@ use kruise_common::table::Table;
 use crate::asked::Asked;
 use crate::auditor::{Audited, Why, audit};
 use crate::choose::{named, skips};
-use crate::member::{Member, accused, active};
+use crate::evicted::{Absence, Evictions, Workload};
+use crate::member::{Member, accused, active, injected, is_updated};
 use crate::namespace::Namespace;
 use crate::object::SidecarSet;
 use crate::recorded::Library;
 use crate::registered::by_age;
 use crate::registration::Unasked;
-use crate::revision::{Unusable, find};
+use crate::revision::{Unusable, find, is_of};
 use crate::roster::Rosters;
 use crate::snapshot::{Options, Settings, Snapshot, Strays};
 
@@ -40,6 +41,8 @@ pub struct Caches {
     pub revision_namespace: Arc<str>,
     /// Members that were read before.
     pub rosters: Rosters,
+    /// What became of pods that were evicted.
+    pub evictions: Evictions,
     /// Recorded revisions that were read before.
     pub library: Arc<Library>,
     /// For which sets the API server is known to ask.
@@ -57,14 +60,22 @@ pub fn observe(
 ) -> Option<Snapshot> {
     let Some(set) = caches.sets.get(key) else {
         caches.rosters.forget(&key.name);
+        caches.evictions.forget(key);
         return None;
     };
-    let settings = Settings::new(&set, options);
+    let own = || caches.revisions.in_group(set.name());
+    let content = set.content.as_ref();
+    let hashes = content.map(|content| content.hashes(&set.meta.uid, own, &caches.library));
+    let settings = Settings::new(&set, hashes.unwrap_or_default(), options);
+    let absences = settings.as_ref().map(|settings| absences(caches, key, settings));
+    let absences = absences.unwrap_or_default();
     let (members, strays) = match &settings {
-        Ok(settings) => members(caches, &set, settings),
+        Ok(settings) => members(caches, &set, settings, &absences),
         Err(_) => (Vec::new(), Strays::default()),
     };
     let missed = missed(caches, &set);
+    let workloads = settings.as_ref().map(|it| workloads(caches, it, &members, &missed));
+    let workloads = workloads.unwrap_or_default();
     let (revisions, taken) = revisions(caches, &set);
     Some(Snapshot {
         unusable: unusable(caches, &set),
@@ -79,14 +90,21 @@ pub fn observe(
         taken,
         revision_namespace: caches.revision_namespace.clone(),
         resting,
+        workloads,
+        absences,
         registered: OnceLock::new(),
     })
 }
 
 /// Matched pods (STA-1), and what is wrong with the others that bear the set's name.
-fn members(caches: &Caches, set: &SidecarSet, settings: &Settings) -> (Vec<Member>, Strays) {
+fn members(
+    caches: &Caches,
+    set: &SidecarSet,
+    settings: &Settings,
+    absences: &BTreeMap<Arc<str>, Absence>,
+) -> (Vec<Member>, Strays) {
     let Ok(content) = &set.content else { return (Vec::new(), Strays::default()) };
-    let mut known = caches.rosters.take(set);
+    let mut known = caches.rosters.take(set, &settings.hashes);
     let mut members = Vec::new();
     let mut strays = Strays::default();
     // Pods come by namespace; each is looked up once.
@@ -104,7 +122,10 @@ fn members(caches: &Caches, set: &SidecarSet, settings: &Settings) -> (Vec<Membe
             continue;
         }
         if !active(&pod) {
-            strays.leaving += usize::from(pod.terminating());
+            // Of those that were evicted it is known.
+            let evicted = || absences.values().flat_map(|absence| &absence.pods);
+            let known = || evicted().any(|evicted| evicted.uid == pod.meta.uid);
+            strays.leaving += usize::from(pod.terminating() && !known());
             continue;
         }
         match known.of(&pod).or_else(|| Member::new(&pod, settings)) {
@@ -112,8 +133,42 @@ fn members(caches: &Caches, set: &SidecarSet, settings: &Settings) -> (Vec<Membe
             None => strays.incomplete += 1,
         }
     }
-    caches.rosters.keep(set, &members);
+    caches.rosters.keep(set, &settings.hashes, &members);
     (members, strays)
+}
+
+/// What is known of pods that were evicted; nothing of a set that evicts nobody (any more).
+fn absences(caches: &Caches, key: &ObjectKey, settings: &Settings) -> BTreeMap<Arc<str>, Absence> {
+    if !settings.evicts && !settings.repairs {
+        caches.evictions.forget(key);
+        return BTreeMap::new();
+    }
+    // Where a recorded revision is injected new pods have another hash.
+    let right = |pod: &Pod| {
+        let recorded = settings.pinned.is_some() && injected(pod, &settings.name);
+        recorded || is_updated(pod, settings)
+    };
+    caches.evictions.look(key, &caches.pods, right)
+}
+
+/// Workloads of pods that may be evicted, with all their pods.
+fn workloads(
+    caches: &Caches,
+    settings: &Settings,
+    members: &[Member],
+    missed: &[Arc<Pod>],
+) -> BTreeMap<Arc<str>, Arc<Workload>> {
+    let stuck = members.iter().filter(|it| settings.evicts && it.selected && it.stuck.is_some());
+    let missed = missed.iter().filter(|_| settings.repairs);
+    let pods = stuck.map(|member| &member.pod).chain(missed);
+    let owners = pods.filter_map(|pod| Some(&pod.meta.controller()?.uid));
+    let owners: BTreeSet<&Arc<str>> = owners.collect();
+    let workload = |uid: &Arc<str>| {
+        let pods = caches.pods.owned_by(uid);
+        let pods = pods.iter().map(|pod| pod.meta.uid.clone()).collect();
+        (uid.clone(), Arc::new(Workload { uid: uid.clone(), pods }))
+    };
+    owners.into_iter().map(workload).collect()
 }
 
 /// Sets without a say in the conditions of these pods (W-12).
@@ -187,11 +242,9 @@ fn unusable(caches: &Caches, set: &SidecarSet) -> Option<Unusable> {
 
 /// Revisions of the set by age (HIS-5), and names of its kind that others hold.
 fn revisions(caches: &Caches, set: &SidecarSet) -> (Vec<Arc<Revision>>, Vec<Arc<str>>) {
-    let own = |revision: &Revision| {
-        revision.meta.controller().is_none_or(|owner| owner.uid == set.meta.uid)
-    };
+    let rows = caches.revisions.in_group(set.name()).into_iter();
     let (mut revisions, mut others): (Vec<_>, Vec<_>) =
-        caches.revisions.in_group(set.name()).into_iter().partition(|revision| own(revision));
+        rows.partition(|revision| is_of(revision, &set.meta.uid));
     revisions.sort_by(|a, b| by_age(a, b));
     let prefix = format!("{}-", set.name());
     let alike = caches.revisions.with_prefix(&caches.revision_namespace, &prefix);

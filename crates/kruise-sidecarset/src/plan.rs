@@ -7,6 +7,7 @@ use crate::member::Member;
 use crate::pair::Pair;
 use crate::snapshot::{Invalid, Settings, Snapshot};
 
+mod absent;
 pub mod action;
 mod condition;
 mod deadline;
@@ -36,6 +37,7 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan<Action, Hold> {
             history::register(&mut turn, registered);
             pinned::check(&mut turn, settings);
             news::tell(&mut turn, settings, registered);
+            absent::tell(&mut turn);
             roll_out(&mut turn, settings);
             repair::repair(&mut turn, settings);
             history::truncate(&mut turn, settings, registered);

@@ -18,6 +18,8 @@ pub struct Recorded {
     pub prepared: Arc<Prepared>,
     /// The hashes of what was recorded (HIS-21).
     pub hashes: Hashes,
+    /// The same as they are computed here.
+    pub computed: Hashes,
 }
 
 impl Recorded {
@@ -27,7 +29,8 @@ impl Recorded {
         let prepared = Prepared::new(Arc::new(restored.spec)).map_err(|problem| {
             Unusable::Unreadable { name: revision.name().to_string(), problem }
         })?;
-        Ok(Self { name: restored.name, prepared: Arc::new(prepared), hashes: restored.hashes })
+        let (hashes, computed) = (restored.hashes, restored.computed);
+        Ok(Self { name: restored.name, prepared: Arc::new(prepared), hashes, computed })
     }
 }
 

@@ -97,12 +97,17 @@ impl NewRevision {
     pub fn create(&self, snapshot: &Snapshot) -> Write {
         let set = &snapshot.set;
         let data: Value = self.data.parse().unwrap_or_default();
+        let mut annotations = set.annotations.clone();
+        // Those on the set may be of another content.
+        let hashes = snapshot.settings.as_ref().ok().map(|settings| settings.hashes.annotations());
+        let hashes = hashes.into_iter().flatten();
+        annotations.extend(hashes.map(|(key, hash)| (key.to_owned(), hash.to_owned())));
         let body = json!({
             "apiVersion": CONTROLLER_REVISION.api_version(),
             "kind": CONTROLLER_REVISION.kind,
             "metadata": {
                 "labels": revision::labels(set, &self.hash),
-                "annotations": set.annotations,
+                "annotations": annotations,
                 "ownerReferences": [controller_reference(&set.meta)],
             },
             "data": data,

@@ -129,8 +129,10 @@ pub struct Restored {
     pub name: Arc<str>,
     /// What was recorded.
     pub spec: SidecarSetSpec,
-    /// The hashes of what was recorded.
+    /// The hashes of what was recorded, as the revision says them.
     pub hashes: Hashes,
+    /// The same as they are computed here.
+    pub computed: Hashes,
 }
 
 /// Reads a revision. The hashes are those of its annotations, or computed if it has none (HIS-21).
@@ -142,9 +144,20 @@ pub fn restore(revision: &Revision) -> Result<Restored, Unusable> {
     let unreadable =
         |problem: String| Unusable::Unreadable { name: revision.name().to_string(), problem };
     let data: Data = revision.data.parse().map_err(|error| unreadable(error.to_string()))?;
-    let hashes = match Hashes::recorded(&revision.annotations) {
-        Some(hashes) => hashes,
-        None => hashes(&data.spec).map_err(|error| unreadable(error.to_string()))?,
+    let (stated, computed) = (Hashes::recorded(&revision.annotations), hashes(&data.spec));
+    let (hashes, computed) = match (stated, computed) {
+        (Some(stated), Ok(computed)) => (stated, computed),
+        // Whoever recorded it could.
+        (Some(stated), Err(_)) => (stated.clone(), stated),
+        (None, computed) => {
+            let computed = computed.map_err(|error| unreadable(error.to_string()))?;
+            (computed.clone(), computed)
+        }
     };
-    Ok(Restored { name: revision.name().clone(), spec: data.spec, hashes })
+    Ok(Restored { name: revision.name().clone(), spec: data.spec, hashes, computed })
+}
+
+/// Whether a revision that bears the name of a set is that of the set with this UID (HIS-5).
+pub fn is_of(revision: &Revision, uid: &str) -> bool {
+    revision.meta.controller().is_none_or(|owner| *owner.uid == *uid)
 }

@@ -36,7 +36,7 @@ struct Roster {
 struct Basis {
     uid: Arc<str>,
     generation: i64,
-    hashes: Option<Hashes>,
+    hashes: Hashes,
 }
 
 /// Members that are known, asked for in the order of their keys.
@@ -58,17 +58,17 @@ impl Rosters {
     }
 
     /// Takes out what is known of the set's members, as far as it still counts.
-    pub fn take(&self, set: &SidecarSet) -> Known {
+    pub fn take(&self, set: &SidecarSet, hashes: &Hashes) -> Known {
         let roster = self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(set.name());
-        let members = roster.filter(|roster| roster.basis == Basis::of(set));
+        let members = roster.filter(|roster| roster.basis == Basis::of(set, hashes));
         let members = members.map_or_else(Vec::new, |roster| roster.members);
         Known { members: members.into_iter().peekable() }
     }
 
     /// Keeps the members, which are in the order of their keys.
-    pub fn keep(&self, set: &SidecarSet, members: &[Member]) {
+    pub fn keep(&self, set: &SidecarSet, hashes: &Hashes, members: &[Member]) {
         if members.len() >= self.least {
-            let roster = Roster { basis: Basis::of(set), members: members.to_vec() };
+            let roster = Roster { basis: Basis::of(set, hashes), members: members.to_vec() };
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.insert(set.meta.key.name.clone(), roster);
         }
@@ -81,12 +81,8 @@ impl Rosters {
 }
 
 impl Basis {
-    fn of(set: &SidecarSet) -> Self {
-        Self {
-            uid: set.meta.uid.clone(),
-            generation: set.meta.generation,
-            hashes: set.content.as_ref().ok().map(|content| content.hashes.clone()),
-        }
+    fn of(set: &SidecarSet, hashes: &Hashes) -> Self {
+        Self { uid: set.meta.uid.clone(), generation: set.meta.generation, hashes: hashes.clone() }
     }
 }
 

@@ -16,6 +16,7 @@ use kruise_common::key::ObjectKey;
 use kruise_common::pod::Pod;
 use kruise_common::revision::Revision;
 
+use crate::evicted::{Absence, Workload};
 use crate::hash::Hashes;
 use crate::member::Member;
 use crate::object::SidecarSet;
@@ -50,6 +51,10 @@ pub struct Snapshot {
     pub revision_namespace: Arc<str>,
     /// Pods whose last write was refused, and when they may be tried again.
     pub resting: BTreeMap<ObjectKey, Timestamp>,
+    /// What workloads lack since pods of them were evicted, by their UIDs.
+    pub absences: BTreeMap<Arc<str>, Absence>,
+    /// Workloads whose pods may be evicted, by their UIDs.
+    pub workloads: BTreeMap<Arc<str>, Arc<Workload>>,
     /// Worked out by [`Snapshot::registered`].
     pub(crate) registered: OnceLock<Result<Registered, Invalid>>,
 }
@@ -188,8 +193,8 @@ impl Snapshot {
 }
 
 impl Settings {
-    /// Reads the spec of a set.
-    pub fn new(set: &SidecarSet, options: Options) -> Result<Self, Invalid> {
+    /// Reads the spec of a set; `hashes` are those that count for it.
+    pub fn new(set: &SidecarSet, hashes: Hashes, options: Options) -> Result<Self, Invalid> {
         let content = set.content.as_ref().map_err(|problem| invalid("spec", problem))?;
         let spec = &*content.spec;
         let strategy = &spec.update_strategy;
@@ -208,7 +213,7 @@ impl Settings {
         let limit = spec.revision_history_limit.unwrap_or(10).max(1);
         Ok(Self {
             name: set.meta.key.name.clone(),
-            hashes: content.hashes.clone(),
+            hashes,
             sidecars: sidecars(spec, options),
             fixed_natives: fixed_natives(spec, options),
             listed: crate::containers::listed(spec),

@@ -22,6 +22,7 @@ use crate::asked::Asked;
 use crate::choose::{Chance, Newcomer, Offer, Refusal, choose};
 use crate::configuration::Configuration;
 use crate::hash::{Hashes, raw_hashes};
+use crate::in_force::in_force;
 use crate::incoming::{Incoming, Metadata};
 use crate::inject::{Injection, Settings, inject};
 use crate::namespace::Namespace;
@@ -128,8 +129,8 @@ impl Admission for Webhook {
         self.announced.message((self.now)())
     }
 
-    fn hears(&self, text: &str) -> bool {
-        self.announced.hear(text, (self.now)())
+    fn hears(&self, text: &str) {
+        self.announced.hear(text, (self.now)());
     }
 
     fn answer(&self, path: &str, request: &Request) -> Option<Answer> {
@@ -138,7 +139,7 @@ impl Admission for Webhook {
         match path {
             PODS | MUTATE | VALIDATE if !concerned => Some(Answer::allowed()),
             PODS => Some(self.pod(request)),
-            MUTATE => Some(fill(request)),
+            MUTATE => Some(self.fill(request)),
             VALIDATE => Some(self.judge(request)),
             _ => None,
         }
@@ -237,6 +238,40 @@ impl Webhook {
     /// Revisions that bear the set's name.
     fn revisions(&self, set: &str) -> Vec<Arc<Revision>> {
         self.caches.revisions.in_group(set)
+    }
+
+    /// Defaults, spelling and hashes of a set (§7, §8).
+    fn fill(&self, request: &Request) -> Answer {
+        let Some(object) = &request.object else { return Answer::allowed() };
+        if let Err(answer) = decode(object) {
+            return answer;
+        }
+        let before: Value = match object.parse() {
+            Ok(value) => value,
+            Err(error) => return Answer::unreadable(format!("sidecarset: {error}")),
+        };
+        let old: Option<Value> = request.old.as_ref().and_then(|old| old.parse().ok());
+        match filled(&before, old.as_ref(), |new| self.kept(old.as_ref()?, new)) {
+            Ok(after) => Answer::changed(&before, &after).with_warnings(overruled(&before)),
+            Err(problem) => Answer::unreadable(format!("sidecarset: {problem}")),
+        }
+    }
+
+    /// The hashes that count for the stored set, as far as what is hashed does not change: running pods carry them, whoever
+    /// computed them (platform §18.7.4).
+    pub(crate) fn kept(&self, old: &Value, new: &Hashes) -> Option<Hashes> {
+        let meta = old.get("metadata")?;
+        let annotations: BTreeMap<String, String> =
+            serde_json::from_value(meta.get("annotations")?.clone()).ok()?;
+        let stated = Hashes::recorded(&annotations)?;
+        let computed = raw_hashes(old.get("spec")?.as_object()?).ok()?;
+        let text = |member: &str| meta.get(member).and_then(Value::as_str).unwrap_or_default();
+        let revisions = || self.revisions(text("name"));
+        let counts = in_force((Some(&stated), &computed), text("uid"), revisions, &self.library);
+        let one = |of: fn(&Hashes) -> &String| {
+            of(if of(&computed) == of(new) { &counts } else { new }).clone()
+        };
+        Some(Hashes { full: one(|it| &it.full), without_image: one(|it| &it.without_image) })
     }
 
     /// Rules of a set (VAL-1…VAL-75).
@@ -347,23 +382,6 @@ fn decode(raw: &kruise_api::raw::RawJson) -> Result<Object, Answer> {
     }
 }
 
-/// Defaults, spelling and hashes of a set (§7, §8).
-fn fill(request: &Request) -> Answer {
-    let Some(object) = &request.object else { return Answer::allowed() };
-    if let Err(answer) = decode(object) {
-        return answer;
-    }
-    let before: Value = match object.parse() {
-        Ok(value) => value,
-        Err(error) => return Answer::unreadable(format!("sidecarset: {error}")),
-    };
-    let old: Option<Value> = request.old.as_ref().and_then(|old| old.parse().ok());
-    match filled(&before, old.as_ref()) {
-        Ok(after) => Answer::changed(&before, &after).with_warnings(overruled(&before)),
-        Err(problem) => Answer::unreadable(format!("sidecarset: {problem}")),
-    }
-}
-
 /// A selector of namespaces that a namespace beside it replaces (CNV-4).
 fn overruled(object: &Value) -> Option<String> {
     let namespace = object.pointer("/spec/namespace")?.as_str().filter(|name| !name.is_empty())?;
@@ -375,30 +393,25 @@ fn overruled(object: &Value) -> Option<String> {
     (*selector != same).then_some(text)
 }
 
-/// A set as it is to be stored; `old` is the stored one on an update.
-pub fn filled(object: &Value, old: Option<&Value>) -> Result<Value, String> {
+/// A set as it is to be stored; `old` is the stored one on an update, and `kept` says which hashes of it go on instead of
+/// the new ones.
+pub fn filled(
+    object: &Value,
+    old: Option<&Value>,
+    kept: impl FnOnce(&Hashes) -> Option<Hashes>,
+) -> Result<Value, String> {
     let mut after = object.clone();
     default::default_object(&mut after);
     convert::align(&mut after, old);
     let none = Map::new();
     let spec = after.get("spec").and_then(Value::as_object).unwrap_or(&none);
     let hashes = raw_hashes(spec).map_err(|error| format!("spec{error}"))?;
-    let hashes = old.and_then(|old| kept(old, &hashes)).unwrap_or(hashes);
+    let hashes = kept(&hashes).unwrap_or(hashes);
     if let Some(spec) = after.get_mut("spec") {
         *spec = stored(spec).map_err(|error| format!("spec{error}"))?;
     }
     annotate(&mut after, &hashes);
     Ok(after)
-}
-
-/// The hashes that stand on the stored set, if what is hashed does not change: running pods carry them, whoever computed
-/// them (platform §18.7.4).
-fn kept(old: &Value, new: &Hashes) -> Option<Hashes> {
-    let annotations = old.get("metadata")?.get("annotations")?;
-    let annotations: BTreeMap<String, String> = serde_json::from_value(annotations.clone()).ok()?;
-    let recorded = Hashes::recorded(&annotations)?;
-    let same = recorded == *new || raw_hashes(old.get("spec")?.as_object()?).ok()? == *new;
-    same.then_some(recorded)
 }
 
 fn annotate(object: &mut Value, hashes: &Hashes) {
@@ -410,8 +423,8 @@ fn annotate(object: &mut Value, hashes: &Hashes) {
         *annotations = json!({});
     }
     let Some(annotations) = annotations.as_object_mut() else { return };
-    annotations.insert(keys::SIDECARSET_HASH.to_owned(), json!(hashes.full));
-    annotations.insert(keys::SIDECARSET_HASH_WITHOUT_IMAGE.to_owned(), json!(hashes.without_image));
+    let hashes = hashes.annotations();
+    annotations.extend(hashes.map(|(key, hash)| (key.to_owned(), json!(hash))));
 }
 
 /// A number from 0 to 1 that is the same for the same words.

@@ -20,6 +20,8 @@ mod outages;
 mod requirements;
 #[path = "api_admission/together.rs"]
 mod together;
+#[path = "api_admission/twins.rs"]
+mod twins;
 
 use kruise_common::testing::cluster::{Controller, Space, create, wait};
 use kruise_common::testing::ports::free_address;

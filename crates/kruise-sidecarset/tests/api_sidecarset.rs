@@ -22,10 +22,12 @@ mod scenarios;
 use harness::{Space, controller as start, settled};
 
 macro_rules! scenarios {
-    ($($name:ident),* $(,)?) => {
+    ($version:literal: $($name:ident),* $(,)?) => {
         vec![$((
-            stringify!($name),
-            tokio::spawn(async { scenarios::$name(Space::new(stringify!($name)).await).await }),
+            concat!(stringify!($name), " in ", $version),
+            tokio::spawn(async {
+                scenarios::$name(Space::new(stringify!($name), $version).await).await;
+            }),
         )),*]
     };
 }
@@ -34,7 +36,24 @@ macro_rules! scenarios {
 #[ignore = "needs a cluster: hack/test api"]
 async fn sidecars_of_running_pods_follow_their_sets() {
     let controller = start(&[]).await;
-    let running = scenarios![
+    let mut running = scenarios!["v1beta1":
+        every_pod_gets_the_image_and_keeps_everything_else,
+        more_than_an_image_waits_until_it_is_taken_back,
+        two_sets_share_the_condition,
+        a_bad_image_stops_and_a_good_one_heals,
+        half_of_the_pods_go_at_once,
+        a_partition_a_pause_and_a_selector_keep_pods_old,
+        a_pause_after_the_first_pod_keeps_the_others_old,
+        a_hot_upgrade_keeps_one_side_working,
+        a_set_that_updates_nothing_counts_and_leaves_alone,
+        revisions_are_kept_numbered_and_limited,
+        a_deleted_set_leaves_its_pods_alone,
+        pods_go_by_priority_and_spread,
+        a_workload_updates_its_own_container_meanwhile,
+        events_tell_of_a_roll_out,
+        pods_that_cannot_follow_are_evicted_on_request,
+    ];
+    running.extend(scenarios!["v1alpha1":
         every_pod_gets_the_image_and_keeps_everything_else,
         more_than_an_image_waits_until_it_is_taken_back,
         two_sets_share_the_condition,
@@ -45,11 +64,7 @@ async fn sidecars_of_running_pods_follow_their_sets() {
         a_set_that_updates_nothing_counts_and_leaves_alone,
         revisions_are_kept_numbered_and_limited,
         a_deleted_set_leaves_its_pods_alone,
-        pods_go_by_priority_and_spread,
-        a_workload_updates_its_own_container_meanwhile,
-        events_tell_of_a_roll_out,
-        pods_that_cannot_follow_are_evicted_on_request,
-    ];
+    ]);
     let mut failed = Vec::new();
     for (name, scenario) in running {
         match scenario.await {

@@ -18,8 +18,14 @@ mod crashes;
 mod deadlines;
 #[path = "simulated/evictions.rs"]
 mod evictions;
+#[path = "simulated/hashes.rs"]
+mod hashes;
 #[path = "simulated/history.rs"]
 mod history;
+#[path = "simulated/late.rs"]
+mod late;
+#[path = "simulated/life.rs"]
+mod life;
 #[path = "simulated/overtaking.rs"]
 mod overtaking;
 #[path = "simulated/properties.rs"]

@@ -100,12 +100,8 @@ fn waiting<'a>(turn: &mut Turn<'a>) -> Vec<&'a Place> {
 
 /// How many more pods may be at work.
 fn room(turn: &mut Turn<'_>) -> usize {
-    let leaving = turn
-        .census
-        .places
-        .iter()
-        .filter(|place| place.unfit.is_some() && place.standing == Standing::Active);
-    let active = turn.census.slots().count().saturating_sub(leaving.count());
+    // Also those that this turn deletes: somebody may refuse that.
+    let active = turn.census.slots().count();
     let allowed = amount::of(&turn.settings.parallelism, turn.census.desired()).unwrap_or(0);
     if active > allowed {
         let text = "Number of active pods exceed parallelism limit";

@@ -88,6 +88,13 @@ fn nothing_is_kept_for_jobs_that_are_over_gone_or_others_by_now() {
     lose(&other, &succeeded(&earlier));
     assert_eq!((departed(&other), kept(&other)), (Some(0), 0), "another job of that name");
 
+    let elsewhere = caches(&job(&json!({})));
+    let gone = json!({ "metadata": { "ownerReferences": [{
+        "apiVersion": "apps.kruise.io/v1beta1", "kind": "BroadcastJob", "name": "gone", "uid": "gone", "controller": true,
+    }] } });
+    lose(&elsewhere, &succeeded(&gone));
+    assert_eq!((departed(&elsewhere), kept(&elsewhere)), (Some(0), 0), "gone while nobody led");
+
     let failed = caches(&job(&json!({})));
     lose(&failed, &succeeded(&json!({ "status": { "phase": "Failed" } })));
     assert_eq!(kept(&failed), 0, "a failed pod that its owner deletes is run again (§22.2)");

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use kruise_common::kind::{NODE, POD};
+use kruise_common::testing::drive::Fate;
+use kruise_common::write::Request;
 use serde_json::{Value, json};
 
 use crate::builders::{
@@ -123,6 +125,26 @@ fn a_cordon_ends_pods_at_work_if_that_is_wanted() {
     sim.settle(&key, TURNS).unwrap();
     assert!(pods_on(&sim, "n0").is_empty());
     assert_eq!(counts(&sim, &key), ("running".to_owned(), [1, 0, 0, 1]));
+}
+
+/// B3: the place of a pod that may not stay is free once it goes. A policy may forbid that.
+#[test]
+fn a_pod_that_cannot_be_deleted_keeps_its_place() {
+    let mut job = clean_with(&image("never-ready"));
+    merge(&mut job, &json!({ "spec": { "unfitPods": "Delete", "parallelism": 1 } }));
+    let (mut sim, key) = drive(2, job);
+    begin(&mut sim, &key, 3);
+    assert_eq!((pods_on(&sim, "n0").len(), pods_on(&sim, "n1").len()), (1, 0));
+    change_node(&mut sim, "n0", &json!({ "spec": { "unschedulable": true } }));
+    sim.fate = Box::new(|_, write| match write.request {
+        Request::Delete { .. } => Fate::Denied,
+        _ => Fate::Done,
+    });
+    begin(&mut sim, &key, 5);
+    assert_eq!((pods_on(&sim, "n0").len(), pods_on(&sim, "n1").len()), (1, 0));
+    sim.fate = Box::new(|_, _| Fate::Done);
+    sim.settle(&key, TURNS).unwrap();
+    assert_eq!((pods_on(&sim, "n0").len(), pods_on(&sim, "n1").len()), (0, 1));
 }
 
 #[test]

@@ -37,6 +37,7 @@ struct WireSpec {
     init_containers: Option<Vec<WireContainer>>,
     readiness_gates: Option<Vec<WireGate>>,
     volumes: Option<Vec<WireVolume>>,
+    termination_grace_period_seconds: Option<i64>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -225,11 +226,17 @@ impl Wire for WirePod {
             conditions: each(status.conditions, |condition| condition.record(interner)),
             statuses: each(status.container_statuses, |status| status.record(interner)),
             observed_generation: status.observed_generation.unwrap_or(0),
+            grace_seconds: grace(spec.termination_grace_period_seconds),
             init_statuses: each(Some(statuses), |status| status.record(interner)),
             restarts,
             injected,
         }
     }
+}
+
+/// The API server fills it in; what is not there takes no time.
+fn grace(seconds: Option<i64>) -> u32 {
+    seconds.map_or(0, |seconds| u32::try_from(seconds.max(0)).unwrap_or(u32::MAX))
 }
 
 fn each<W, R>(wire: Option<Vec<W>>, record: impl Fn(W) -> R) -> Box<[R]> {

@@ -65,9 +65,14 @@ impl Health {
         self.deaf.load(Ordering::Relaxed)
     }
 
+    /// Whether caches were complete once.
+    pub fn is_filled(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
     /// Whether caches are complete, and not out of date.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed) && !self.is_deaf()
+        self.is_filled() && !self.is_deaf()
     }
 
     fn stalled_for(&self) -> Duration {

@@ -97,12 +97,15 @@ pub struct Process {
     queue: Arc<Queue>,
     metrics: Metrics,
     stop: CancellationToken,
+    /// Nothing is answered any more: until then caches are kept up to date.
+    closed: CancellationToken,
     sinks: HashMap<&'static str, Arc<dyn Sink>>,
     watches: Vec<BoxFuture<'static, ()>>,
     synced: Vec<BoxFuture<'static, ()>>,
     streaks: Vec<Arc<Streak>>,
     admission: Option<Arc<dyn Admission>>,
     hooks_depend_on: Vec<&'static Kind>,
+    answers_depend_on: Vec<&'static Kind>,
     hooks_changed: Arc<Notify>,
 }
 
@@ -127,12 +130,14 @@ impl Process {
             queue: Arc::default(),
             metrics,
             stop: CancellationToken::new(),
+            closed: CancellationToken::new(),
             sinks: HashMap::new(),
             watches: Vec::new(),
             synced: Vec::new(),
             streaks: Vec::new(),
             admission: None,
             hooks_depend_on: Vec::new(),
+            answers_depend_on: Vec::new(),
             hooks_changed: Arc::default(),
         })
     }
@@ -223,8 +228,10 @@ impl Process {
             changed,
         );
         self.sinks.insert(W::KIND.plural, cache.clone());
-        self.streaks.push(cache.streak.clone());
-        let run = cache.clone().run(api, selection, self.stop.clone());
+        if self.answers_depend_on.contains(&W::KIND) {
+            self.streaks.push(cache.streak.clone());
+        }
+        let run = cache.clone().run(api, selection, self.closed.clone());
         self.watches.push(Box::pin(run));
         let waiting = cache.clone();
         self.synced.push(Box::pin(async move { waiting.synced().await }));
@@ -430,6 +437,9 @@ impl Process {
         self.queue.close();
         campaign.cancel();
         self.stop.cancel();
+        if self.lame_duck().is_zero() {
+            self.closed.cancel();
+        }
         let patience = Duration::from_secs(8) + self.lame_duck();
         let ended =
             tokio::time::timeout(patience, async { while tasks.join_next().await.is_some() {} });
@@ -494,7 +504,7 @@ async fn watch_progress(
         metrics.conflicts(leadership.standby_reason().is_some());
         metrics.queue(&queue.load());
         let now = metrics.turns();
-        if now != turns || !health.is_ready() || (queue.depth() == 0 && queue.running() == 0) {
+        if now != turns || !health.is_filled() || (queue.depth() == 0 && queue.running() == 0) {
             health.progressed();
         }
         turns = now;

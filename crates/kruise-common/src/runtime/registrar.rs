@@ -29,7 +29,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
@@ -239,8 +239,8 @@ impl Registrar {
                     trusted: certs::count(&bundle),
                     since: stored.since,
                     registered: if self.register {
-                        let since = views.trusted.as_ref().map(|(_, since)| *since);
-                        since.filter(|_| registered.as_ref().is_ok_and(|right| *right))
+                        // Whatever else somebody changes in the configurations, it is the CAs that matter here.
+                        views.trusted.as_ref().map(|(_, since)| *since)
                     } else {
                         // Somebody else sees to it.
                         Some(Timestamp::UNIX_EPOCH)
@@ -346,9 +346,9 @@ impl Registrar {
         for view in &mut views.configurations {
             view.mark_unchanged();
         }
-        self.exchange(views).await?;
+        // What cannot be announced keeps nobody from being registered.
+        let mut problem = self.exchange(views).await.err();
         let hooks = self.desk.admission.hooks();
-        let mut problem = None;
         let mut trusted = true;
         let known = views.configurations.iter().zip(&mut views.insistence);
         for (phase, (view, insistence)) in Phase::ALL.into_iter().zip(known) {
@@ -406,7 +406,7 @@ impl Registrar {
             return Ok(());
         };
         let admission = &self.desk.admission;
-        let over = views.board.read(&stored.metadata, |text| admission.hears(text));
+        let over = views.board.read(&stored.metadata, Instant::now(), |text| admission.hears(text));
         let over = if self.leadership.is_leader() { over } else { Vec::new() };
         let wanted = admission.announces();
         let Some(body) = views.board.post(&stored.metadata, wanted.as_deref(), over) else {

@@ -47,6 +47,8 @@ const NAMESPACE_ENDS: Duration = Duration::from_mins(1);
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// When an object is looked at again whose hold should be over.
 const OVER: Duration = Duration::from_secs(1);
+/// For how long it is left alone whatever is due.
+const SHORT_PATIENCE: Duration = Duration::from_secs(5);
 /// Longest time for which a server that asks for patience is left alone: what else is due must not be forgotten over it.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 /// Least time between two log lines that name the same reasons for waiting with other examples.
@@ -145,7 +147,8 @@ impl<R: Reconciler> Crank<R> {
                 // Nor does a server that asks for patience mean time limits of the object; who asks for an hour is asked again.
                 let asked = at_least.unwrap_or_default().min(LONGEST_PATIENCE);
                 let delay = backoff.max(asked);
-                let delay = due.map_or(delay, |due| delay.min(due.max(OVER)));
+                let least = OVER.max(asked.min(SHORT_PATIENCE));
+                let delay = due.map_or(delay, |due| delay.min(due.max(least)));
                 self.queue.add_after(turn.key.clone(), delay);
                 TurnResult::Error
             }

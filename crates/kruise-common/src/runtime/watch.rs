@@ -33,6 +33,8 @@ pub use streak::Streak;
 const PAGE: u32 = 250;
 /// How long a page may take: a connection that went silent in the middle of a list must not freeze the cache (D.1).
 const PAGE_PATIENCE: Duration = Duration::from_mins(1);
+/// How long it may take to find out whether a kind can be listed.
+const PROBE: Duration = Duration::from_secs(5);
 /// How long a watch is open, in seconds: a dead connection is noticed when its end does not come.
 const WATCH_SECONDS: u32 = 55;
 
@@ -135,6 +137,8 @@ impl<W: Wire> Cache<W> {
                     }
                     if !matches!(event, Event::Init) {
                         *failures = 0;
+                    }
+                    if !listing {
                         self.streak.works();
                     }
                     for (key, uid) in self.take(event, whole) {
@@ -171,16 +175,26 @@ impl<W: Wire> Cache<W> {
         failures: &mut u32,
     ) {
         *failures += 1;
-        let now = tokio::time::Instant::now();
-        self.streak.failed(now);
-        // Of a kind that does not change nothing is heard between two failures, though the watch was open.
-        if self.streak.is_long(now) && reaches(api, config).await {
-            self.streak.works();
-        }
         self.metrics.watch_error(W::KIND.plural);
         tracing::warn!(resource = W::KIND.plural, failures, problem, "watch failed");
         let backoff = Backoff { base: Duration::from_millis(200), max: Duration::from_secs(15) };
+        self.note_failure(api, config).await;
         tokio::time::sleep(backoff.delay(*failures, rand::random())).await;
+        // A watch of a kind that does not change would not tell that it works again.
+        if self.streak.is_long(now()) && reaches(api, config).await {
+            self.streak.works();
+        }
+    }
+
+    /// Of a kind that does not change nothing is heard between two failures, though the watch was open: what can be listed is
+    /// not out of date for long.
+    async fn note_failure(&self, api: &Api<W>, config: &watcher::Config) {
+        let failed = now();
+        if self.streak.would_be_long(failed) && reaches(api, config).await {
+            self.streak.works();
+        } else {
+            self.streak.failed(failed);
+        }
     }
 
     /// Waits until the first list is complete.
@@ -240,8 +254,7 @@ impl<W: Wire> Cache<W> {
 
 /// Whether any of these caches is out of date.
 pub fn any_is_old(streaks: &[Arc<Streak>]) -> bool {
-    let now = tokio::time::Instant::now();
-    streaks.iter().any(|streak| streak.is_long(now))
+    streaks.iter().any(|streak| streak.is_long(now()))
 }
 
 /// Whether the kind can be listed now.
@@ -251,8 +264,12 @@ async fn reaches<W: Wire>(api: &Api<W>, config: &watcher::Config) -> bool {
         field_selector: config.field_selector.clone(),
         ..ListParams::default().limit(1).match_any()
     };
-    let listed = tokio::time::timeout(PAGE_PATIENCE, api.list_metadata(&params)).await;
+    let listed = tokio::time::timeout(PROBE, api.list_metadata(&params)).await;
     listed.is_ok_and(|listed| listed.is_ok())
+}
+
+fn now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
 }
 
 /// Whether more than a status may have changed; kinds without a generation do not say.

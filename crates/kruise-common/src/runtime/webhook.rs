@@ -10,21 +10,22 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Method, Request as HttpRequest, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request as HttpRequest, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::{Instant, timeout};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -34,8 +35,8 @@ use crate::admission::{Admission, Answer, Request, review};
 
 mod door;
 
-use door::Door;
 pub use door::Limits;
+use door::{Activity, Door, millis};
 
 /// Largest body: the API server takes objects of up to 3 MiB, and sends old and new.
 const BODY: usize = 8 << 20;
@@ -104,8 +105,11 @@ struct Counter {
     desk: Arc<Desk>,
     /// Room for bodies, in [`PAGE`]s.
     room: Arc<Semaphore>,
-    /// Requests of this connection.
-    asked: Arc<AtomicU64>,
+    activity: Arc<Activity>,
+    /// When the server began: what activity is measured from.
+    began: Instant,
+    /// The connection is not to be used again.
+    stop: CancellationToken,
 }
 
 /// How long to go on after the signal to stop.
@@ -131,24 +135,37 @@ pub async fn serve(
     let limits = desk.limits;
     let room = Arc::new(Semaphore::new(limits.bodies / PAGE));
     let door = Door { tls: TlsAcceptor::from(Arc::new(tls)), limits, ending };
-    let routes = move |asked| {
-        let counter = Counter { desk: desk.clone(), room: room.clone(), asked };
+    let (began, stop) = (now(), door.ending.stop.clone());
+    let routes = move |activity| {
+        let (desk, room, stop) = (desk.clone(), room.clone(), stop.clone());
+        let counter = Counter { desk, room, activity, began, stop };
         Router::new().fallback(answer).with_state(counter)
     };
     Ok((bound, door.open(listener, routes)))
 }
 
 async fn answer(State(counter): State<Counter>, request: HttpRequest<Body>) -> Response {
-    let Counter { desk, room, asked } = counter;
-    asked.fetch_add(1, Ordering::Relaxed);
-    let path = request.uri().path().to_owned();
-    if request.method() == Method::GET && path == "/healthz" {
-        return (StatusCode::OK, "ok\n").into_response();
-    }
+    let Counter { desk, room, activity, .. } = &counter;
     let began = now();
+    let _asking = activity.begins(millis(began - counter.began));
+    let (path, version) = (request.uri().path().to_owned(), request.version());
+    let probed = request.method() == Method::GET && path == "/healthz";
     let known = desk.admission.paths().iter().copied().find(|at| *at == path);
     let _in_flight = known.map(|path| desk.metrics.review_begins(path));
-    let response = reply(&desk, &room, &path, request).await;
+    let mut response = match known {
+        _ if probed => (StatusCode::OK, "ok\n").into_response(),
+        Some(path) => reply(desk, room, path, request).await,
+        None => {
+            (StatusCode::NOT_FOUND, format!("no webhook is served at {path}\n")).into_response()
+        }
+    };
+    // Whoever asks while this replica is about to end asks another one next time, instead of meeting a connection that closes.
+    if version == Version::HTTP_11 && counter.stop.is_cancelled() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if probed {
+        return response;
+    }
     // A path that nobody registered is no label: anybody could make up many.
     let label = known.unwrap_or("unknown");
     desk.metrics.review(label, response.status().as_u16(), now() - began);
@@ -165,15 +182,17 @@ async fn reply(desk: &Desk, room: &Semaphore, path: &str, request: HttpRequest<B
         let text = "the caches of this replica are not complete, or out of date\n".to_owned();
         return refuse(StatusCode::SERVICE_UNAVAILABLE, text);
     }
-    // Held until the review is answered: what is made of a body is larger than it.
-    let pages = pages(&request);
-    let Ok(Ok(_held)) = timeout(ROOM, room.acquire_many(pages)).await else {
-        let text = "too much is asked at a time\n".to_owned();
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, text);
-    };
-    let Ok(Ok(body)) = timeout(PATIENCE, to_bytes(request.into_body(), BODY)).await else {
-        let text = format!("the body is longer than {BODY} bytes, or did not arrive\n");
-        return refuse(StatusCode::PAYLOAD_TOO_LARGE, text);
+    // The room is held until the review is answered: what is made of a body is larger than it.
+    let (body, _held) = match read(request.into_body(), room).await {
+        Ok(read) => read,
+        Err(Unread::TooMuch) => {
+            let text = "too much is asked at a time\n".to_owned();
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, text);
+        }
+        Err(Unread::TooLong) => {
+            let text = format!("the body is longer than {BODY} bytes, or did not arrive\n");
+            return refuse(StatusCode::PAYLOAD_TOO_LARGE, text);
+        }
     };
     let review = match review::decode(&body) {
         Ok(review) => review,
@@ -193,12 +212,41 @@ async fn reply(desk: &Desk, room: &Semaphore, path: &str, request: HttpRequest<B
     }
 }
 
-/// How much room the body of a request may need. One that does not say how long it is may be as long as any.
-fn pages(request: &HttpRequest<Body>) -> u32 {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    let pages = length.unwrap_or(BODY).min(BODY) / PAGE + 1;
-    u32::try_from(pages).unwrap_or(u32::MAX)
+/// Why a body was not read.
+enum Unread {
+    /// Or it did not come in time.
+    TooLong,
+    /// There is no room beside those of other requests.
+    TooMuch,
+}
+
+/// A body, and the room that it takes: as much as has arrived, not as much as is said to come.
+async fn read(
+    body: Body,
+    room: &Semaphore,
+) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), Unread> {
+    let deadline = now() + PATIENCE;
+    let (mut bytes, mut held): (Vec<u8>, Option<SemaphorePermit<'_>>) = (Vec::new(), None);
+    let mut frames = body.into_data_stream();
+    loop {
+        let next = timeout_at(deadline, frames.next()).await.map_err(|_| Unread::TooLong)?;
+        let Some(frame) = next else { return Ok((bytes, held)) };
+        let frame = frame.map_err(|_| Unread::TooLong)?;
+        if bytes.len() + frame.len() > BODY {
+            return Err(Unread::TooLong);
+        }
+        bytes.extend_from_slice(&frame);
+        let has = held.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let more = (bytes.len() / PAGE + 1).saturating_sub(has);
+        if let Some(more) = u32::try_from(more).ok().filter(|more| *more > 0) {
+            let more = timeout(ROOM, room.acquire_many(more)).await;
+            let more = more.map_err(|_| Unread::TooMuch)?.map_err(|_| Unread::TooMuch)?;
+            match &mut held {
+                Some(held) => held.merge(more),
+                None => held = Some(more),
+            }
+        }
+    }
 }
 
 /// The answer; one for lack of what is about to arrive is thought over for a while.

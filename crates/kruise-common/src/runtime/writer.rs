@@ -14,7 +14,7 @@ use http::{Method, header};
 use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 use super::leader::Leadership;
@@ -265,7 +265,7 @@ impl Writer {
         error: WriteError,
     ) -> Result<(), WriteError> {
         match (error.category, &write.request) {
-            (Category::NotFound, Request::Delete { uid, .. } | Request::Evict { uid }) => {
+            (Category::NotFound, Request::Delete { uid, .. } | Request::Evict { uid, .. }) => {
                 if let Some(sink) = self.sinks.get(write.kind.plural) {
                     sink.removed(&write.key, uid);
                 }
@@ -314,12 +314,12 @@ fn build(write: &Write) -> Result<http::Request<Vec<u8>>, WriteError> {
             };
             (Method::PATCH, path, content, serde_json::to_vec(body))
         }
-        Request::Evict { uid } => {
+        Request::Evict { uid, version } => {
             let body = json!({
                 "kind": "Eviction",
                 "apiVersion": "policy/v1",
                 "metadata": { "name": &*write.key.name, "namespace": &*write.key.namespace },
-                "deleteOptions": { "preconditions": { "uid": &**uid } },
+                "deleteOptions": { "preconditions": preconditions(uid, version.as_deref()) },
             });
             let path = format!("{object}/eviction");
             (Method::POST, path, "application/json", serde_json::to_vec(&body))
@@ -340,6 +340,14 @@ fn build(write: &Write) -> Result<http::Request<Vec<u8>>, WriteError> {
     let body = body.map_err(malformed)?;
     let request = http::Request::builder().method(method).uri(path);
     request.header(header::CONTENT_TYPE, content).body(body).map_err(malformed)
+}
+
+/// What must be so for an object to be deleted.
+fn preconditions(uid: &str, version: Option<&str>) -> Value {
+    match version {
+        Some(version) => json!({ "uid": uid, "resourceVersion": version }),
+        None => json!({ "uid": uid }),
+    }
 }
 
 /// What the reply to a DELETE shows.

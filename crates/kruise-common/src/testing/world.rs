@@ -159,14 +159,15 @@ impl World {
                 self.insert(write.kind, object);
                 Ok(self.reply(write))
             }
-            Request::Delete { uid, .. } | Request::Evict { uid } => {
+            Request::Delete { uid, .. } | Request::Evict { uid, .. } => {
                 let Some(object) = self.get(write.kind, &write.key) else {
                     return refuse(Category::NotFound, write, "not found");
                 };
                 if meta(object, "uid") != Some(&**uid) {
                     return refuse(Category::Conflict, write, "another UID");
                 }
-                if let Request::Delete { version: Some(version), .. } = &write.request
+                if let Request::Delete { version: Some(version), .. }
+                | Request::Evict { version: Some(version), .. } = &write.request
                     && meta(object, "resourceVersion") != Some(&**version)
                 {
                     return refuse(Category::Conflict, write, "the object has been modified");

@@ -57,6 +57,11 @@ async fn server() -> Server {
 }
 
 async fn server_with(limits: Limits) -> Server {
+    server_that(limits, Duration::ZERO).await
+}
+
+/// For so long after the end is asked for it takes new connections.
+async fn server_that(limits: Limits, lame_duck: Duration) -> Server {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
     let life = SignedDuration::from_hours(24 * 365 * 50);
@@ -75,7 +80,7 @@ async fn server_with(limits: Limits) -> Server {
         limits,
     });
     let stop = CancellationToken::new();
-    let ending = Ending { stop: stop.clone(), lame_duck: Duration::ZERO };
+    let ending = Ending { stop: stop.clone(), lame_duck };
     let address = "127.0.0.1:0".parse().unwrap();
     let (address, serving) = serve(address, certificate, desk.clone(), ending).await.unwrap();
     tokio::spawn(serving);
@@ -180,26 +185,34 @@ async fn after_the_end_nobody_is_served() {
     tokio::time::timeout(Duration::from_secs(30), refused).await.unwrap();
 }
 
-/// Whoever reaches the port could hold connections for ever, and descriptors are not only for webhooks.
+/// Whoever reaches the port could hold connections for ever: those give way that ask nothing.
 #[tokio::test]
-async fn connections_are_limited_and_end_when_nothing_is_asked() {
-    let silence = Duration::from_millis(300);
-    let limits = Limits { connections: 2, silence, ..Limits::default() };
-    let server = server_with(limits).await;
+async fn of_too_many_connections_those_end_on_which_nothing_is_asked() {
+    let server = server_with(Limits { connections: 2, ..Limits::default() }).await;
     let mut silent = [server.connect().await.unwrap(), server.connect().await.unwrap()];
-    assert!(server.connect().await.is_err(), "a third one");
-    for stream in &mut silent {
-        // The end, with or without a word.
-        assert!(!matches!(stream.read(&mut [0]).await, Ok(1)));
+    silent[1].write_all(b"P").await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(server.ask("POST /judge", &review()).await.0, 200);
     }
-    // The slots of connections that have ended come back a moment later.
-    let again = async {
-        while server.connect().await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), again).await.unwrap();
-    assert_eq!(server.ask("POST /judge", &review()).await.0, 200);
+    // The end, with or without a word.
+    assert!(!matches!(silent[0].read(&mut [0]).await, Ok(1)), "the one that is longest silent");
+}
+
+/// API servers keep connections: one that is used while a replica ends is given up before it closes.
+#[tokio::test]
+async fn who_asks_while_the_server_ends_is_told_to_come_no_more() {
+    let server = server_that(Limits::default(), Duration::from_secs(60)).await;
+    let mut stream = server.connect().await.unwrap();
+    let ask = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n";
+    stream.write_all(ask).await.unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await.unwrap();
+    server.stop.cancel();
+    stream.write_all(ask).await.unwrap();
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+    let rest = String::from_utf8(rest).unwrap();
+    assert!(rest.contains("HTTP/1.1 200") && rest.contains("connection: close"), "{rest}");
 }
 
 #[tokio::test]
@@ -214,22 +227,22 @@ async fn a_connection_on_which_nothing_is_asked_any_more_is_ended() {
     assert!(String::from_utf8(all).unwrap().starts_with("HTTP/1.1 200"));
 }
 
+/// What is said to come takes nothing: one client could keep all others out without sending anything.
 #[tokio::test]
 async fn bodies_have_a_budget_together() {
     let server = server_with(Limits { bodies: 64 << 10, ..Limits::default() }).await;
+    let head = "POST /judge HTTP/1.1\r\nHost: t\r\nContent-Length: 8000000\r\n\r\n";
     let mut slow = server.connect().await.unwrap();
-    let head = "POST /judge HTTP/1.1\r\nHost: t\r\nContent-Length: 60000\r\n\r\n";
     slow.write_all(head.as_bytes()).await.unwrap();
     let large = vec![b' '; 60_000];
+    assert_eq!(server.ask("POST /judge", &large).await.0, 400, "blanks are no review");
+    slow.write_all(&large).await.unwrap();
     let full = (503, "too much is asked at a time\n".to_owned());
-    // The slow one may not have been seen yet.
+    // They may not have been read yet.
     let refused = async { while server.ask("POST /judge", &large).await != full {} };
     tokio::time::timeout(Duration::from_secs(30), refused).await.unwrap();
     assert_eq!(server.ask("POST /judge", &review()).await.0, 200, "a small one has room");
-    slow.write_all(&large).await.unwrap();
-    let mut answer = [0; 12];
-    slow.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 400", "blanks are no review");
-    let (code, _) = server.ask("POST /judge", &large).await;
-    assert_eq!(code, 400, "there is room again");
+    drop(slow);
+    let room = async { while server.ask("POST /judge", &large).await == full {} };
+    tokio::time::timeout(Duration::from_secs(30), room).await.unwrap();
 }

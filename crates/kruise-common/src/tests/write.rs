@@ -160,8 +160,10 @@ fn errors_say_their_category() {
 #[test]
 fn an_eviction_names_the_pod_that_was_seen() {
     let write = Write::evict(&meta("web-0", "u", 5, ""));
-    assert_eq!(write.request, Request::Evict { uid: "u".into() });
+    assert_eq!(write.request, Request::Evict { uid: "u".into(), version: None });
     assert_eq!(write.to_string(), "create pods/eviction ns/web-0");
+    let write = Write::evict_as_seen(&meta("web-0", "u", 5, ""));
+    assert_eq!(write.request, Request::Evict { uid: "u".into(), version: Some("5".into()) });
 }
 
 #[test]

@@ -98,6 +98,25 @@ async fn a_pod_on_a_node_waits_for_its_kubelet_unless_there_is_nothing_to_stop()
 
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
+async fn an_eviction_as_seen_spares_a_pod_that_has_changed() {
+    let mut pair = Pair::new("evict").await;
+    for (name, phase) in [("a", "Pending"), ("b", "Running")] {
+        let old = created(&mut pair, name, json!({})).await;
+        let ready = condition("Ready", "False", "ContainersNotReady");
+        let status = json!({ "status": { "phase": phase, "conditions": [ready] } });
+        pair.send(phase, Ok(()), |side| {
+            Write::strategic_status(&POD, old.on(side), status.clone())
+        })
+        .await;
+        pair.send("late", Err(Category::Conflict), |side| Write::evict_as_seen(old.on(side))).await;
+        let new = pair.see(&POD, name).await;
+        pair.send("in time", Ok(()), |side| Write::evict_as_seen(new.on(side))).await;
+    }
+    pair.done().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
 async fn a_pod_without_a_node_has_no_grace_period() {
     let mut pair = Pair::new("unbound").await;
     let a = created(&mut pair, "a", json!({})).await;

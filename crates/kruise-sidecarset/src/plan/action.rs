@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kruise_common::key::ObjectKey;
 
+use crate::evicted::Workload;
 use crate::registered::NewRevision;
 
 /// One thing to do.
@@ -62,6 +63,10 @@ pub enum Action {
     Evict {
         /// The pod.
         pod: ObjectKey,
+        /// Its UID.
+        uid: Arc<str>,
+        /// The workload that is to make it again.
+        of: Arc<Workload>,
         /// Why.
         why: Why,
     },
@@ -108,10 +113,12 @@ impl fmt::Display for Action {
             Self::ResetTwins { pod } => write!(f, "reset {pod}"),
             Self::TurnBack { pod } => write!(f, "turn-back {pod}"),
             Self::Settle { pod } => write!(f, "settle {pod}"),
-            Self::Evict { pod, why: Why::NotUpgradable } => {
+            Self::Evict { pod, why: Why::NotUpgradable, .. } => {
                 write!(f, "evict {pod} (not upgradable)")
             }
-            Self::Evict { pod, why: Why::NotInjected } => write!(f, "evict {pod} (not injected)"),
+            Self::Evict { pod, why: Why::NotInjected, .. } => {
+                write!(f, "evict {pod} (not injected)")
+            }
         }
     }
 }

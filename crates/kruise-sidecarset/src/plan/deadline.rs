@@ -28,6 +28,8 @@ fn waits_for_pods(hold: &Hold) -> bool {
             | Hold::Settling { .. }
             | Hold::NotReady(_)
             | Hold::NewSideNotReady(_)
+            | Hold::EvictedNotBack { .. }
+            | Hold::EvictionUnproven { .. }
             | Hold::Refused { .. }
     )
 }

@@ -1,7 +1,8 @@
 //! [ext] Pods that cannot be updated in place go, so that they come back with the present sidecars: only if the set says
 //! so, within `maxUnavailable` and the partition, and never against a PodDisruptionBudget, which the API server guards.
 
-use super::action::{Action, Why};
+use super::absent;
+use super::action::Why;
 use super::hold::Hold;
 use super::order::order;
 use super::turn::Turn;
@@ -19,12 +20,9 @@ pub fn evict(turn: &mut Turn<'_>, settings: &Settings) {
     if let Some(why) = useless(settings) {
         return turn.hold(Hold::EvictionUseless { why });
     }
-    let total = snapshot.members.len();
+    let total = snapshot.members.len() + absent::absent(turn);
     let allowed = settings.allowed(total);
-    let down = |member: &&Member| {
-        !member.ready || !member.consistent || turn.touched.contains(&member.pod.meta.key)
-    };
-    let mut unavailable = snapshot.members.iter().filter(down).count() + snapshot.strays.leaving;
+    let mut unavailable = absent::down(turn);
     let candidates = order(stuck, &snapshot.members, settings);
     let kept = settings.kept(total).min(candidates.len());
     let mut actions = Vec::new();
@@ -33,14 +31,16 @@ pub fn evict(turn: &mut Turn<'_>, settings: &Settings) {
             turn.hold_pod(&member.pod, Hold::NobodyRecreates);
             continue;
         }
+        if !absent::is_proven(turn, &member.pod) {
+            continue;
+        }
         if member.ready && unavailable >= allowed {
             turn.hold(Hold::BudgetSpent { unavailable, allowed });
             break;
         }
         if turn.may_touch(member) {
             unavailable += usize::from(member.ready);
-            let pod = member.pod.meta.key.clone();
-            actions.push(Action::Evict { pod, why: Why::NotUpgradable });
+            actions.extend(absent::evict(turn, &member.pod, Why::NotUpgradable));
         }
     }
     turn.plan.each(actions);

@@ -78,6 +78,20 @@ pub enum Hold {
     },
     /// Pods are not evicted because nobody would make them again.
     NobodyRecreates(Pods),
+    /// Pods were evicted, and none came in their place yet.
+    EvictedNotBack {
+        /// Which pods.
+        pods: Pods,
+        /// When one of them is not waited for any more if its workload has no other pods.
+        until: Option<Timestamp>,
+    },
+    /// Pods are not evicted: an earlier one of their workload came back, but not as the set wants it.
+    EvictionUnproven {
+        /// Which pods.
+        pods: Pods,
+        /// When one is tried.
+        until: Timestamp,
+    },
     /// The recorded revision that the set names for injection cannot be used: pods are refused.
     RevisionUnusable {
         /// Why.
@@ -133,6 +147,8 @@ impl plan::Hold for Hold {
             Self::Refused { .. } => "Refused",
             Self::EvictionUseless { .. } => "EvictionUseless",
             Self::NobodyRecreates(_) => "NobodyRecreates",
+            Self::EvictedNotBack { .. } => "EvictedNotBack",
+            Self::EvictionUnproven { .. } => "EvictionUnproven",
             Self::RevisionUnusable { .. } => "RevisionUnusable",
             Self::NotInjected(_) => "NotInjected",
             Self::RepairUnproven { .. } => "RepairUnproven",
@@ -146,9 +162,11 @@ impl plan::Hold for Hold {
         match self {
             Self::Settling { until, .. }
             | Self::Refused { until, .. }
+            | Self::EvictionUnproven { until, .. }
             | Self::RepairUnproven { until }
             | Self::Progressing { until }
             | Self::NotRegistered { until } => Some(*until),
+            Self::EvictedNotBack { until, .. } => *until,
             Self::InvalidSpec { .. }
             | Self::NotUpdate { .. }
             | Self::Paused { .. }
@@ -178,6 +196,8 @@ impl Hold {
             | Self::NotUpgradable { pods, .. }
             | Self::Settling { pods, .. }
             | Self::Refused { pods, .. }
+            | Self::EvictedNotBack { pods, .. }
+            | Self::EvictionUnproven { pods, .. }
             | Self::NobodyRecreates(pods)
             | Self::NotInjected(pods) => Some(pods),
             Self::InvalidSpec { .. }
@@ -222,9 +242,13 @@ impl fmt::Display for Hold {
             | Self::NotReady(pods)
             | Self::NewSideNotReady(pods)
             | Self::NobodyRecreates(pods)
-            | Self::NotInjected(pods) => write!(f, "{reason}{{{pods}}}"),
+            | Self::NotInjected(pods)
+            | Self::EvictedNotBack { pods, until: None } => write!(f, "{reason}{{{pods}}}"),
             Self::NotUpgradable { pods, why } => write!(f, "{reason}{{{pods}, why: {why}}}"),
-            Self::Settling { pods, until } | Self::Refused { pods, until } => {
+            Self::Settling { pods, until }
+            | Self::Refused { pods, until }
+            | Self::EvictionUnproven { pods, until }
+            | Self::EvictedNotBack { pods, until: Some(until) } => {
                 write!(f, "{reason}{{{pods}, until: {until}}}")
             }
             Self::EvictionUseless { why } => write!(f, "{reason}{{why: {why}}}"),

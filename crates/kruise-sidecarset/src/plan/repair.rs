@@ -10,7 +10,8 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use kruise_common::pod::Pod;
 
-use super::action::{Action, Why};
+use super::absent;
+use super::action::Why;
 use super::hold::Hold;
 use super::turn::Turn;
 use crate::snapshot::Settings;
@@ -27,14 +28,16 @@ pub fn repair(turn: &mut Turn<'_>, settings: &Settings) {
     if !settings.repairs || settings.paused || snapshot.missed.is_empty() {
         return;
     }
-    let allowed = settings.allowed(snapshot.members.len() + snapshot.missed.len());
-    let down = snapshot.members.iter().filter(|member| !member.ready || !member.consistent).count();
-    let missed_down = snapshot.missed.iter().filter(|pod| !pod.ready()).count();
-    let mut unavailable = down + missed_down + snapshot.strays.leaving + turn.touched.len();
+    let total = snapshot.members.len() + snapshot.missed.len() + absent::absent(turn);
+    let allowed = settings.allowed(total);
+    let mut unavailable = absent::down(turn);
     let mut actions = Vec::new();
     for pod in proven(turn) {
         if pod.meta.controller().is_none_or(|owner| *owner.kind == *"Job") {
             turn.hold_pod(&pod, Hold::NobodyRecreates);
+            continue;
+        }
+        if !absent::is_proven(turn, &pod) {
             continue;
         }
         if pod.ready() && unavailable >= allowed {
@@ -43,7 +46,7 @@ pub fn repair(turn: &mut Turn<'_>, settings: &Settings) {
         }
         if turn.may_try(&pod) {
             unavailable += usize::from(pod.ready());
-            actions.push(Action::Evict { pod: pod.meta.key.clone(), why: Why::NotInjected });
+            actions.extend(absent::evict(turn, &pod, Why::NotInjected));
         }
     }
     turn.plan.each(actions);

@@ -1,6 +1,7 @@
 //! The working state of one plan: what the stages share.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kruise_common::key::ObjectKey;
@@ -22,12 +23,20 @@ pub struct Turn<'a> {
     pub plan: Plan<Action, Hold>,
     /// Pods whose spec is already written to in this turn.
     pub touched: BTreeSet<ObjectKey>,
+    /// Workloads of which pods are evicted in this turn.
+    pub evicted_of: BTreeSet<Arc<str>>,
 }
 
 impl<'a> Turn<'a> {
     /// Nothing decided yet.
     pub fn new(snapshot: &'a Snapshot, now: Timestamp) -> Self {
-        Self { snapshot, now, plan: Plan::default(), touched: BTreeSet::new() }
+        Self {
+            snapshot,
+            now,
+            plan: Plan::default(),
+            touched: BTreeSet::new(),
+            evicted_of: BTreeSet::new(),
+        }
     }
 
     /// Records why something waits.
@@ -47,7 +56,8 @@ impl<'a> Turn<'a> {
             return self.plan.holds.push(hold);
         };
         if let (Hold::Refused { until, .. }, Hold::Refused { until: other, .. })
-        | (Hold::Settling { until, .. }, Hold::Settling { until: other, .. }) =
+        | (Hold::Settling { until, .. }, Hold::Settling { until: other, .. })
+        | (Hold::EvictionUnproven { until, .. }, Hold::EvictionUnproven { until: other, .. }) =
             (&mut *known, &hold)
         {
             *until = (*until).min(*other);

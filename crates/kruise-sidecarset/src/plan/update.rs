@@ -1,5 +1,6 @@
 //! Which pods get the set's images now (section 19).
 
+use super::absent;
 use super::action::Action;
 use super::hold::Hold;
 use super::hot_upgrade::{self, State};
@@ -11,11 +12,12 @@ use crate::snapshot::Settings;
 /// Plans the updates of this turn.
 pub fn update(turn: &mut Turn<'_>, settings: &Settings) {
     let snapshot = turn.snapshot;
-    let total = snapshot.members.len();
+    let absent = absent::lately_absent(turn);
+    let total = snapshot.members.len() + absent;
     let allowed = settings.allowed(total);
-    let mut unavailable = unavailable(turn);
+    let mut unavailable = unavailable(turn) + absent;
     if settings.evicts || settings.repairs {
-        // Who was evicted is down until it comes back.
+        // Who is on its way out is down until it comes back.
         unavailable += snapshot.strays.leaving;
     }
     let candidates = order(candidates(turn), &snapshot.members, settings);
@@ -47,7 +49,9 @@ pub fn update(turn: &mut Turn<'_>, settings: &Settings) {
 /// is yet to act on an update that this one has overtaken.
 fn unavailable(turn: &mut Turn<'_>) -> usize {
     let going = |member: &&Member| {
-        !member.updated && (member.in_flight || turn.touched.contains(&member.pod.meta.key))
+        // Who does not serve is not taken down by a late kubelet: its node may be dead.
+        let in_flight = member.in_flight && member.pod.ready();
+        !member.updated && (in_flight || turn.touched.contains(&member.pod.meta.key))
     };
     let mut count = turn.snapshot.members.iter().filter(going).count();
     for member in turn.snapshot.members.iter().filter(|member| member.unavailable()) {

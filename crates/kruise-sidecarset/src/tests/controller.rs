@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::support::set;
 use crate::controller::SidecarSetController;
+use crate::evicted::Evictions;
 use crate::observe::Caches;
 use crate::plan::action::Action;
 use crate::registration::Unasked;
@@ -25,6 +26,7 @@ fn controller() -> SidecarSetController {
         revisions: Arc::default(),
         revision_namespace: "kruise-system".into(),
         rosters: Rosters::default(),
+        evictions: Evictions::default(),
         library: Arc::default(),
         asked: Arc::default(),
         unasked: Unasked { own: "kruise-system".to_owned(), ..Unasked::default() },

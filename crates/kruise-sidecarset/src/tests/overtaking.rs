@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use kruise_common::write::{Patch, Request, Write};
 use serde_json::{Value, json};
 
-use super::support::{pod, running, set};
+use super::support::{pod, running, settings_with};
 use crate::inplace::Rewrite;
 use crate::member::Member;
 use crate::snapshot::{Options, Settings};
@@ -28,7 +28,7 @@ fn settings(native: bool, tag: usize) -> Settings {
         json!({ "containers": [{ "name": "agent", "image": image(tag) }] })
     };
     let options = Options { native_updates: true, ..Options::default() };
-    Settings::new(&set(&spec), options).unwrap()
+    settings_with(&spec, options)
 }
 
 /// A pod whose sidecar runs tag 1 and is not ready, so that updates may overtake each other.
@@ -180,7 +180,7 @@ fn a_digest_that_came_back_is_waited_for_too() {
     let digest = |tag: usize| format!("example.com/agent@sha256:{tag}");
     let of = |tag| {
         let spec = json!({ "containers": [{ "name": "agent", "image": digest(tag) }] });
-        Settings::new(&set(&spec), Options::default()).unwrap()
+        settings_with(&spec, Options::default())
     };
     let mut object = start(false);
     object["spec"]["containers"][0]["image"] = json!(digest(1));
@@ -219,6 +219,40 @@ fn a_container_that_stays_at_the_name_overtaken_is_the_wanted_one_in_the_end() {
         assert_eq!(settles, "2026-02-01T00:02:10Z".parse().unwrap());
         assert!(at(settles, &mut object), "native: {native}");
     }
+}
+
+/// Of a container that OpenKruise updated only the time tells that it was restarted. The time moves on with the next update.
+#[test]
+fn what_openkruise_updated_stays_done_when_another_container_is_updated() {
+    let spec = |tag: usize| {
+        json!({ "containers": [
+            { "name": "agent", "image": image(2) }, { "name": "other", "image": format!("o:{tag}") },
+        ] })
+    };
+    let mut object = start(false);
+    object["spec"]["containers"] = spec(1)["containers"].clone();
+    let mut agent = object["status"]["containerStatuses"][0].clone();
+    agent["state"] = json!({ "running": { "startedAt": "2026-01-01T00:00:10Z" } });
+    let other = json!({ "name": "other", "image": "o:1", "imageID": "o1", "containerID": "c://o", "ready": true });
+    object["status"]["containerStatuses"] = json!([agent, other]);
+    let state = json!({ "log": {
+        "revision": "r", "updateTimestamp": "2026-01-01T00:00:00Z",
+        "lastContainerStatuses": { "agent": { "imageID": "example.com/agent@sha256:1" } },
+    } });
+    object["metadata"]["annotations"][STATE] = json!(state.to_string());
+    let of = |tag| settings_with(&spec(tag), Options::default());
+    assert!(member(&object, &of(2)).consistent);
+    let time = |object: &Value| {
+        let text = object["metadata"]["annotations"][STATE].as_str().unwrap().to_owned();
+        serde_json::from_str::<Value>(&text).unwrap()["log"]["updateTimestamp"].clone()
+    };
+    update(&mut object, &of(1));
+    assert_eq!(time(&object), "2026-01-01T00:00:00Z", "no image changed");
+    update(&mut object, &of(2));
+    assert_eq!(time(&object), "2026-02-01T00:00:00Z");
+    let status = &mut object["status"]["containerStatuses"][1];
+    json_patch::merge(status, &json!({ "image": "o:2", "imageID": "o2", "containerID": "c://p" }));
+    assert!(member(&object, &of(2)).consistent);
 }
 
 /// The restart is told by the container's ID, so the patch tests it: of native sidecars too.

@@ -32,6 +32,8 @@ fn all() -> Vec<Hold> {
         Hold::Progressing { until },
         Hold::Stalled { since: until },
         Hold::RevisionUnusable { why: "gone".into() },
+        Hold::EvictedNotBack { pods: pods(), until: Some(until) },
+        Hold::EvictionUnproven { pods: pods(), until },
     ];
     for (index, hold) in all.iter().enumerate() {
         assert_eq!(place(hold), index);
@@ -61,6 +63,8 @@ fn place(hold: &Hold) -> usize {
         Hold::Progressing { .. } => 17,
         Hold::Stalled { .. } => 18,
         Hold::RevisionUnusable { .. } => 19,
+        Hold::EvictedNotBack { .. } => 20,
+        Hold::EvictionUnproven { .. } => 21,
     }
 }
 
@@ -85,5 +89,14 @@ fn alerts_know_what_to_think_of_every_reason() {
 fn only_what_ends_by_itself_has_a_timer() {
     let timed: Vec<&str> =
         all().iter().filter(|hold| hold.until().is_some()).map(plan::Hold::reason).collect();
-    assert_eq!(timed, ["Refused", "RepairUnproven", "NotRegistered", "Settling", "Progressing"]);
+    let wanted = [
+        "Refused",
+        "RepairUnproven",
+        "NotRegistered",
+        "Settling",
+        "Progressing",
+        "EvictedNotBack",
+        "EvictionUnproven",
+    ];
+    assert_eq!(timed, wanted);
 }

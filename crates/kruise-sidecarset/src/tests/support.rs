@@ -19,7 +19,14 @@ pub fn set(spec: &Value) -> SidecarSet {
 
 /// What its spec means.
 pub fn settings(spec: &Value) -> Settings {
-    Settings::new(&set(spec), Options::default()).unwrap()
+    settings_with(spec, Options::default())
+}
+
+/// The same with flags.
+pub fn settings_with(spec: &Value, options: Options) -> Settings {
+    let set = set(spec);
+    let hashes = set.content.as_ref().unwrap().computed.clone();
+    Settings::new(&set, hashes, options).unwrap()
 }
 
 /// A pod off the wire.

@@ -14,7 +14,7 @@ use crate::announced::Announced;
 use crate::configuration::WireConfiguration;
 use crate::namespace::WireNamespace;
 use crate::registration::Unasked;
-use crate::webhook::{Caches, MUTATE, VALIDATE, Webhook, filled};
+use crate::webhook::{self, Caches, MUTATE, VALIDATE, Webhook};
 
 const PODS: &str = "/mutate-pod";
 
@@ -52,6 +52,11 @@ fn webhook(sets: &[Value], gates: &str) -> Webhook {
         now,
         lot: || 0.5,
     }
+}
+
+/// A set as it is stored while there are no revisions.
+fn filled(object: &Value, old: Option<&Value>) -> Result<Value, String> {
+    webhook::filled(object, old, |new| webhook(&[], "").kept(old?, new))
 }
 
 fn request(operation: Operation, object: Option<&Value>, old: Option<&Value>) -> Request {
@@ -300,8 +305,10 @@ fn filling_again_changes_nothing() {
 #[test]
 fn foreign_hashes_survive_an_update() {
     let hash = "kruise.io/sidecarset-hash";
+    let bare = "kruise.io/sidecarset-hash-without-image";
     let mut old = set("log", &json!({}));
     old["metadata"]["annotations"][hash] = json!("foreign");
+    old["metadata"]["annotations"][bare] = json!("bare");
     let mut new = old.clone();
     new["spec"]["revisionHistoryLimit"] = json!(3);
     new["metadata"]["annotations"][hash] = json!("tampered");
@@ -310,8 +317,42 @@ fn foreign_hashes_survive_an_update() {
     let changed = filled(&new, Some(&old)).unwrap();
     let own = set("log", &json!({ "spec": { "containers": [{ "name": "log", "image": "i:2" }] } }));
     assert_eq!(changed["metadata"]["annotations"][hash], own["metadata"]["annotations"][hash]);
+    // All but the image is as it was, so that running pods can follow.
+    assert_eq!(changed["metadata"]["annotations"][bare], "bare");
     // HSH-1: whatever a new object brings along does not count.
     assert_ne!(filled(&new, None).unwrap()["metadata"]["annotations"][hash], "tampered");
+}
+
+/// HSH-1: an edit while nobody was asked left those of an earlier spec on the set. Neither pods get them, nor the next
+/// version of the set.
+#[test]
+fn hashes_of_an_earlier_spec_do_not_go_on() {
+    let hash =
+        |object: &Value| object["metadata"]["annotations"]["kruise.io/sidecarset-hash"].clone();
+    let image = json!({ "spec": { "containers": [{ "name": "log", "image": "i:2" }] } });
+    let (first, second) = (set("log", &json!({})), set("log", &image));
+    let mut stale = second.clone();
+    stale["metadata"]["annotations"] = first["metadata"]["annotations"].clone();
+    let webhook = webhook(std::slice::from_ref(&stale), "");
+    let revision = json!({
+        "metadata": {
+            "name": "log-1", "namespace": "kruise-system", "uid": "r", "labels": { "kruise.io/sidecarset-name": "log" },
+            "annotations": first["metadata"]["annotations"],
+        },
+        "revision": 1, "data": { "spec": { "containers": first["spec"]["containers"] } },
+    });
+    webhook.caches.revisions.apply(captured::revision(&revision.to_string()));
+    let mut next = stale.clone();
+    next["spec"]["revisionHistoryLimit"] = json!(3);
+    let answer = asked(&webhook, MUTATE, &request(Operation::Update, Some(&next), Some(&stale)));
+    let Verdict::Patched(operations) = answer.verdict else { panic!() };
+    assert_eq!(hash(&patched(&next, &operations)), hash(&second));
+    let plain = pod(&json!({}));
+    let answer = asked(&webhook, PODS, &request(Operation::Create, Some(&plain), None));
+    let Verdict::Patched(operations) = answer.verdict else { panic!() };
+    let records = hash(&patched(&plain, &operations));
+    let records: Value = serde_json::from_str(records.as_str().unwrap()).unwrap();
+    assert_eq!(records["log"]["hash"], hash(&second));
 }
 
 /// DEF-22: 400 for what cannot be read, with both paths.

@@ -23,14 +23,16 @@ pub struct Space {
     client: Client,
     /// Its name, which is also the label of its pods.
     pub name: String,
+    /// In which version sets are read and written.
+    version: &'static str,
 }
 
 impl Space {
     /// A fresh one.
-    pub async fn new(purpose: &str) -> Self {
+    pub async fn new(purpose: &str, version: &'static str) -> Self {
         let purpose: String = purpose.split('_').map(|word| &word[..1]).collect();
-        let space =
-            Self { client: client().await, name: format!("ss-{purpose}-{}", std::process::id()) };
+        let name = format!("ss-{purpose}-{version}-{}", std::process::id());
+        let space = Self { client: client().await, name, version };
         let namespace = json!({ "metadata": { "name": space.name } });
         let namespaces: Api<DynamicObject> =
             Api::all_with(space.client.clone(), &resource("", "v1", "Namespace"));
@@ -46,7 +48,7 @@ impl Space {
     }
 
     fn sets(&self) -> Api<DynamicObject> {
-        Api::all_with(self.client.clone(), &resource("apps.kruise.io", "v1beta1", "SidecarSet"))
+        Api::all_with(self.client.clone(), &resource("apps.kruise.io", self.version, "SidecarSet"))
     }
 
     fn pod_api(&self) -> Api<DynamicObject> {
@@ -64,12 +66,18 @@ impl Space {
     }
 
     fn own(&self, mut set: Value, suffix: &str) -> Value {
-        set["apiVersion"] = json!("apps.kruise.io/v1beta1");
+        set["apiVersion"] = json!(format!("apps.kruise.io/{}", self.version));
         set["kind"] = json!("SidecarSet");
         set["metadata"] = json!({ "name": format!("{}-{suffix}", self.name) });
         set["spec"]["selector"] = json!({ "matchLabels": { "app": self.name } });
-        set["spec"]["namespaceSelector"] =
-            json!({ "matchLabels": { "kubernetes.io/metadata.name": self.name } });
+        let spec = set["spec"].as_object_mut().unwrap();
+        spec.remove("namespaceSelector");
+        if self.version == "v1alpha1" {
+            spec.insert("namespace".into(), json!(self.name));
+        } else {
+            let labels = json!({ "kubernetes.io/metadata.name": self.name });
+            spec.insert("namespaceSelector".into(), json!({ "matchLabels": labels }));
+        }
         set
     }
 

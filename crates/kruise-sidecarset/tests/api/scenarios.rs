@@ -141,6 +141,24 @@ pub async fn a_partition_a_pause_and_a_selector_keep_pods_old(space: Space) {
     space.counts(name(&set), [2, 2, 2, 2]).await;
 }
 
+/// CNF-15: in the middle.
+pub async fn a_pause_after_the_first_pod_keeps_the_others_old(space: Space) {
+    let set = space.create(&space.log()).await;
+    for at in 0..3 {
+        let slow =
+            json!({ "metadata": { "annotations": { "sim.kruise.dev/ready-delay-ms": "5000" } } });
+        space.pod(&format!("web-{at}"), &[&set], &slow).await;
+    }
+    space.counts(name(&set), [3, 3, 3, 3]).await;
+    space.container(&set, &agent("2")).await;
+    // The next one waits until the first one is ready.
+    space.counts(name(&set), [3, 1, 2, 0]).await;
+    space.patch(&set, strategy(&json!({ "paused": true }))).await;
+    space.stays(&set, [3, 1, 3, 1]).await;
+    space.patch(&set, strategy(&json!({ "paused": false }))).await;
+    space.counts(name(&set), [3, 3, 3, 3]).await;
+}
+
 fn working(pod: &Value) -> String {
     let map: Value =
         serde_json::from_str(annotation(pod, "kruise.io/sidecarset-working-hotupgrade-container"))

@@ -7,9 +7,10 @@ use kruise_common::testing::admission::dry_run;
 use kruise_common::testing::cluster::{Space, create, wait, wait_or};
 use kruise_common::testing::load::Load;
 use kruise_common::testing::ports::free_address;
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::requirements::Stage;
+use super::requirements::{Stage, container};
 use super::{clean, sets, start};
 
 fn sidecars(pods: &[Value]) -> usize {
@@ -88,6 +89,48 @@ async fn pods_are_created_while_nobody_answers_and_found_afterwards() {
     })
     .await;
     stage.counts("agent", (5, 5)).await;
+    stage.end().await;
+}
+
+/// HSH-1: with `Ignore` a set can be edited while nobody is asked, and keeps the hashes of its earlier spec. It is rolled
+/// out all the same.
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
+async fn a_set_that_is_edited_while_nobody_answers_is_rolled_out() {
+    let space = Space::new("unhashed").await;
+    clean(&space).await;
+    let address = free_address().to_string();
+    let lenient = ["--webhook-failure-policy", "Ignore"];
+    let controller = start(&space, &address, &lenient).await;
+    let stage = Stage { space, controller };
+    let set = stage.create(&stage.set("agent", &json!({}))).await;
+    stage.injected(&Stage::pod("pod", "agent", &json!({})), "agent").await;
+    stage.counts("agent", (1, 1)).await;
+    stage.revision("agent").await;
+    let Stage { space, controller } = stage;
+    controller.kill().await;
+    let image = json!([{ "op": "replace", "path": "/spec/containers/0/image", "value": "example.com/agent:2" }]);
+    let image = Patch::Json::<()>(serde_json::from_value(image).unwrap());
+    let edited = sets(&space, "v1beta1").patch("agent", &PatchParams::default(), &image).await;
+    let edited = serde_json::to_value(edited.unwrap()).unwrap();
+    let hash =
+        |object: &Value| object["metadata"]["annotations"]["kruise.io/sidecarset-hash"].clone();
+    assert_eq!(hash(&edited), hash(&set), "nobody was asked");
+
+    let controller = start(&space, &address, &lenient).await;
+    let stage = Stage { space, controller };
+    wait("the image of the set", || async {
+        let pod = stage.stored("pod").await;
+        (container(&pod, "containers", "agent")["image"] == "example.com/agent:2").then_some(())
+    })
+    .await;
+    stage.counts("agent", (1, 1)).await;
+    // Whoever stores it next puts that right.
+    let stored = stage.patch("agent", json!({ "spec": { "revisionHistoryLimit": 5 } })).await;
+    let records = hash(&stage.stored("pod").await);
+    let records: Value = serde_json::from_str(records.as_str().unwrap()).unwrap();
+    assert_eq!(hash(&stored), records["agent"]["hash"]);
+    assert_ne!(hash(&stored), hash(&set));
     stage.end().await;
 }
 

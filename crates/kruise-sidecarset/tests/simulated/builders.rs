@@ -12,6 +12,7 @@ use kruise_common::testing::drive::{Drive, Process};
 use kruise_common::testing::mirror::MirrorOf;
 use kruise_common::testing::world::World;
 use kruise_sidecarset::controller::SidecarSetController;
+use kruise_sidecarset::evicted::Evictions;
 use kruise_sidecarset::hash::hashes;
 use kruise_sidecarset::namespace::WireNamespace;
 use kruise_sidecarset::object::WireSet;
@@ -140,6 +141,7 @@ pub fn process(options: Options) -> Process<SidecarSetController> {
         revision_namespace: "kruise-system".into(),
         // Small sets too, so that every story is told from what was kept.
         rosters: Rosters::of_at_least(1),
+        evictions: Evictions::default(),
         library: Arc::default(),
         asked: Arc::default(),
         unasked: Unasked { own: "kruise-system".to_owned(), ..Unasked::default() },

@@ -109,6 +109,23 @@ fn revisions_that_pods_or_the_set_name_are_kept() {
     assert_eq!(images, ["2", "5", "6"]);
 }
 
+/// HIS-8: without the one that the set names by its version every new pod would be refused (REV-2).
+#[test]
+fn the_newest_revision_of_a_version_that_the_set_names_is_kept() {
+    let set = with(log(), &json!({ "spec": { "revisionHistoryLimit": 1, "customVersion": "v1" } }));
+    let (mut sim, key) = drive(&set, 0);
+    settle(&mut sim, &key);
+    let pinned = json!({ "injectionStrategy": { "revision": { "customVersion": "v1" } } });
+    change(&mut sim, &key, &json!({ "spec": pinned }));
+    change(&mut sim, &key, &json!({ "spec": { "customVersion": "v2" } }));
+    for version in 2..=4 {
+        set_image(&mut sim, &key, &format!("example.com/agent:{version}"));
+        settle(&mut sim, &key);
+    }
+    let images: Vec<String> = revisions(&sim, "log").into_iter().map(|(_, image)| image).collect();
+    assert_eq!(images, ["1", "4"]);
+}
+
 #[test]
 fn another_custom_version_renames_the_present_revision() {
     let set = with(log(), &json!({ "spec": { "customVersion": "v1" } }));

@@ -42,6 +42,28 @@ fn the_way_back_before_the_kubelet_acted_does_not_stall_the_set() {
     assert_eq!(counts(&sim, &key), [2, 2, 2, 2], "{}", sim.transcript.join("\n"));
 }
 
+/// Nobody restarts a pod on a dead node; it serves nobody either, and must not stand in the way of what follows.
+#[test]
+fn a_pod_of_a_dead_node_does_not_hold_up_the_next_image() {
+    let set = with(log(), &strategy(&json!({ "maxUnavailable": 1 })));
+    let (mut sim, key) = drive(&set, 3);
+    settle(&mut sim, &key);
+    sim.world.edit(&POD, &pod_key("web-0"), |pod| {
+        pod["metadata"]["annotations"]["sim.kruise.dev/ignore"] = json!("true");
+        // The node controller turns the condition, and leaves what the kubelet said of containers.
+        for condition in pod["status"]["conditions"].as_array_mut().unwrap() {
+            if condition["type"] == "Ready" {
+                condition["status"] = json!("False");
+            }
+        }
+    });
+    for (tag, wanted) in [(2, [3, 1, 2, 0]), (3, [3, 2, 2, 2])] {
+        set_image(&mut sim, &key, &format!("example.com/agent:{tag}"));
+        settle(&mut sim, &key);
+        assert_eq!(counts(&sim, &key), wanted, "{}", sim.transcript.join("\n"));
+    }
+}
+
 /// Who is yet to be restarted for an earlier image is down as well.
 #[test]
 fn an_update_that_overtakes_another_one_keeps_to_the_budget() {

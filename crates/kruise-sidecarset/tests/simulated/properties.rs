@@ -8,6 +8,7 @@ use kruise_common::kind::POD;
 use kruise_common::plan::Plan;
 use kruise_common::reconciler::Reconciler;
 use kruise_common::testing::drive::Fate;
+use kruise_common::testing::property;
 use kruise_common::testing::world::World;
 use kruise_common::write::{Request, Write};
 use kruise_sidecarset::plan::action::Action;
@@ -189,16 +190,18 @@ fn what_is_known_of_members_is_what_would_be_read_anew() {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+const CASES: u32 = 64;
 
-    #[test]
-    fn every_story_ends_well_and_no_write_breaks_a_rule(story in story()) {
+#[test]
+fn every_story_ends_well_and_no_write_breaks_a_rule() {
+    property::check("sidecars", CASES, &story(), |story| {
         play(&story, |_| Fate::Done);
-    }
+    });
+}
 
-    #[test]
-    fn faults_and_crashes_change_nothing_of_that(story in story()) {
+#[test]
+fn faults_and_crashes_change_nothing_of_that() {
+    property::check("sidecars with faults", CASES, &story(), |story| {
         let fates = story.fates.clone();
         let mut asked = 0;
         play(&story, move |_| {
@@ -210,5 +213,5 @@ proptest! {
                 _ => Fate::Done,
             }
         });
-    }
+    });
 }

@@ -38,10 +38,11 @@ fn show(write: &Write) -> String {
         Request::Create { body } => ("whole", pretty(body)),
         Request::Patch { patch: Patch::Json(body), .. } => ("json-patch", pretty(body)),
         Request::Patch { patch: Patch::Strategic(body), .. } => ("strategic-merge", pretty(body)),
-        Request::Delete { uid, version: Some(version) } => {
+        Request::Delete { uid, version: Some(version) }
+        | Request::Evict { uid, version: Some(version) } => {
             ("precondition", format!("uid {uid}, version {version}"))
         }
-        Request::Delete { uid, .. } | Request::Evict { uid } => {
+        Request::Delete { uid, .. } | Request::Evict { uid, .. } => {
             ("precondition", format!("uid {uid}"))
         }
     };

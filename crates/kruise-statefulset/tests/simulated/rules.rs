@@ -145,7 +145,7 @@ impl<'a> Seen<'a> {
 pub fn any_write(world: &World, write: &Write, steps: &[Step], ordered: Option<usize>) {
     // Everything is bound to what was seen; creation is bound by its name (AC-1).
     match &write.request {
-        Request::Delete { uid, .. } | Request::Evict { uid } => assert!(!uid.is_empty()),
+        Request::Delete { uid, .. } | Request::Evict { uid, .. } => assert!(!uid.is_empty()),
         Request::Patch { patch, .. } => assert!(format!("{patch:?}").contains("uid"), "{write}"),
         Request::Create { body } if *write.kind == POD => {
             let wanted = steps.iter().any(|step| step.wanted().contains(&*write.key.name));

@@ -57,6 +57,12 @@ impl Process {
         self.hooks_depend_on.push(kind);
     }
 
+    /// Answers are wrong without up-to-date knowledge of `kind`: once its watch has been broken for long there are none.
+    /// Before the kind is watched.
+    pub fn answers_depend_on(&mut self, kind: &'static Kind) {
+        self.answers_depend_on.push(kind);
+    }
+
     /// For how long webhooks are served after the signal to stop.
     pub(super) fn lame_duck(&self) -> Duration {
         let webhook = &self.args.webhook;
@@ -99,7 +105,12 @@ impl Process {
             webhook::serve(args.webhook_addr, certificate.clone(), desk.clone(), ending).await;
         let (address, serving) = listening.map_err(|source| io("webhook server", source))?;
         tracing::info!(%address, "serving webhooks");
-        tasks.spawn(serving);
+        // Reviews are answered for a while after the signal: out of caches that go on, with what others announce.
+        let closed = self.closed.clone();
+        tasks.spawn(async move {
+            serving.await;
+            closed.cancel();
+        });
         let namespace = &self.args.leader_election_namespace;
         let registrar = Registrar {
             client: self.client.clone(),
@@ -113,7 +124,7 @@ impl Process {
             lease: ObjectKey::new(namespace.as_str(), self.lease_name()),
             recorder,
         };
-        tasks.spawn(registrar.run(self.stop.clone()));
+        tasks.spawn(registrar.run(self.closed.clone()));
         Ok(Some(Closed { desk, certificate, changed: self.hooks_changed.clone() }))
     }
 

@@ -1,9 +1,13 @@
 //! What replicas announce to each other, in annotations of the mutating configuration: each under a key of its own, so that
 //! none takes away what another one says.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kruise_api::keys;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 /// One replica's view of the board.
 #[derive(Debug)]
@@ -12,7 +16,12 @@ pub(crate) struct Board {
     own: String,
     /// What we wrote last, and the version of the configuration that it made.
     posted: Option<(Option<String>, u64)>,
+    /// What others say, and since when it is seen here.
+    heard: BTreeMap<String, (String, Instant)>,
 }
+
+/// After how long what nobody changed was left by somebody who is gone: nobody announces anything for so long.
+const LEFT: Duration = Duration::from_mins(2);
 
 impl Default for Board {
     fn default() -> Self {
@@ -23,15 +32,26 @@ impl Default for Board {
 impl Board {
     /// The board as the replica with this number sees it.
     pub fn of(replica: u32) -> Self {
-        Self { own: format!("{}-{replica:08x}", keys::ANNOUNCED), posted: None }
+        Self {
+            own: format!("{}-{replica:08x}", keys::ANNOUNCED),
+            posted: None,
+            heard: BTreeMap::new(),
+        }
     }
 
-    /// Reads aloud what others announce; their keys whose text `hears` says to be over.
-    pub fn read(&self, meta: &ObjectMeta, hears: impl Fn(&str) -> bool) -> Vec<String> {
+    /// Reads aloud what others announce; the keys of those who are gone.
+    pub fn read(&mut self, meta: &ObjectMeta, now: Instant, hears: impl Fn(&str)) -> Vec<String> {
         let others = meta.annotations.iter().flatten();
         let others =
             others.filter(|(key, _)| key.starts_with(keys::ANNOUNCED) && **key != self.own);
-        others.filter(|(_, text)| !hears(text)).map(|(key, _)| key.clone()).collect()
+        let mut before = std::mem::take(&mut self.heard);
+        for (key, text) in others {
+            hears(text);
+            let known = before.remove(key).filter(|(known, _)| known == text);
+            self.heard.insert(key.clone(), known.unwrap_or_else(|| (text.clone(), now)));
+        }
+        let left = self.heard.iter().filter(|(_, (_, since))| now - *since >= LEFT);
+        left.map(|(key, _)| key.clone()).collect()
     }
 
     /// The merge patch that makes the board say what we announce, without what is `over`; `None` if it does. What others may

@@ -18,8 +18,13 @@ impl Streak {
     /// The watch failed.
     pub fn failed(&self, now: Instant) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = known.filter(|(_, last)| now - *last < APART).map_or(now, |(first, _)| first);
-        *known = Some((first, now));
+        *known = Some((first(*known, now), now));
+    }
+
+    /// Whether it would be long with another failure now.
+    pub fn would_be_long(&self, now: Instant) -> bool {
+        let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        now - first(known, now) >= LONG
     }
 
     /// The watch told something, or could.
@@ -32,4 +37,9 @@ impl Streak {
         let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.is_some_and(|(first, last)| now - last < APART && now - first >= LONG)
     }
+}
+
+/// When the streak began to which a failure now belongs.
+fn first(known: Option<(Instant, Instant)>, now: Instant) -> Instant {
+    known.filter(|(_, last)| now - *last < APART).map_or(now, |(first, _)| first)
 }

@@ -1,25 +1,28 @@
 //! Connections of the webhook server: how many there are at a time, and when one ends.
 //!
 //! Whoever reaches the port may connect, and the API server has no certificate by which it could be told from others. So
-//! nobody gets more than is set aside for all: the process also leads a controller.
+//! nobody gets more than is set aside for all: the process also leads a controller. API servers speak HTTP/1.1 to webhooks, with
+//! a connection for each review at a time, and end those that they have not used for 90 seconds. One that is closed on
+//! them just when they ask is a failed admission: nothing is closed earlier than that if it can be helped.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::Ending;
+use super::{Ending, now};
 
 /// What is read at once: the largest record of TLS.
 const RECORD: usize = 18 << 10;
@@ -27,6 +30,12 @@ const RECORD: usize = 18 << 10;
 const WINDOW: u32 = 256 << 10;
 /// Requests of one HTTP/2 connection at a time.
 const STREAMS: u32 = 100;
+/// How long a client may take for its handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a client may take for the head of a request, and how long HTTP/1.1 may be silent.
+const HEAD: Duration = Duration::from_mins(2);
+/// How long a new connection waits for another one to end.
+const ROOM: Duration = Duration::from_secs(1);
 /// How long to leave the listener alone after it failed.
 const MOMENT: Duration = Duration::from_millis(100);
 /// How long open connections are drained after the listener is closed.
@@ -35,23 +44,79 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// What clients can take of the process at most.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Open connections; further ones are closed at once.
+    /// Open connections. For a further one that is ended on which nothing was asked for the longest time.
     pub connections: usize,
     /// Bytes of bodies that are held at a time, by all requests together.
     pub bodies: usize,
-    /// How long a client may take for its handshake, and then for the first byte of a request.
-    pub silence: Duration,
     /// After how long without a request a connection is ended.
     pub idle: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connections: 512,
-            bodies: 64 << 20,
-            silence: Duration::from_secs(10),
-            idle: Duration::from_mins(10),
+        Self { connections: 2048, bodies: 64 << 20, idle: Duration::from_mins(3) }
+    }
+}
+
+/// What is asked on one connection.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    /// Requests so far.
+    asked: AtomicU64,
+    /// Requests under way.
+    busy: AtomicUsize,
+    /// When the last request ended, in milliseconds of [`Guests::clock`].
+    last: AtomicU64,
+    /// It has to end.
+    leave: CancellationToken,
+}
+
+/// A request under way.
+pub(super) struct Asking<'a> {
+    activity: &'a Activity,
+    clock: u64,
+}
+
+impl Activity {
+    /// A request begins, at this time of the clock of all connections.
+    pub fn begins(&self, clock: u64) -> Asking<'_> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Asking { activity: self, clock }
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.activity.last.store(self.clock, Ordering::Relaxed);
+        self.activity.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// All connections.
+#[derive(Debug)]
+struct Guests {
+    open: Mutex<BTreeMap<u64, Arc<Activity>>>,
+    slots: Semaphore,
+}
+
+impl Guests {
+    fn enter(&self, id: u64, activity: Arc<Activity>) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, activity);
+    }
+
+    fn leave(&self, id: u64) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Ends the connection on which nothing was asked for the longest time.
+    fn make_room(&self) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = open
+            .values()
+            .filter(|it| it.busy.load(Ordering::Relaxed) == 0 && !it.leave.is_cancelled());
+        if let Some(idlest) = idle.min_by_key(|it| it.last.load(Ordering::Relaxed)) {
+            idlest.leave.cancel();
         }
     }
 }
@@ -64,13 +129,14 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Serves until the end, each connection with the router that `routes` makes; it counts requests there.
+    /// Serves until the end, each connection with the router that `routes` makes for what is asked on it.
     pub async fn open(
         self,
         listener: TcpListener,
-        routes: impl Fn(Arc<AtomicU64>) -> Router + Send + 'static,
+        routes: impl Fn(Arc<Activity>) -> Router + Send + 'static,
     ) {
-        let slots = Arc::new(Semaphore::new(self.limits.connections));
+        let all = self.limits.connections;
+        let guests = Arc::new(Guests { open: Mutex::default(), slots: Semaphore::new(all) });
         let closing = CancellationToken::new();
         let ending = self.ending.clone();
         let end = async move {
@@ -78,7 +144,8 @@ impl Door {
             let _ = timeout(ending.lame_duck, std::future::pending::<()>()).await;
         };
         let mut end = pin!(end);
-        loop {
+        let began = now();
+        for id in 0.. {
             let stream = tokio::select! {
                 () = &mut end => break,
                 accepted = listener.accept() => match accepted {
@@ -91,60 +158,74 @@ impl Door {
                     }
                 },
             };
-            let Ok(slot) = slots.clone().try_acquire_owned() else {
-                tracing::warn!(limit = self.limits.connections, "too many webhook connections");
-                continue;
-            };
-            let asked: Arc<AtomicU64> = Arc::default();
-            let visit = Visit {
-                router: routes(asked.clone()),
-                asked,
-                limits: self.limits,
-                closing: closing.clone(),
-                _slot: slot,
-            };
-            tokio::spawn(visit.serve(stream, self.tls.clone()));
+            if guests.slots.available_permits() == 0 {
+                guests.make_room();
+            }
+            let activity: Arc<Activity> = Arc::default();
+            activity.last.store(millis(now() - began), Ordering::Relaxed);
+            let router = routes(activity.clone());
+            let (idle, closing) = (self.limits.idle, closing.clone());
+            let visit = Visit { router, activity, idle, closing };
+            tokio::spawn(let_in(guests.clone(), id, (stream, self.tls.clone()), visit));
         }
         drop(listener);
         closing.cancel();
-        let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
-        if timeout(DRAIN, slots.acquire_many(all)).await.is_err() {
+        let all = u32::try_from(all).unwrap_or(u32::MAX);
+        if timeout(DRAIN, guests.slots.acquire_many(all)).await.is_err() {
             tracing::warn!("some webhook connections did not end in time");
         }
     }
 }
 
+/// Serves a connection once there is room for it.
+async fn let_in(
+    guests: Arc<Guests>,
+    id: u64,
+    (stream, tls): (TcpStream, TlsAcceptor),
+    visit: Visit,
+) {
+    let Ok(Ok(_slot)) = timeout(ROOM, guests.slots.acquire()).await else {
+        tracing::warn!("too many webhook connections");
+        return;
+    };
+    guests.enter(id, visit.activity.clone());
+    let closing = visit.closing.clone();
+    // One that asks nothing yet holds up no shutdown.
+    let accepted = closing.run_until_cancelled(visit.accept(stream, tls)).await.flatten();
+    if let Some(stream) = accepted {
+        visit.serve(stream).await;
+    }
+    guests.leave(id);
+}
+
+type Stream = tokio_rustls::server::TlsStream<BufReader<TcpStream>>;
+
 /// One connection.
 struct Visit {
     router: Router,
-    /// Requests so far.
-    asked: Arc<AtomicU64>,
-    limits: Limits,
+    activity: Arc<Activity>,
+    idle: Duration,
     closing: CancellationToken,
-    _slot: OwnedSemaphorePermit,
 }
 
 impl Visit {
-    async fn serve(self, stream: TcpStream, tls: TlsAcceptor) {
-        let Limits { silence, idle, .. } = self.limits;
+    async fn accept(&self, stream: TcpStream, tls: TlsAcceptor) -> Option<Stream> {
         // The requests are small and waited for.
         let _ = stream.set_nodelay(true);
         // The TLS library asks for 4 KiB at a time, which is less than most reviews: one call to the kernel instead of
         // several.
         let stream = BufReader::with_capacity(RECORD, stream);
-        let Ok(Ok(stream)) = timeout(silence, tls.accept(stream)).await else {
+        let accepted = timeout(HANDSHAKE, tls.accept(stream)).await;
+        let accepted = accepted.ok().and_then(Result::ok);
+        if accepted.is_none() {
             tracing::debug!("a TLS handshake failed");
-            return;
-        };
-        // Which version of HTTP is spoken is read without a time-out of its own.
-        let mut stream = BufReader::with_capacity(1, stream);
-        if !matches!(timeout(silence, stream.fill_buf()).await, Ok(Ok(bytes)) if !bytes.is_empty())
-        {
-            tracing::debug!("a webhook connection was not used");
-            return;
         }
+        accepted
+    }
+
+    async fn serve(self, stream: Stream) {
         let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_mins(2));
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -157,6 +238,8 @@ impl Visit {
         let (mut seen, mut ends) = (0, false);
         loop {
             tokio::select! {
+                // What has arrived is answered before anything ends.
+                biased;
                 done = serving.as_mut() => {
                     if let Err(error) = done {
                         tracing::debug!(%error, "a webhook connection broke");
@@ -164,8 +247,9 @@ impl Visit {
                     return;
                 }
                 () = self.closing.cancelled(), if !ends => {}
-                _ = timeout(idle, std::future::pending::<()>()) => {
-                    let asked = self.asked.load(Ordering::Relaxed);
+                () = self.activity.leave.cancelled(), if !ends => {}
+                _ = timeout(self.idle, std::future::pending::<()>()) => {
+                    let asked = self.activity.asked.load(Ordering::Relaxed);
                     if asked != std::mem::replace(&mut seen, asked) {
                         continue;
                     }
@@ -178,4 +262,8 @@ impl Visit {
             serving.as_mut().graceful_shutdown();
         }
     }
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -217,6 +217,9 @@ async fn an_eviction_is_posted_and_the_pod_looked_up() {
     assert_eq!(log[0].body["deleteOptions"], json!({"preconditions": {"uid": "u"}}));
     assert_eq!(log[1].line(), "GET /api/v1/namespaces/ns/pods/web-0");
     assert_eq!(at.cached().len(), 1);
+    at.send(&Write::evict_as_seen(&meta("web-0", "u", 5, ""))).await.unwrap();
+    let body = at.log.lock().unwrap()[2].body["deleteOptions"].clone();
+    assert_eq!(body, json!({"preconditions": {"uid": "u", "resourceVersion": "5"}}));
 }
 
 #[tokio::test(start_paused = true)]

@@ -136,6 +136,21 @@ fn a_container_that_was_told_of_late_is_waited_for_too() {
     assert_eq!(progress(&cluster.pod()), Progress::Complete);
 }
 
+/// The kubelet ends one container after another, each may take its time, and it tells nothing meanwhile.
+#[test]
+fn a_container_that_may_be_ending_is_waited_for_longer() {
+    let mut cluster = told();
+    cluster.edit(|pod| pod["spec"]["terminationGracePeriodSeconds"] = json!(300));
+    let third = images(&[("main", "reg.io/main:v3")]);
+    cluster.perform(&begin(&cluster.pod(), &third, &to("web-c"), now()));
+    started(&mut cluster, "containerd://main-2", "reg.io/main:v2");
+    let context = Context { lifecycle: None, update_revision: "web-c" };
+    let at = |cluster: &Cluster, seconds| refresh(&cluster.pod(), &context, after(seconds));
+    cluster.perform(&at(&cluster, 65).writes);
+    assert_eq!(at(&cluster, 724), settling("2026-01-02T03:16:10Z"), "a minute and twice 300 s");
+    assert_eq!(at(&cluster, 725).writes.len(), 1);
+}
+
 fn stored_state_of(cluster: &Cluster) -> Value {
     let text = &cluster.value()["metadata"]["annotations"]["apps.kruise.io/inplace-update-state"];
     serde_json::from_str(text.as_str().unwrap()).unwrap()

@@ -90,11 +90,11 @@ fn injections_are_recorded() {
             r#"{{"updateTimestamp":"2026-11-23T00:04:32Z","hash":"{hash}","sidecarSetName":"m","sidecarList":["s"]{more}}}"#
         )
     };
-    let full = record(&content.hashes.full, &format!(r#","controllerRevision":"{revision}""#));
+    let full = record(&content.computed.full, &format!(r#","controllerRevision":"{revision}""#));
     let legacy = r#""legacy":{"updateTimestamp":null,"hash":"x","sidecarSetName":"legacy","sidecarList":null}"#;
     let z = r#""z":{"updateTimestamp":null,"hash":"h","sidecarSetName":"z","sidecarList":null}"#;
     assert_eq!(annotations["kruise.io/sidecarset-hash"], format!(r#"{{{legacy},"m":{full},{z}}}"#));
-    let blank = record(&content.hashes.without_image, "");
+    let blank = record(&content.computed.without_image, "");
     assert_eq!(
         annotations["kruise.io/sidecarset-hash-without-image"],
         format!(r#"{{"m":{blank}}}"#)
