@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::intern::Interner;
 use crate::kind::{CLAIM, Kind};
 use crate::meta::{Meta, lean_meta};
-use crate::moment::Moment;
+use crate::moment::{Moment, time_or_none};
 use crate::table::{Record, Wire};
 
 /// Condition of a claim whose file system waits for a pod to grow it.
@@ -86,7 +86,7 @@ struct WireCondition {
     #[serde(rename = "type")]
     kind: String,
     status: String,
-    #[serde(rename = "lastTransitionTime")]
+    #[serde(rename = "lastTransitionTime", deserialize_with = "time_or_none")]
     since: Option<Time>,
 }
 

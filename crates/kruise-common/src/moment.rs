@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::{Deserialize, Deserializer};
 
 /// Whole seconds, as a `metav1.Time` has them; four bytes, also as an `Option`. A cached pod has a dozen of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,4 +23,11 @@ impl Moment {
     pub fn timestamp(self) -> Timestamp {
         Timestamp::from_second(i64::from(self.0.get())).unwrap_or(Timestamp::MAX)
     }
+}
+
+/// Reads a time; what is none counts as absent. Go accepts the last hours of the year 9999 in any zone, and then writes five
+/// digits of year in UTC: one such object must not spoil a list of all.
+pub fn time_or_none<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Time>, D::Error> {
+    let text = Option::<String>::deserialize(source)?;
+    Ok(text.and_then(|text| text.parse().ok()).map(Time))
 }

@@ -74,8 +74,8 @@ pub enum Step<A> {
     /// [`concerns_target`](crate::write::Category::concerns_target)) neither ends the step nor the plan.
     Each(Vec<A>),
     /// Like [`Step::Each`] where one cause, a spent quota for instance, may refuse everything: nothing is sent faster
-    /// after a refusal, and when clearly more is refused than done, the rest waits for another turn. For controllers
-    /// that leave those alone who refused ([`Refusals`](crate::refusal::Refusals)): else the rest would wait for ever.
+    /// after a refusal, and when clearly more is refused than done, the rest of the step waits for another turn. For
+    /// controllers that leave those alone who refused ([`Refusals`](crate::refusal::Refusals)): else it would wait for ever.
     Tries(Vec<A>),
 }
 

@@ -72,10 +72,16 @@ impl<T: Ord + Clone> Refusals<T> {
 
     /// Forgets what was refused to another generation of `owner`: what its user changed since deserves a try at once.
     pub fn renew(&self, owner: &ObjectKey, generation: i64) {
+        self.renew_only(owner, generation, |_| true);
+    }
+
+    /// [`Refusals::renew`] for those targets alone for which `renews` holds: where others do not depend on what the owner
+    /// changes, or are named by what they depend on.
+    pub fn renew_only(&self, owner: &ObjectKey, generation: i64, renews: impl Fn(&T) -> bool) {
         let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
         let targets = owners.entry(owner.clone()).or_default();
         if targets.generation.replace(generation) != Some(generation) {
-            targets.refused.clear();
+            targets.refused.retain(|target, _| !renews(target));
         }
     }
 

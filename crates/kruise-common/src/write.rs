@@ -45,6 +45,8 @@ pub enum Request {
     Delete {
         /// UID of the object that was decided upon.
         uid: Arc<str>,
+        /// Its version, if it must be as it was seen.
+        version: Option<Arc<str>>,
     },
     /// POST of an eviction with a UID precondition: the server refuses it while a PodDisruptionBudget is spent.
     Evict {
@@ -75,12 +77,20 @@ pub struct Guard {
     pub uid: Arc<str>,
     /// Whether it may be terminating.
     pub may_terminate: bool,
+    /// Its generation, if what it asks for must be what was seen.
+    pub generation: Option<i64>,
 }
 
 impl Guard {
     /// The object must be alive.
     pub fn alive(kind: &'static Kind, meta: &Meta) -> Self {
-        Self { kind, key: meta.key.clone(), uid: meta.uid.clone(), may_terminate: false }
+        let (key, uid) = (meta.key.clone(), meta.uid.clone());
+        Self { kind, key, uid, may_terminate: false, generation: None }
+    }
+
+    /// The object must be alive, and ask for what it asked for when it was seen.
+    pub fn unchanged(kind: &'static Kind, meta: &Meta) -> Self {
+        Self { generation: Some(meta.generation), ..Self::alive(kind, meta) }
     }
 
     /// The object must be there, terminating or not.
@@ -103,7 +113,14 @@ impl Write {
 
     /// Deletes exactly the object that was seen.
     pub fn delete(kind: &'static Kind, meta: &Meta) -> Self {
-        let request = Request::Delete { uid: meta.uid.clone() };
+        let request = Request::Delete { uid: meta.uid.clone(), version: None };
+        Self { kind, key: meta.key.clone(), request, guard: None }
+    }
+
+    /// Deletes the object if nothing about it has changed since it was seen.
+    pub fn delete_as_seen(kind: &'static Kind, meta: &Meta) -> Self {
+        let version = Some(meta.resource_version.clone());
+        let request = Request::Delete { uid: meta.uid.clone(), version };
         Self { kind, key: meta.key.clone(), request, guard: None }
     }
 

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kruise_api::keys;
-use kruise_api::shared::inplace::{Batch, GraceState, UpdateState, rfc3339};
+use kruise_api::shared::inplace::{Batch, GraceState, RuntimeMeta, UpdateState, rfc3339};
 use kruise_common::kind::POD;
+use kruise_common::moment::Moment;
 use kruise_common::pod::Pod;
 use kruise_common::write::{Operations, Write};
 
@@ -32,16 +33,21 @@ pub struct Target<'a> {
 }
 
 /// Whether `pod` can take the change where it is. What depends on the templates alone, [`crate::diff`] has said.
-pub fn check(pod: &Pod, change: &Change) -> Result<(), NotInPlace> {
+pub fn check(pod: &Pod, change: &Change, now: Timestamp) -> Result<(), NotInPlace> {
     let (_, work) = pending(pod, change);
     if !work.env.is_empty() {
-        check_daemon(pod, &work)?;
+        check_daemon(pod, &work, now)?;
     }
     resize::check(pod, &work.resources)
 }
 
+/// When the last in-place update of the pod began, if it had one.
+pub fn began(pod: &Pod) -> Option<Timestamp> {
+    update_state(pod).ok().flatten()?.update_timestamp.parse().ok()
+}
+
 /// Whether the node daemon can restart those whose env reads changed metadata, and tell when that is done.
-fn check_daemon(pod: &Pod, work: &Work) -> Result<(), NotInPlace> {
+fn check_daemon(pod: &Pod, work: &Work, now: Timestamp) -> Result<(), NotInPlace> {
     if !pod.gated_by(keys::INPLACE_UPDATE_READY) {
         // The daemon restarts only what is out of traffic (§20).
         let problem = format!("has no readiness gate {}", keys::INPLACE_UPDATE_READY);
@@ -60,7 +66,30 @@ fn check_daemon(pod: &Pod, work: &Work) -> Result<(), NotInPlace> {
     if unknown.is_empty() {
         return Ok(());
     }
-    Err(NotInPlace::NoDaemon { containers: unknown.join(", ") })
+    let containers = unknown.join(", ");
+    let late = |name: &&str| report.as_ref().is_some_and(|report| is_late(pod, report, name, now));
+    if unknown.iter().all(late) {
+        return Err(NotInPlace::DaemonLate { containers });
+    }
+    Err(NotInPlace::NoDaemon { containers })
+}
+
+/// How long a daemon that is there may take to report of a container.
+const REPORTED: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether the daemon is there, and may yet report of a container that was started, or is about to be, a moment ago: it knew
+/// the one before, or knows another one of the pod.
+fn is_late(pod: &Pod, report: &RuntimeMeta, name: &str, now: Timestamp) -> bool {
+    let status = pod.status(name).map(|(_, status)| status);
+    let current = status.is_some_and(|status| hash::of(report, status).is_some());
+    let known = report.containers.iter().any(|container| {
+        container.name == name && container.hashes.extracted_env_from_metadata_hash != 0
+    });
+    let others = || pod.statuses.iter().any(|status| hash::of(report, status).is_some());
+    let gate = pod.condition(keys::INPLACE_UPDATE_READY).and_then(|gate| gate.since);
+    let since = status.and_then(|status| status.started_at).or(gate).map(Moment::timestamp);
+    let young = since.is_some_and(|since| now.duration_since(since) < REPORTED);
+    !current && young && (known || others())
 }
 
 /// The writes that start moving `pod` to the target. [`check`] has allowed it.
@@ -78,7 +107,7 @@ pub fn begin(pod: &Pod, change: &Change, target: &Target<'_>, now: Timestamp) ->
     };
     carry_over(pod, &mut state);
     let busy = work.restarts(pod) || !state.container_batches_record.is_empty();
-    let operations = start(pod, as_planned(pod), (target.revision, busy), now);
+    let operations = start(pod, as_seen(pod, &work), (target.revision, busy), now);
     if target.grace_seconds > 0 && drains {
         let grace = grace(&metadata, &work, target);
         let operations = drop_grace(pod, store(pod, operations, &state))
@@ -141,6 +170,15 @@ fn carry_over(pod: &Pod, state: &mut UpdateState) {
 /// ①: the gate falls, and `Ready` with it.
 fn drain(pod: &Pod, operations: Operations, now: Timestamp) -> Operations {
     conditions::fall(pod, operations, conditions::gate_false(pod, now), now)
+}
+
+/// The tests of a plan. A pod that is restarted without leaving traffic first, because it is not ready anyway, must still be so.
+fn as_seen(pod: &Pod, work: &Work) -> Operations {
+    let operations = as_planned(pod);
+    if pod.ready() || pod.gated_by(keys::INPLACE_UPDATE_READY) || !work.restarts(pod) {
+        return operations;
+    }
+    conditions::as_long(pod, operations, "Ready")
 }
 
 /// Tests that the pod is at the revision, and in the midst of the plan, that were read: an update takes over what an

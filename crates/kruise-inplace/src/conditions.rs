@@ -148,6 +148,17 @@ pub(crate) fn put(pod: &Pod, mut operations: Operations, list: Vec<Value>) -> Op
     operations
 }
 
+/// Tests that a condition has not changed its status since it was seen.
+pub(crate) fn as_long(pod: &Pod, operations: Operations, kind: &str) -> Operations {
+    let known = pod.conditions.iter().enumerate().find(|(_, known)| *known.kind == *kind);
+    let Some((at, known)) = known else { return operations };
+    let since = known.since.map(|since| rfc3339(since.timestamp()));
+    let at = at.to_string();
+    operations
+        .test(&["status", "conditions", &at, "type"], kind)
+        .test(&["status", "conditions", &at, "lastTransitionTime"], since)
+}
+
 /// Tests that a condition stands where it was seen, and says what it said.
 fn as_seen(pod: &Pod, operations: Operations, kind: &str) -> Operations {
     let known = pod.conditions.iter().enumerate().find(|(_, known)| *known.kind == *kind);

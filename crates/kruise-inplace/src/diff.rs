@@ -83,6 +83,11 @@ pub enum NotInPlace {
         /// The containers.
         containers: String,
     },
+    /// The same, and the daemon of the node may report in a moment.
+    DaemonLate {
+        /// The containers.
+        containers: String,
+    },
     /// The kubelet does not say what a container runs with, so it cannot resize.
     NoResize {
         /// The container.
@@ -106,6 +111,9 @@ impl fmt::Display for NotInPlace {
                 f,
                 "env of {containers} reads changed metadata, and no kruise-daemon reports on this node"
             ),
+            Self::DaemonLate { containers } => {
+                write!(f, "report of kruise-daemon on {containers}, which was started a moment ago")
+            }
             Self::NoResize { container } => {
                 write!(f, "the kubelet cannot resize: it reports no resources of {container}")
             }
@@ -269,7 +277,7 @@ fn finalizers(meta: &Map<String, Value>) -> Vec<String> {
 
 /// Labels and annotations that controllers keep on each pod: what somebody copies from a pod into a template, and takes out
 /// of it again, says nothing about pods.
-const OF_THE_POD: [&str; 10] = [
+const OF_THE_POD: [&str; 17] = [
     keys::CONTROLLER_REVISION_HASH,
     keys::LIFECYCLE_STATE,
     keys::LIFECYCLE_TIMESTAMP,
@@ -280,6 +288,13 @@ const OF_THE_POD: [&str; 10] = [
     keys::INPLACE_UPDATE_STATE_LEGACY,
     keys::INPLACE_UPDATE_GRACE,
     keys::INPLACE_UPDATE_GRACE_LEGACY,
+    keys::INPLACE_UPDATE_ANNOUNCED,
+    keys::RUNTIME_CONTAINERS_META,
+    keys::SIDECARSET_HASH,
+    keys::SIDECARSET_HASH_WITHOUT_IMAGE,
+    keys::SIDECARSET_INJECTED_LIST,
+    keys::SIDECARSET_INPLACE_UPDATE_STATE,
+    keys::SIDECARSET_WORKING_CONTAINER,
 ];
 
 fn pairs_change(

@@ -18,7 +18,8 @@ use serde_json::Value;
 use crate::conditions;
 use crate::diff::{Change, MetadataChange};
 use crate::metadata;
-use crate::progress::Missing;
+use crate::progress::{Missing, Progress, progress};
+use crate::state::update_state;
 
 /// Where a pod stands at its hooks.
 ///
@@ -41,7 +42,7 @@ use crate::progress::Missing;
 ///  │                  └───────────────── (newer update: markers are put back) ─────┘
 ///  ▼
 ///  any state ──(to be deleted, preDelete markers on the pod)──► PreparingDelete ──(markers gone)──► deleted
-///                                                                     └──(not wanted any more)──► Normal
+///                   (not wanted any more)──► Normal, or what it waits for: Updating, Updated, PreparingNormal
 /// ```
 ///
 /// What restarts nothing (metadata, a resize in place) leaves `Normal` and `PreparingNormal` as they are. The table of
@@ -273,20 +274,62 @@ fn falling(pod: &Pod, hook: &LifecycleHook, key: &str, now: Timestamp) -> Option
 /// Takes back what was announced to a hook, since it is not wanted any more: the pod serves again (W-2, W-34). The hook
 /// gets its markers back, so that it can hold the pod the next time.
 pub fn cancel(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -> Vec<Write> {
-    let (blocker, markers) = match State::of(pod) {
+    let (next, blocker, markers) = match State::of(pod) {
         State::PreparingDelete => {
             let hook = lifecycle.and_then(|lifecycle| lifecycle.pre_delete.as_ref());
-            (PRE_DELETE, hook.map(markers).unwrap_or_default())
+            let markers = hook.map(markers).unwrap_or_default();
+            (resumed(pod, lifecycle, &markers), PRE_DELETE, markers)
         }
         State::PreparingUpdate => {
             let hook = lifecycle.and_then(|lifecycle| lifecycle.in_place_update.as_ref());
             let markers = hook.map(markers).unwrap_or_default();
-            (PRE_UPDATE, MetadataChange { annotations: untold(pod).annotations, ..markers })
+            let markers = MetadataChange { annotations: untold(pod).annotations, ..markers };
+            ("Normal", PRE_UPDATE, markers)
         }
         _ => return Vec::new(),
     };
     let rising = conditions::unblock(pod, blocker, now);
-    vec![enter(pod, "Normal", rising, &markers, now)]
+    vec![enter(pod, next, rising, &markers, now)]
+}
+
+/// Where a pod goes on whose deletion is called off with these markers put back: an update that was under way has its end
+/// yet, and a hook that has not let go of the pod is waited for (L-9).
+fn resumed(pod: &Pod, lifecycle: Option<&Lifecycle>, markers: &MetadataChange) -> &'static str {
+    let missing =
+        |hook: Option<&LifecycleHook>| hook.is_some_and(|hook| !all_with(hook, pod, markers));
+    let updated = matches!(update_state(pod), Ok(Some(_)));
+    if updated && progress(pod) != Progress::Complete {
+        "Updating"
+    } else if updated && missing(lifecycle.and_then(|all| all.in_place_update.as_ref())) {
+        "Updated"
+    } else if !updated && missing(lifecycle.and_then(|all| all.pre_normal.as_ref())) {
+        "PreparingNormal"
+    } else {
+        "Normal"
+    }
+}
+
+/// Whether every marker of `hook` is on the pod once these are.
+fn all_with(hook: &LifecycleHook, pod: &Pod, markers: &MetadataChange) -> bool {
+    let labelled = |(key, value): (&String, &String)| {
+        let new = markers.labels.get(key).and_then(Option::as_deref);
+        new.or_else(|| pod.meta.labels.get(key)) == Some(value.as_str())
+    };
+    let held = |finalizer: &String| {
+        let known = pod.meta.finalizers.iter().any(|known| **known == **finalizer);
+        known || markers.finalizers_added.contains(finalizer)
+    };
+    hook.labels_handler.iter().all(labelled) && hook.finalizers_handler.iter().all(held)
+}
+
+/// Whether the hook to which the pod was announced still holds it.
+pub fn held(pod: &Pod, lifecycle: Option<&Lifecycle>) -> bool {
+    let hook = match State::of(pod) {
+        State::PreparingUpdate => lifecycle.and_then(|all| all.in_place_update.as_ref()),
+        State::PreparingDelete => lifecycle.and_then(|all| all.pre_delete.as_ref()),
+        _ => None,
+    };
+    holding(hook, "", pod).is_some()
 }
 
 /// The write that leaves the state that was seen for another; a condition rides along on the status subresource (§22.1).

@@ -121,8 +121,9 @@ pub fn refresh(pod: &Pod, context: &Context<'_>, now: Timestamp) -> Refresh {
                 let seen =
                     Operations::default().test(&["metadata", "generation"], pod.meta.generation);
                 let operations = store(pod, state_test(pod, seen), &renewed);
+                // Not a part of the move: nobody refuses it, and it must not rest while that does.
                 let write = Write::json(&POD, &pod.meta, operations);
-                return Refresh::moving("resize that others came before", vec![write]);
+                return Refresh::write("resize that others came before", write);
             }
             let write = Write::json_resize(&POD, &pod.meta, state_test(pod, operations));
             return Refresh::moving("resize that was not sent", vec![write]);

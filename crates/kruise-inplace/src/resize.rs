@@ -285,7 +285,8 @@ pub(crate) fn missing(pod: &Pod, name: &str, asked: Option<&Value>) -> Option<Mi
     let pending = |kind: &str| pod.condition(kind).filter(|condition| condition.status);
     let waits = pending(keys::POD_RESIZE_PENDING).or_else(|| pending(keys::POD_RESIZE_IN_PROGRESS));
     let why = waits.map(|condition| condition.reason.to_string()).unwrap_or_default();
-    if why == keys::INFEASIBLE {
+    // Where nobody says what was asked for it may be what somebody else has asked for since.
+    if why == keys::INFEASIBLE && asked.is_some() {
         return Some(Missing::Infeasible { container });
     }
     Some(Missing::Resize { container, why })

@@ -12,7 +12,7 @@ use kruise_inplace::lifecycle::{initial_state, timestamp};
 use kruise_inplace::refresh::refresh;
 use serde_json::{Value, json};
 
-use crate::plan::action::Action;
+use crate::plan::action::{Action, Why};
 use crate::pod;
 use crate::pull_job;
 use crate::revision::{Revisions, Template, controller_reference};
@@ -64,9 +64,10 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
         Action::CreatePullJob { .. }
         | Action::DeletePullJob { .. }
         | Action::MarkRevision { .. } => with(&|s, _| one(prefetch(snapshot, s, action))),
-        Action::DeletePod { ordinal, .. } => {
-            one(snapshot.pods.get(ordinal).map(|pod| Write::delete(&POD, &pod.meta)))
-        }
+        Action::DeletePod { ordinal, why, as_seen } => with(&|settings, _| {
+            let pod = snapshot.pods.get(ordinal);
+            one(pod.map(|pod| delete(snapshot, settings, pod, (*why, *as_seen))))
+        }),
         Action::UpdateInPlace { ordinal, revision, change } => with(&|settings, _| {
             let grace_seconds = settings.rolling().map_or(0, |rolling| rolling.grace_seconds);
             let target = Target { revision, grace_seconds };
@@ -79,6 +80,23 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
             pod.map(|(pod, context)| refresh(pod, &context, now).writes).unwrap_or_default()
         }
     }
+}
+
+/// A pod that takes its claims along, because it is not wanted any more, goes only while the set still asks for that: the
+/// cache of sets may be behind, and nothing brings the data back (PV-10).
+fn delete(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    pod: &Pod,
+    (why, as_seen): (Why, bool),
+) -> Write {
+    let delete = if as_seen { Write::delete_as_seen } else { Write::delete };
+    let write = delete(&POD, &pod.meta);
+    let along = snapshot.gates.auto_delete_claims && settings.retention.delete_with_pod;
+    if why != Why::Condemned || !along || settings.claims.is_empty() {
+        return write;
+    }
+    write.guarded_by(Guard::unchanged(&STATEFUL_SET, &snapshot.set.meta))
 }
 
 /// Pulling ahead.

@@ -12,7 +12,7 @@ use kruise_common::write::{Category, Write};
 use crate::observe::Caches;
 use crate::plan::action::Action;
 use crate::plan::hold::Hold;
-use crate::snapshot::{Move, Snapshot};
+use crate::snapshot::{DELETION, GROWTH, Move, OWNER, Snapshot};
 
 /// The Advanced StatefulSet controller.
 #[derive(Debug)]
@@ -42,7 +42,13 @@ impl Reconciler for StatefulSetController {
     fn observe(&self, key: &ObjectKey) -> Option<Snapshot> {
         let snapshot = crate::observe::observe(&self.caches, self.gates, key);
         match &snapshot {
-            Some(snapshot) => self.refusals.renew(key, snapshot.set.meta.generation),
+            // The others are named by their revision: another template is another move, and an autoscaler that changes the
+            // number of replicas must not let pods leave traffic for what was refused a moment ago.
+            Some(snapshot) => {
+                let generation = snapshot.set.meta.generation;
+                let renews = |(_, of): &Move| [DELETION, GROWTH, OWNER].contains(&&**of);
+                self.refusals.renew_only(key, generation, renews);
+            }
             None => self.refusals.forget(key),
         }
         snapshot.map(|snapshot| Snapshot { refused: self.refusals.of(key), ..snapshot })

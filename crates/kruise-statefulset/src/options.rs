@@ -60,10 +60,11 @@ fn invalid(key: &str, text: &str, rule: &str) -> Invalid {
     Invalid { field: format!("metadata.annotations[{key}]"), problem: format!("{text:?}: {rule}") }
 }
 
-/// Rounded up; but a percentage below 100 % never keeps everybody back.
+/// Rounded up; but a percentage below 100 % never keeps all of several pods back.
 fn kept(key: &str, text: &str, replicas: i32) -> Result<usize, Invalid> {
     let rule = "must be a percentage from \"0%\" to \"100%\"";
-    let percent = text.strip_suffix('%').and_then(|digits| digits.parse::<u8>().ok());
+    let digits = text.strip_suffix('%').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+    let percent = digits.and_then(|digits| digits.parse::<u8>().ok());
     let percent = percent.filter(|percent| *percent <= 100);
     let percent = percent.ok_or_else(|| invalid(key, text, rule))?;
     let replicas = usize::try_from(replicas).unwrap_or_default();

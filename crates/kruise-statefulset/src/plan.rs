@@ -57,6 +57,8 @@ fn staged(
         replaceable: BTreeSet::new(),
         explained: BTreeSet::new(),
         resting: BTreeSet::new(),
+        passed: BTreeSet::new(),
+        only_down: BTreeSet::new(),
         created_old: BTreeSet::new(),
         only: None,
     };
@@ -88,8 +90,11 @@ fn staged(
         prefetch::prefetch(&mut turn);
     }
     turn.watch_the_clock();
+    let under_way = settings.progress_deadline.is_some() && update::under_way(&turn);
     let mut plan = turn.plan;
-    progress::watch_deadline(snapshot, settings, &mut plan, now);
+    if under_way {
+        progress::watch_deadline(snapshot, settings, &mut plan, now);
+    }
     plan.notes.extend(progress::note(snapshot, &plan));
     plan
 }

@@ -5,7 +5,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use kruise_api::keys;
+use kruise_common::moment::Moment;
 use kruise_common::plan::{Hold as _, Note, Plan, summary};
+use kruise_inplace::begin::began;
 
 use crate::plan::action::Action;
 use crate::plan::hold::{Hold, Weight};
@@ -29,7 +31,7 @@ pub struct Verdict {
     pub message: String,
 }
 
-/// The state of the rollout; `None` if that is not worth a condition of its own.
+/// The state of the rollout; `None` if that is not worth a condition of its own, or not known yet.
 pub fn verdict(snapshot: &Snapshot, plan: &Plan<Action, Hold>) -> Option<Verdict> {
     let known = reason(snapshot);
     let worst = worst(&plan.holds);
@@ -53,10 +55,30 @@ pub fn verdict(snapshot: &Snapshot, plan: &Plan<Action, Hold>) -> Option<Verdict
             weight == Weight::Wanted || (weight != Weight::Owner && plan.steps.is_empty())
         }
     };
-    if known.is_none() && silent {
+    if (known.is_none() && silent)
+        || (tries_again(snapshot, plan) && is_known_refusal(known, worst))
+    {
         return None;
     }
     Some(Verdict { status, reason, message: message(&plan.holds) })
+}
+
+/// Whether the plan asks for something once more that was refused before. Until it is known what becomes of that, the condition
+/// stays as it is: else it would come and go with each attempt.
+fn tries_again(snapshot: &Snapshot, plan: &Plan<Action, Hold>) -> bool {
+    let refused = &snapshot.refused;
+    !refused.is_empty()
+        && plan.actions().filter_map(Action::asks).any(|it| refused.contains_key(&it))
+}
+
+/// Whether the stored reason is a refusal that nothing worse has taken the place of.
+fn is_known_refusal(known: Option<&str>, worst: Option<&Hold>) -> bool {
+    let late = matches!(worst, Some(Hold::ProgressDeadlineExceeded { .. }));
+    match known {
+        Some("ProgressDeadlineExceeded") => late,
+        Some("UpdateRefused" | "DeletionRefused" | "CreationRefused" | "OwnerRefused") => !late,
+        _ => false,
+    }
 }
 
 /// The Event about a wait that is news: the stored condition has another reason.
@@ -68,6 +90,7 @@ pub fn note(snapshot: &Snapshot, plan: &Plan<Action, Hold>) -> Option<Note> {
         hold,
         Hold::InvalidSpec { .. }
             | Hold::NameTaken { .. }
+            | Hold::CreationRefused { .. }
             | Hold::NotInPlacePossible { .. }
             | Hold::ClaimMismatch { .. }
     );
@@ -83,8 +106,8 @@ pub fn note(snapshot: &Snapshot, plan: &Plan<Action, Hold>) -> Option<Note> {
     })
 }
 
-/// Adds the deadline, or that it has passed. Nothing is remembered between turns: when something last happened can be
-/// read off the pods and the revision.
+/// Adds the deadline, or that it has passed, to the plan of a rollout that is under way. Nothing is remembered between turns:
+/// when something last happened can be read off the pods and the revision.
 pub fn watch_deadline(
     snapshot: &Snapshot,
     settings: &Settings,
@@ -93,7 +116,10 @@ pub fn watch_deadline(
 ) {
     let Some(seconds) = settings.progress_deadline else { return };
     let paused = plan.holds.iter().any(|hold| matches!(hold, Hold::Paused { .. }));
-    let waits = refused(snapshot) || plan.holds.iter().any(|hold| hold.weight() != Weight::Wanted);
+    // That the policy does not reach a claim is told, and nobody waits for it.
+    let asks =
+        |hold: &Hold| hold.weight() != Weight::Wanted && !matches!(hold, Hold::ClaimTaken { .. });
+    let waits = refused(snapshot) || plan.holds.iter().any(asks);
     if paused || !waits {
         return;
     }
@@ -115,18 +141,28 @@ fn refused(snapshot: &Snapshot) -> bool {
     conditions.into_iter().any(|c| kinds.contains(&&*c.type_) && c.status == "True")
 }
 
-/// When something last got on: a pod was made, became ready, was taken out of traffic for its update, or a revision was
-/// made. A pod that becomes unready is no progress.
+/// When something last got on: a pod was made, became ready, was told to go, announced or taken out of traffic for its
+/// update, or a revision was made. That a pod becomes unready is no progress; but where a pod of the update revision does,
+/// what was done is to be done anew, and that begins then.
 fn last_progress(snapshot: &Snapshot) -> Option<Timestamp> {
     let (_, revisions) = snapshot.chosen().ok()?;
-    let revision = snapshot.revision(&revisions.update.name).and_then(|known| known.meta.created);
+    let update = &*revisions.update.name;
+    let revision = snapshot.revision(update).and_then(|known| known.meta.created);
     let pods = snapshot.pods.values().flat_map(|pod| {
+        let updated = pod.revision() == Some(update);
         let backward = |kind: &str| ["Ready", "ContainersReady"].contains(&kind);
-        let forward = pod.conditions.iter().filter(move |c| c.status || !backward(&c.kind));
-        pod.meta.created.into_iter().chain(forward.filter_map(|condition| condition.since))
+        let conditions = pod.conditions.iter();
+        let counted = conditions.filter(move |c| c.status || updated || !backward(&c.kind));
+        let told = pod.annotations.get(keys::LIFECYCLE_TIMESTAMP).and_then(|at| at.parse().ok());
+        let known = [pod.meta.created, pod.meta.deleted].into_iter().flatten();
+        known
+            .chain(counted.filter_map(|condition| condition.since))
+            .map(Moment::timestamp)
+            .chain(told)
+            .chain(began(pod))
     });
-    let latest = pods.chain(revision).chain(snapshot.set.meta.created).max();
-    latest.map(kruise_common::moment::Moment::timestamp)
+    let others = revision.into_iter().chain(snapshot.set.meta.created).map(Moment::timestamp);
+    pods.chain(others).max()
 }
 
 /// The hold that matters most: first what somebody has to do, then what passes, last what is wanted.
@@ -140,6 +176,10 @@ fn worst(holds: &[Hold]) -> Option<&Hold> {
 fn message(holds: &[Hold]) -> String {
     let told = holds.iter().filter(|hold| !matches!(hold, Hold::ProgressDeadline { .. }));
     let mut text = summary(&told.cloned().collect::<Vec<_>>());
+    // When it is tried again is another time after each attempt, which is no news.
+    for until in holds.iter().filter(|hold| is_refusal(hold)).filter_map(Hold::until) {
+        text = text.replace(&format!(", until: {until}"), "");
+    }
     if text.len() > LONGEST {
         let mut end = LONGEST;
         while !text.is_char_boundary(end) {
@@ -149,6 +189,17 @@ fn message(holds: &[Hold]) -> String {
         text.push('…');
     }
     text
+}
+
+/// Whether a write was refused, and rests.
+fn is_refusal(hold: &Hold) -> bool {
+    matches!(
+        hold,
+        Hold::UpdateRefused { .. }
+            | Hold::DeletionRefused { .. }
+            | Hold::CreationRefused { .. }
+            | Hold::OwnerRefused { .. }
+    )
 }
 
 fn reason(snapshot: &Snapshot) -> Option<&str> {

@@ -65,11 +65,20 @@ pub struct Snapshot {
     pub(crate) in_place: OnceLock<BTreeMap<i32, Missing>>,
 }
 
-/// A pod, by ordinal, and the revision to which it is moved where it is, or [`DELETION`].
+/// A pod, by ordinal, and the revision to which it is moved where it is, or one of the words below.
 pub type Move = (i32, Arc<str>);
 
 /// Stands in a [`Move`] for that the pod goes; no revision is named so.
 pub const DELETION: &str = "";
+/// For that its claims grow.
+pub const GROWTH: &str = "+claims";
+/// For that it changes its owner.
+pub const OWNER: &str = "+owner";
+
+/// Stands in a [`Move`] for that a pod is made at the revision.
+pub fn creation(revision: &str) -> Arc<str> {
+    format!("new {revision}").into()
+}
 
 /// A spec that cannot be acted upon.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::plan::action::Action;
 use crate::plan::hold::Hold;
 use crate::progress::{Verdict, verdict};
+use crate::revision::Revisions;
 use crate::snapshot::{Settings, Snapshot};
 
 /// The status write, or `None` if the stored status is right.
@@ -59,7 +60,7 @@ pub fn compute(
     if let Ok((settings, revisions)) = snapshot.chosen() {
         status.collision_count = Some(revisions.collision_count);
         status.label_selector = Some(settings.selector.to_string());
-        status.current_revision = Some(revisions.current.name.to_string());
+        status.current_revision = Some(current(settings, revisions).to_string());
         status.update_revision = Some(revisions.update.name.to_string());
         status.volume_claims = claims(snapshot, settings);
         count(&mut status, snapshot, settings.min_ready_seconds, now);
@@ -69,6 +70,13 @@ pub fn compute(
     }
     status.conditions = conditions(snapshot, plan, applied, now);
     status
+}
+
+/// The name of the current revision. One that is lost stays named as long as a partition keeps pods at it: else nobody would
+/// know a second later that they come back at another one.
+fn current<'a>(settings: &Settings, revisions: &'a Revisions) -> &'a str {
+    let keeps = settings.rolling().is_some_and(|rolling| rolling.partition > 0);
+    revisions.lost.as_deref().filter(|_| keeps).unwrap_or(&revisions.current.name)
 }
 
 /// Counts all claimed pods, condemned ones included (19.1, S-1). Available is what uses up no budget: a pod in the midst of
@@ -173,7 +181,8 @@ fn conditions(
     // A turn in which nothing of the kind was tried says nothing about it, unless all is there.
     let complete = applied.outcomes.is_empty()
         && plan.holds.iter().all(|hold| !matches!(hold, Hold::NameTaken { .. }));
-    let create_settled = complete || applied.done().any(created);
+    let [creation_rests, other_rests] = resting(plan);
+    let create_settled = !creation_rests && (complete || applied.done().any(created));
     let update_settled = complete || applied.done().any(repaired);
     // Everything else that can be refused, from the revision to a reference; settled by a turn that is refused nothing.
     let other = |action: &Action| {
@@ -182,11 +191,7 @@ fn conditions(
             Action::CreatePod { .. } | Action::RepairIdentity { .. } | Action::CreateClaims { .. }
         )
     };
-    // A pod that rests after a refusal has not been tried again.
-    let rests =
-        |hold: &Hold| matches!(hold, Hold::UpdateRefused { .. } | Hold::DeletionRefused { .. });
-    let resting = plan.holds.iter().any(rests);
-    let nothing_failed = applied.failed().next().is_none() && !resting;
+    let nothing_failed = applied.failed().next().is_none() && !other_rests;
     let mut conditions = snapshot.set.status.conditions.clone();
     let mut set = |kind: &str, problem: Option<(String, String)>, settled: bool| {
         raise(&mut conditions, kind, problem, settled, now);
@@ -206,6 +211,18 @@ fn conditions(
         );
     }
     conditions
+}
+
+/// Whether a creation rests after a refusal, and whether anything else does: it has not been tried again.
+fn resting(plan: &Plan<Action, Hold>) -> [bool; 2] {
+    let other = |hold: &Hold| {
+        matches!(
+            hold,
+            Hold::UpdateRefused { .. } | Hold::DeletionRefused { .. } | Hold::OwnerRefused { .. }
+        )
+    };
+    let creation = |hold: &Hold| matches!(hold, Hold::CreationRefused { .. });
+    [plan.holds.iter().any(creation), plan.holds.iter().any(other)]
 }
 
 /// Sets a condition to a problem, or to False if it is settled; keeps its time while its status stays.

@@ -113,7 +113,7 @@ fn pin(pod: &Value) -> &str {
 fn inspect(world: &World, write: &Write, seen: &Seen) {
     let job = world.list(&BROADCAST_JOB).next().unwrap();
     match &write.request {
-        Request::Delete { uid } => {
+        Request::Delete { uid, .. } => {
             assert!(!uid.is_empty());
             let pod = world.list(&POD).find(|pod| text(pod, "/metadata/uid") == &**uid);
             if let Some(pod) = pod {

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod as TypedPod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kruise_api::keys;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::{Amounts, Condition, Container, ContainerStatus, MetadataEnv, Phase, Pod, Resources};
 use crate::intern::Interner;
 use crate::kind::{Kind, POD};
 use crate::meta::{Meta, Pairs, lean_meta};
+use crate::moment::time_or_none;
 use crate::table::Wire;
 
 /// A Pod as it comes from the API server, read only as far as [`Pod`] needs it.
@@ -167,12 +168,6 @@ struct WireState {
 struct WireRunning {
     #[serde(deserialize_with = "time_or_none")]
     started_at: Option<Time>,
-}
-
-/// Go accepts the last hours of the year 9999 in any zone, and then writes five digits of year in UTC.
-fn time_or_none<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Time>, D::Error> {
-    let text = Option::<String>::deserialize(source)?;
-    Ok(text.and_then(|text| text.parse().ok()).map(Time))
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -444,7 +444,9 @@ fn ends<A>(step: &Step<A>, outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Done => false,
         Outcome::Failed(error) => !step.outlives(error),
-        Outcome::NotAttempted => true,
+        // Given up for this turn, because of refusals that say nothing of other steps; or the turn is over, which those find
+        // out by themselves.
+        Outcome::NotAttempted => !matches!(step, Step::Tries(_)),
     }
 }
 

@@ -80,6 +80,10 @@ impl Writer {
             && let Err(error) = self.check(guard).await
         {
             slot.heed(&error);
+            if error.category == Category::Guard {
+                // The cache is behind: the next turn is to know what the guard has seen.
+                self.remember(owner, (guard.kind, guard.key.clone()));
+            }
             return Err(error);
         }
         let not_leader = || WriteError::new(Category::NotLeader, "this replica does not lead");
@@ -162,8 +166,13 @@ impl Writer {
     }
 
     fn leave_unresolved(&self, owner: &ObjectKey, write: &Write) {
+        self.remember(owner, (write.kind, write.key.clone()));
+    }
+
+    /// What is to be looked up before the next turn of the owner.
+    fn remember(&self, owner: &ObjectKey, target: Target) {
         let mut unresolved = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
-        unresolved.entry(owner.clone()).or_default().insert((write.kind, write.key.clone()));
+        unresolved.entry(owner.clone()).or_default().insert(target);
     }
 
     /// The live read of a guard.
@@ -186,6 +195,9 @@ impl Writer {
         }
         if !guard.may_terminate && seen.metadata.deletion_timestamp.is_some() {
             return Err(gone("is being deleted"));
+        }
+        if guard.generation.is_some() && seen.metadata.generation != guard.generation {
+            return Err(gone("asks for something else by now"));
         }
         Ok(())
     }
@@ -232,7 +244,7 @@ impl Writer {
             Request::Evict { .. } => {}
             // A deletion with a grace period returns the object with its deletionTimestamp;
             // one that is complete returns the object or a Status without.
-            Request::Delete { uid } => {
+            Request::Delete { uid, .. } => {
                 let left = Left::of(body);
                 if left.object {
                     // Also of one that is gone: its last state may be news.
@@ -253,7 +265,7 @@ impl Writer {
         error: WriteError,
     ) -> Result<(), WriteError> {
         match (error.category, &write.request) {
-            (Category::NotFound, Request::Delete { uid } | Request::Evict { uid, .. }) => {
+            (Category::NotFound, Request::Delete { uid, .. } | Request::Evict { uid, .. }) => {
                 if let Some(sink) = self.sinks.get(write.kind.plural) {
                     sink.removed(&write.key, uid);
                 }
@@ -312,11 +324,15 @@ fn build(write: &Write) -> Result<http::Request<Vec<u8>>, WriteError> {
             let path = format!("{object}/eviction");
             (Method::POST, path, "application/json", serde_json::to_vec(&body))
         }
-        Request::Delete { uid } => {
+        Request::Delete { uid, version } => {
+            let mut preconditions = json!({ "uid": &**uid });
+            if let (Some(version), Some(all)) = (version, preconditions.as_object_mut()) {
+                all.insert("resourceVersion".to_owned(), json!(&**version));
+            }
             let options = json!({
                 "kind": "DeleteOptions",
                 "apiVersion": "v1",
-                "preconditions": { "uid": &**uid },
+                "preconditions": preconditions,
             });
             (Method::DELETE, object, "application/json", serde_json::to_vec(&options))
         }

@@ -185,7 +185,7 @@ impl<R: Reconciler> Drive<R> {
         for step in &plan.steps {
             let (mut done, mut failed) = (0, 0);
             for action in step.actions() {
-                let outcome = if ended || turned.crashed {
+                let outcome = if ended || turned.crashed || step.gives_up(done, failed) {
                     Outcome::NotAttempted
                 } else {
                     self.say(&action.to_string());
@@ -195,8 +195,8 @@ impl<R: Reconciler> Drive<R> {
                     self.say(&format!("  failed: {}", error.category));
                     turned.failed = true;
                     failed += 1;
-                    ended |= !step.outlives(error) || step.gives_up(done, failed);
-                } else {
+                    ended |= !step.outlives(error);
+                } else if outcome == Outcome::Done {
                     done += 1;
                 }
                 applied.outcomes.push((action.clone(), outcome));
@@ -307,6 +307,8 @@ impl<R: Reconciler> Drive<R> {
                 let goes = matches!(write.request, Request::Delete { .. } | Request::Evict { .. });
                 let gone = error.category == Category::NotFound && goes;
                 self.unresolved.insert((write.kind, write.key.clone()));
+                let guard = write.guard.as_ref().filter(|_| error.category == Category::Guard);
+                self.unresolved.extend(guard.map(|guard| (guard.kind, guard.key.clone())));
                 return if gone { Ok(()) } else { Err(error) };
             }
         };

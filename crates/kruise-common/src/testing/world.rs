@@ -159,14 +159,15 @@ impl World {
                 self.insert(write.kind, object);
                 Ok(self.reply(write))
             }
-            Request::Delete { uid } | Request::Evict { uid, .. } => {
+            Request::Delete { uid, .. } | Request::Evict { uid, .. } => {
                 let Some(object) = self.get(write.kind, &write.key) else {
                     return refuse(Category::NotFound, write, "not found");
                 };
                 if meta(object, "uid") != Some(&**uid) {
                     return refuse(Category::Conflict, write, "another UID");
                 }
-                if let Request::Evict { version: Some(version), .. } = &write.request
+                if let Request::Delete { version: Some(version), .. }
+                | Request::Evict { version: Some(version), .. } = &write.request
                     && meta(object, "resourceVersion") != Some(&**version)
                 {
                     return refuse(Category::Conflict, write, "the object has been modified");
@@ -222,6 +223,7 @@ impl World {
         let alive = self.get(guard.kind, &guard.key).is_some_and(|object| {
             meta(object, "uid") == Some(&*guard.uid)
                 && (guard.may_terminate || meta(object, "deletionTimestamp").is_none())
+                && guard.generation.is_none_or(|seen| generation(object) == seen)
         });
         let text = || format!("{} {} is gone", guard.kind.kind, guard.key);
         if alive { Ok(()) } else { Err(WriteError::new(Category::Guard, text())) }
@@ -268,9 +270,13 @@ fn set(object: &mut Value, member: &str, value: Value) {
     }
 }
 
+fn generation(object: &Value) -> i64 {
+    object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(1)
+}
+
 fn raise_generation(object: &mut Value) {
-    let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(1);
-    set(object, "generation", json!(generation + 1));
+    let next = generation(object) + 1;
+    set(object, "generation", json!(next));
 }
 
 /// Adds what is missing.

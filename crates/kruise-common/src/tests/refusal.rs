@@ -63,6 +63,9 @@ fn what_its_owner_changed_is_tried_at_once() {
     refusals.renew(&owner(), 4);
     assert!(refusals.of(&owner()).is_empty());
     hear(&refusals, 1, &fails(Category::Invalid), at(0));
+    hear(&refusals, 2, &fails(Category::Invalid), at(0));
+    refusals.renew_only(&owner(), 5, |target| *target == 1);
+    assert_eq!(refusals.of(&owner()).keys().collect::<Vec<_>>(), [&2], "the other rests on");
     refusals.forget(&owner());
     assert!(refusals.of(&owner()).is_empty());
 }

@@ -149,6 +149,9 @@ async fn a_deletion_carries_the_uid_and_nothing_that_overrides_the_grace() {
     let options =
         json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": "u"}});
     assert_eq!(seen.body, options);
+    at.send(&Write::delete_as_seen(&POD, &meta("web-0", "u", 5, ""))).await.unwrap();
+    let both = json!({"uid": "u", "resourceVersion": "5"});
+    assert_eq!(at.last().body["preconditions"], both);
 }
 
 #[tokio::test(start_paused = true)]
@@ -219,7 +222,13 @@ async fn leadership_that_ends_while_a_write_waits_for_room_stops_it() {
 
 fn guarded() -> Write {
     let uid = "owner".into();
-    patch().guarded_by(Guard { kind: &STATEFUL_SET, key: key("set"), uid, may_terminate: false })
+    patch().guarded_by(Guard {
+        kind: &STATEFUL_SET,
+        key: key("set"),
+        uid,
+        may_terminate: false,
+        generation: None,
+    })
 }
 
 fn set(uid: &str, more: &Value) -> Value {
@@ -254,6 +263,20 @@ async fn a_guard_may_be_content_with_an_object_that_goes() {
     let mut write = guarded();
     write.guard.as_mut().unwrap().may_terminate = true;
     at.send(&write).await.unwrap();
+}
+
+/// S7: what the set asks for by now is looked up, for the cache does not know it.
+#[tokio::test(start_paused = true)]
+async fn a_guard_may_ask_for_the_generation_that_was_decided_upon() {
+    let at = fixture(|request| match request.method.as_str() {
+        "GET" => Answer::Json(200, set("owner", &json!({"generation": 4}))),
+        _ => Answer::Json(200, pod()),
+    });
+    let mut write = guarded();
+    write.guard.as_mut().unwrap().generation = Some(4);
+    at.send(&write).await.unwrap();
+    write.guard.as_mut().unwrap().generation = Some(3);
+    assert_eq!(at.send(&write).await, Err(Category::Guard));
 }
 
 #[tokio::test(start_paused = true)]

@@ -117,15 +117,20 @@ fn a_line_of_the_log_says_what_where() {
         );
         assert_eq!(write.guard, None);
     }
-    let guard =
-        Guard { kind: &STATEFUL_SET, key: key("web"), uid: "s".into(), may_terminate: false };
+    let guard = Guard {
+        kind: &STATEFUL_SET,
+        key: key("web"),
+        uid: "s".into(),
+        may_terminate: false,
+        generation: None,
+    };
     assert_eq!(Write::delete(&POD, &meta).guarded_by(guard.clone()).guard, Some(guard));
 }
 
 #[test]
 fn a_deletion_names_the_object_that_was_seen() {
     let write = Write::delete(&POD, &meta("web-0", "u", 5, ""));
-    assert_eq!(write.request, Request::Delete { uid: "u".into() });
+    assert_eq!(write.request, Request::Delete { uid: "u".into(), version: None });
 }
 
 #[test]

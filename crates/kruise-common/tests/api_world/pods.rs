@@ -203,6 +203,22 @@ async fn what_is_not_there_or_was_replaced_takes_no_write() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
+async fn a_deletion_as_seen_spares_an_object_that_has_changed() {
+    let mut pair = Pair::new("as-seen").await;
+    let key = pair.key("a");
+    pair.send("create", Ok(()), |_| pod(key.clone(), &json!({}))).await;
+    let old = pair.see(&POD, "a").await;
+    let label = json!({ "metadata": { "labels": { "x": "1" } } });
+    pair.send("change", Ok(()), |side| Write::strategic(&POD, old.on(side), label.clone())).await;
+    pair.send("late", Err(Category::Conflict), |side| Write::delete_as_seen(&POD, old.on(side)))
+        .await;
+    let new = pair.see(&POD, "a").await;
+    pair.send("in time", Ok(()), |side| Write::delete_as_seen(&POD, new.on(side))).await;
+    pair.done().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
 async fn a_guard_holds_only_while_its_object_lives() {
     let mut pair = Pair::new("guard").await;
     let (key, owner) = (pair.key("a"), pair.key("web"));
@@ -217,9 +233,22 @@ async fn a_guard_holds_only_while_its_object_lives() {
         key: owner.sibling(name),
         uid: uid.into(),
         may_terminate: false,
+        generation: None,
     };
     pair.send("alive", Ok(()), |side| {
         Write::strategic(&POD, a.on(side), label("1")).guarded_by(guard(&web.on(side).uid, "web"))
+    })
+    .await;
+    pair.send("asking for the same", Ok(()), |side| {
+        let guard = Guard::unchanged(&STATEFUL_SET, web.on(side));
+        Write::strategic(&POD, a.on(side), label("1")).guarded_by(guard)
+    })
+    .await;
+    pair.send("asking for something else", Err(Category::Guard), |side| {
+        let seen = web.on(side);
+        let generation = Some(seen.generation + 1);
+        let guard = Guard { generation, ..Guard::alive(&STATEFUL_SET, seen) };
+        Write::strategic(&POD, a.on(side), label("2")).guarded_by(guard)
     })
     .await;
     pair.send("replaced", Err(Category::Guard), |side| {

@@ -95,6 +95,10 @@ fn what_controllers_keep_on_pods_is_no_change_of_theirs() {
     let mut old = template();
     for (kind, key) in [
         ("labels", "controller-revision-hash"),
+        ("annotations", "apps.kruise.io/runtime-containers-meta"),
+        ("annotations", "apps.kruise.io/inplace-update-announced"),
+        ("annotations", "kruise.io/sidecarset-hash"),
+        ("annotations", "kruise.io/sidecarset-injected-list"),
         ("labels", "lifecycle.apps.kruise.io/state"),
         ("labels", "statefulset.kubernetes.io/pod-name"),
         ("labels", "apps.kruise.io/specified-delete"),

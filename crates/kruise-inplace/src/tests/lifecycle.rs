@@ -383,3 +383,33 @@ fn a_new_pod_is_normal_if_its_template_has_every_marker() {
         assert_eq!(initial_state(lifecycle, &template), want, "{sentence}");
     }
 }
+
+/// Hooks with markers of their own, that the owner of one of them has taken away.
+fn apart() -> Lifecycle {
+    let hook = |name: &str| json!({ "labelsHandler": { name: "on" } });
+    let all = json!({ "preDelete": hook("keep"), "inPlaceUpdate": hook("drain"), "preNormal": hook("warm") });
+    serde_json::from_value(all).unwrap()
+}
+
+/// L-2, L-9: what another hook waits for is not forgotten because a deletion came and went in between.
+#[test]
+fn a_deletion_that_is_called_off_leads_back_to_what_the_pod_waits_for() {
+    let batch = json!([{ "timestamp": NOW, "containers": ["main"] }]);
+    let state = |id: &str| {
+        json!({
+            "revision": "web-a", "updateTimestamp": NOW, "updateImages": true, "containerBatchesRecord": batch,
+            "lastContainerStatuses": { "main": { "imageID": "reg.io/main:v1@sha256:1", "containerID": id } },
+        })
+    };
+    let back = |pod: Builder| {
+        let pod = pod.state("PreparingDelete").build();
+        put_state(&cancel(&pod, Some(&apart()), now()))
+    };
+    let all = || web_main().label("warm", "on").label("drain", "on");
+    assert_eq!(back(all()), "Normal");
+    assert_eq!(back(web_main().label("drain", "on")), "PreparingNormal", "it was never let in");
+    let updated = |id| web_main().label("warm", "on").updated(&state(id));
+    assert_eq!(back(updated("containerd://main-1")), "Updating", "its container is the old one");
+    assert_eq!(back(updated("containerd://main-0")), "Updated", "its hook has not let it in again");
+    assert_eq!(back(all().updated(&state("containerd://main-0"))), "Normal");
+}

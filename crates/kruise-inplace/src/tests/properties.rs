@@ -170,7 +170,7 @@ impl Sim {
         }
         let old: usize = at.strip_prefix("web-").unwrap().parse().unwrap();
         let change = change(&self.revisions[old], self.revisions.last().unwrap());
-        assert_eq!(check(pod, &change), Ok(()));
+        assert_eq!(check(pod, &change, now), Ok(()));
         let announced = Announced::new(&wanted, &change);
         match before_update(pod, self.lifecycle.as_ref(), &announced, now) {
             UpdateGate::Proceed => {

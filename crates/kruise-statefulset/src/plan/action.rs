@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use kruise_common::pod::parse_name;
 use kruise_common::write::Write;
 use kruise_inplace::diff::Change;
 use kruise_inplace::refresh::Finished;
 
 use crate::revision::NewRevision;
-use crate::snapshot::{DELETION, Move};
+use crate::snapshot::{DELETION, GROWTH, Move, OWNER, creation};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,6 +112,8 @@ pub enum Action {
         ordinal: i32,
         /// Why.
         why: Why,
+        /// Whether the pod must be as it was seen: it goes only because it did not serve, or might have got a hook since.
+        as_seen: bool,
     },
     /// Move a pod to the update revision in place.
     UpdateInPlace {
@@ -146,6 +149,11 @@ impl Action {
     pub fn asks(&self) -> Option<Move> {
         match self {
             Self::DeletePod { ordinal, .. } => Some((*ordinal, Arc::from(DELETION))),
+            Self::CreatePod { ordinal, revision } => Some((*ordinal, creation(revision))),
+            Self::ResizeClaims { ordinal, .. } => Some((*ordinal, Arc::from(GROWTH))),
+            Self::AdoptPod { name } | Self::ReleasePod { name } => {
+                parse_name(name).map(|(_, ordinal)| (ordinal, Arc::from(OWNER)))
+            }
             other => other.moves().map(|(ordinal, revision)| (ordinal, revision.clone())),
         }
     }
@@ -205,7 +213,7 @@ impl fmt::Display for Action {
             }
             Self::DeletePullJob { name } => write!(f, "delete-pull-job {name}"),
             Self::MarkRevision { name, label } => write!(f, "mark-revision {name}: {label}"),
-            Self::DeletePod { ordinal, why } => write!(f, "delete {ordinal} ({why})"),
+            Self::DeletePod { ordinal, why, .. } => write!(f, "delete {ordinal} ({why})"),
             Self::UpdateInPlace { ordinal, revision, .. } => {
                 write!(f, "update-in-place {ordinal} → {revision}")
             }

@@ -115,6 +115,20 @@ pub enum Hold {
         /// When it is tried again.
         until: Timestamp,
     },
+    /// The pod of a replica was refused; it is tried again later, or when the template changes.
+    CreationRefused {
+        /// Name of the pod.
+        pod: String,
+        /// When it is tried again.
+        until: Timestamp,
+    },
+    /// That a pod changes its owner was refused; it is tried again later, or when the set changes.
+    OwnerRefused {
+        /// Name of the pod.
+        pod: String,
+        /// When it is tried again.
+        until: Timestamp,
+    },
     /// A claim asks for more than its volume has yet.
     ClaimResizing {
         /// Name of the claim.
@@ -201,6 +215,8 @@ impl Hold {
             | Self::NotInPlacePossible { .. }
             | Self::UpdateRefused { .. }
             | Self::DeletionRefused { .. }
+            | Self::CreationRefused { .. }
+            | Self::OwnerRefused { .. }
             | Self::ClaimMismatch { .. }
             | Self::NotExpandable { .. }
             | Self::ClaimTaken { .. }
@@ -233,6 +249,8 @@ impl plan::Hold for Hold {
             Self::NotInPlacePossible { .. } => "NotInPlacePossible",
             Self::UpdateRefused { .. } => "UpdateRefused",
             Self::DeletionRefused { .. } => "DeletionRefused",
+            Self::CreationRefused { .. } => "CreationRefused",
+            Self::OwnerRefused { .. } => "OwnerRefused",
             Self::ClaimResizing { .. } => "ClaimResizing",
             Self::ClaimMismatch { .. } => "ClaimMismatch",
             Self::NotExpandable { .. } => "NotExpandable",
@@ -250,6 +268,8 @@ impl plan::Hold for Hold {
             Self::GracePeriod { until, .. }
             | Self::UpdateRefused { until, .. }
             | Self::DeletionRefused { until, .. }
+            | Self::CreationRefused { until, .. }
+            | Self::OwnerRefused { until, .. }
             | Self::ProgressDeadline { until } => Some(*until),
             Self::InvalidSpec { .. }
             | Self::SetDeleting
@@ -306,6 +326,8 @@ impl fmt::Display for Hold {
             Self::NotAvailableYet { pod, until: Some(until) }
             | Self::UpdateRefused { pod, until }
             | Self::DeletionRefused { pod, until }
+            | Self::CreationRefused { pod, until }
+            | Self::OwnerRefused { pod, until }
             | Self::GracePeriod { pod, until } => {
                 write!(f, "{reason}{{pod: {pod}, until: {until}}}")
             }

@@ -1,17 +1,33 @@
 //! Which pods belong to the set: adopt those that do, release those that do not (8.3).
 
+use std::sync::Arc;
+
 use kruise_common::plan::Note;
+use kruise_common::pod::{Pod, parse_name};
 
 use super::action::Action;
 use super::hold::Hold;
 use super::turn::{Flow, Turn};
+use crate::snapshot::OWNER;
 
-/// Adopts and releases first: a pod changes hands before anything else is decided about its ordinal.
+/// Adopts and releases first: a pod changes hands before anything else is decided about its ordinal. One for which that is
+/// refused keeps its own ordinal only.
 pub fn settle(turn: &mut Turn<'_>) -> Flow {
-    let name = |pod: &kruise_common::pod::Pod| pod.meta.key.name.clone();
-    let release = turn.snapshot.strangers.iter().map(|pod| Action::ReleasePod { name: name(pod) });
-    let adopt = turn.snapshot.orphans.iter().map(|pod| Action::AdoptPod { name: name(pod) });
-    let actions: Vec<Action> = release.chain(adopt).collect();
+    let (snapshot, now) = (turn.snapshot, turn.now);
+    let mut actions = Vec::new();
+    let mut change = |pod: &Pod, action: fn(Arc<str>) -> Action| {
+        let rests = parse_name(pod.name()).and_then(|(_, at)| snapshot.rests(at, OWNER, now));
+        match rests {
+            Some(until) => turn.hold(Hold::OwnerRefused { pod: pod.name().to_owned(), until }),
+            None => actions.push(action(pod.meta.key.name.clone())),
+        }
+    };
+    for pod in &snapshot.strangers {
+        change(pod, |name| Action::ReleasePod { name });
+    }
+    for pod in &snapshot.orphans {
+        change(pod, |name| Action::AdoptPod { name });
+    }
     if actions.is_empty() {
         return Flow::Continue;
     }

@@ -12,7 +12,7 @@ use super::action::{Action, Why};
 use super::hold::Hold;
 use super::turn::Turn;
 use crate::claims::{ClaimTemplate, Fit};
-use crate::snapshot::{Policy, Rolling};
+use crate::snapshot::{GROWTH, Policy, Rolling};
 
 /// How long a file system may take to grow under the pod that runs, before the pod is re-created for it. The resizer says
 /// `FileSystemResizePending` of every volume whose file system has to grow. Where the driver can do that online, the
@@ -49,23 +49,33 @@ fn claims<'a>(
 pub fn settled(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> bool {
     let waits = |at: Timestamp| at > turn.now;
     claims(turn, ordinal)
+        .filter(|(_, claim, fit)| !fit.same || is_bound(claim))
         .all(|(_, claim, fit)| fit.compatible && remount(pod, claim, fit).is_none_or(waits))
 }
 
+/// Whether the claim has a volume. One without neither grows nor can be made to ask for more: often it gets one only when its
+/// pod has a node, and the pod may need its update for that (RU-9, AC-17). Bound, it grows like any other.
+fn is_bound(claim: &Claim) -> bool {
+    claim.capacity.is_some()
+}
+
 /// A claim that has asked for more than it has: its pod holds budget until it arrives (RS-5, RS-10). One that differs in
-/// kind does not: it would for ever (W-12).
+/// kind does not: it would for ever (W-12). Nor does one whose file system has waited long enough: that is as complete as it
+/// gets without another pod (RS-4), which comes in its turn, or never with `InPlaceOnly`.
 pub fn growing(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> Option<Hold> {
-    let growing = claims(turn, ordinal).filter(|(_, _, fit)| fit.same && !fit.ready);
-    let growing = growing
-        .map(|(_, claim, fit)| (claim, remount(pod, claim, fit).filter(|until| *until > turn.now)));
+    let growing = claims(turn, ordinal)
+        .filter(|(_, claim, fit)| fit.same && !fit.ready && is_bound(claim))
+        .map(|(_, claim, fit)| (claim, remount(pod, claim, fit)))
+        .filter(|(_, until)| until.is_none_or(|until| until > turn.now));
     let (claim, until) = growing.min_by_key(|(_, until)| until.unwrap_or(Timestamp::MAX))?;
     Some(Hold::ClaimResizing { claim: claim.meta.key.name.to_string(), until })
 }
 
-/// What the claims of a replica need before its pod is looked at (RS-5…RS-8).
+/// What the claims of a replica need before its pod is looked at (RS-5…RS-8), which `goes` for its update in any case or not.
 pub fn before_update(
     turn: &mut Turn<'_>,
     rolling: &Rolling,
+    goes: bool,
     (ordinal, pod): (i32, &Arc<Pod>),
 ) -> Next {
     let found: Vec<_> = claims(turn, ordinal).collect();
@@ -75,7 +85,7 @@ pub fn before_update(
             mismatch(turn, claim);
             return Next::Nothing;
         }
-        if fit.compatible {
+        if fit.compatible || !is_bound(claim) {
             continue;
         }
         if let Some(why) = obstacle(turn, pod, claim) {
@@ -86,14 +96,20 @@ pub fn before_update(
         grow.push(claim.meta.key.name.clone());
     }
     if !grow.is_empty() {
+        if let Some(until) = turn.snapshot.rests(ordinal, GROWTH, turn.now) {
+            turn.hold(Hold::UpdateRefused { pod: pod.name().to_owned(), until });
+            return Next::Claims(None);
+        }
         return Next::Claims(Some(Action::ResizeClaims { ordinal, claims: grow }));
     }
     let waits = found.iter().filter_map(|(_, claim, fit)| remount(pod, claim, *fit)).min();
-    if let Some(until) = waits {
+    if let Some(until) = waits.filter(|_| !goes) {
         return file_system(turn, rolling, (ordinal, pod), until);
     }
     // A claim whose file system waits is as complete as it gets without a pod (RS-4).
-    let waits = |(_, claim, fit): &(_, &Arc<Claim>, Fit)| !fit.ready && !claim.resize_pending;
+    let waits = |(_, claim, fit): &(_, &Arc<Claim>, Fit)| {
+        !fit.ready && !claim.resize_pending && is_bound(claim)
+    };
     if found.iter().any(waits) { Next::Claims(None) } else { Next::Pod }
 }
 
@@ -106,9 +122,6 @@ fn file_system(
     until: Timestamp,
 ) -> Next {
     let outdated = !turn.updated(pod);
-    if outdated && rolling.policy == Policy::Recreate {
-        return Next::Pod;
-    }
     if until > turn.now {
         return Next::Claims(None);
     }

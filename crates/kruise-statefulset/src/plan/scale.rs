@@ -1,7 +1,12 @@
 //! Replicas, walked upward: replace what ended, create what is missing, repair what does not match (10.2).
 
+use std::sync::Arc;
+
+use jiff::SignedDuration;
 use kruise_api::keys;
+use kruise_common::moment::Moment;
 use kruise_common::pod::{Phase, Pod};
+use kruise_inplace::lifecycle::held;
 
 use super::action::{Action, Why};
 use super::claims;
@@ -9,7 +14,9 @@ use super::hold::Hold;
 use super::ownership::name_taken;
 use super::recover;
 use super::turn::{Flow, Turn};
+use super::update::call_off;
 use crate::pod::identity_matches;
+use crate::snapshot::creation;
 
 /// Most creations that are decided in one turn: the next one sees what became of them.
 const AT_ONCE: usize = 1000;
@@ -48,8 +55,12 @@ pub fn scale(turn: &mut Turn<'_>) -> Flow {
         };
         match step {
             Step::Wait | Step::Charge if settings.ordered => {
-                flow = stopped_at(turn, ordinal);
-                break;
+                if flow == Flow::Continue {
+                    flow = stopped_at(turn, ordinal);
+                }
+                if !passes_hooks(turn) || !at_hook(turn, ordinal) {
+                    break;
+                }
             }
             Step::Next | Step::Wait => {}
             Step::Charge => charged += 1,
@@ -67,35 +78,95 @@ pub fn scale(turn: &mut Turn<'_>) -> Flow {
 /// Where an ordered walk ends nothing happens beyond. But a pod that waits at its own hook to be updated or re-created
 /// would wait for ever if the update did not look at it again (W-3).
 fn stopped_at(turn: &mut Turn<'_>, ordinal: i32) -> Flow {
-    let pod = turn.snapshot.pods.get(&ordinal).filter(|pod| !pod.terminating() && !pod.ended());
-    if pod.is_some_and(|pod| at_hook(pod)) {
+    if at_hook(turn, ordinal) {
         // It is updated only while all above it are available (AC-2): the hook may have let go of it since.
-        let Some((above, hold)) = unavailable_above(turn, ordinal) else {
-            return Flow::Only(ordinal);
-        };
-        turn.explain(above, hold);
+        match above(turn, ordinal) {
+            Above::Well => return announced(turn).map_or(Flow::Stop, Flow::Only),
+            Above::Down(at, hold) => turn.explain(at, hold),
+            Above::Missing(_) if passes_hooks(turn) => {}
+            // That one comes back only when all below it serve, which may take as long as the owner of a hook likes.
+            Above::Missing(at) => {
+                let below = announcements(turn).filter(|(ordinal, _)| *ordinal < at);
+                let below: Vec<i32> = below.map(|(ordinal, _)| ordinal).collect();
+                call_off(turn, &below);
+            }
+        }
     }
     recover::explain(turn, ordinal);
     Flow::Stop
 }
 
-/// Whether the pod was told that it is about to be deleted or updated.
-fn at_hook(pod: &Pod) -> bool {
-    let state = pod.meta.labels.get(keys::LIFECYCLE_STATE);
-    matches!(state, Some("PreparingDelete" | "PreparingUpdate"))
+/// Who lets several pods be down at once need not wait for a hook until a missing one is made (K-1).
+fn passes_hooks(turn: &Turn<'_>) -> bool {
+    turn.rolling().is_some_and(|rolling| rolling.max_unavailable > 1)
 }
 
-/// A replica above the ordinal that is there and not available.
-fn unavailable_above(turn: &Turn<'_>, ordinal: i32) -> Option<(i32, Hold)> {
-    // Those that wait at a hook themselves have their turn afterwards.
-    let mut above = turn.replicas().filter(|(at, pod)| *at > ordinal && !at_hook(pod));
-    above.find_map(|(at, pod)| Some((at, turn.seen_unavailable(pod)?)))
+/// Whether a replica is there and was told that it is about to be deleted or updated.
+fn at_hook(turn: &Turn<'_>, ordinal: i32) -> bool {
+    turn.snapshot.pods.get(&ordinal).is_some_and(|pod| is_announced(pod))
 }
+
+/// Whether a pod was told so, and does not go for another reason.
+pub fn is_announced(pod: &Pod) -> bool {
+    let state = pod.meta.labels.get(keys::LIFECYCLE_STATE);
+    let told = matches!(state, Some("PreparingDelete" | "PreparingUpdate"));
+    told && !pod.terminating() && !pod.ended()
+}
+
+/// Replicas that were told so.
+fn announcements<'a>(turn: &Turn<'a>) -> impl DoubleEndedIterator<Item = (i32, &'a Arc<Pod>)> {
+    turn.replicas().filter(|(_, pod)| is_announced(pod))
+}
+
+/// The one of them that comes next: whom its hook has let go of, the highest first.
+pub fn announced(turn: &Turn<'_>) -> Option<i32> {
+    let lifecycle = turn.settings.lifecycle.as_ref();
+    let free = announcements(turn).rev().find(|(_, pod)| !held(pod, lifecycle));
+    free.or_else(|| announcements(turn).next_back()).map(|(ordinal, _)| ordinal)
+}
+
+/// The replicas above one.
+enum Above {
+    /// All of them are available, or wait at a hook themselves: those have their turn afterwards.
+    Well,
+    /// This one is there and not available.
+    Down(i32, Hold),
+    /// This one has to be made.
+    Missing(i32),
+}
+
+fn above(turn: &Turn<'_>, ordinal: i32) -> Above {
+    for at in turn.settings.ordinals.iter().filter(|at| *at > ordinal) {
+        let Some(pod) = turn.snapshot.pods.get(&at) else { return Above::Missing(at) };
+        if pod.terminating() {
+            let pod = pod.name().to_owned();
+            return Above::Down(at, Hold::PodTerminating { pod });
+        }
+        if pod.ended() {
+            return Above::Missing(at);
+        }
+        if let Some(hold) = turn.seen_unavailable(pod).filter(|_| !is_announced(pod)) {
+            return Above::Down(at, hold);
+        }
+    }
+    Above::Well
+}
+
+/// How long a pod that has ended right away stays before another one takes its place: what ends every one of them, a node
+/// that refuses them for instance, must not be asked as fast as it answers.
+const AT_LEAST: SignedDuration = SignedDuration::from_secs(10);
 
 /// Always deleted, whatever the budget: it cannot become available by waiting (M-10, W-5).
 fn ended(turn: &mut Turn<'_>, ordinal: i32, pod: &Pod, actions: &mut Vec<Action>) -> Step {
     if pod.terminating() {
         turn.hold(Hold::PodTerminating { pod: pod.name().to_owned() });
+        return Step::Charge;
+    }
+    let created = pod.meta.created.map(Moment::timestamp);
+    let until = created.and_then(|created| created.checked_add(AT_LEAST).ok());
+    if let Some(until) = until.filter(|until| *until > turn.now) {
+        turn.touched.insert(ordinal);
+        turn.hold(Hold::NotAvailableYet { pod: pod.name().to_owned(), until: Some(until) });
     } else {
         actions.extend(turn.delete(ordinal, pod, Why::Ended));
     }
@@ -109,11 +180,20 @@ fn missing(turn: &mut Turn<'_>, ordinal: i32, actions: &mut Vec<Action>) -> Step
         turn.plan.notes.push(name_taken(turn.snapshot.set.name(), &name));
         return Step::Wait;
     }
+    // One of its own that cannot be adopted or let go of; that was said.
+    let unsettled = turn.snapshot.orphans.iter().chain(&turn.snapshot.strangers);
+    if unsettled.into_iter().any(|pod| pod.name() == name) {
+        return Step::Wait;
+    }
     if let Some(hold) = claims::blocked(turn, ordinal) {
         turn.hold(hold);
         return Step::Wait;
     }
     let revision = turn.take_revision(ordinal).name.clone();
+    if let Some(until) = turn.snapshot.rests(ordinal, &creation(&revision), turn.now) {
+        turn.hold(Hold::CreationRefused { pod: name, until });
+        return Step::Wait;
+    }
     actions.push(Action::CreatePod { ordinal, revision });
     turn.touched.insert(ordinal);
     Step::Charge

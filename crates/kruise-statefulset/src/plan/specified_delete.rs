@@ -31,6 +31,9 @@ pub fn specified_delete(turn: &mut Turn<'_>, unavailable: &mut Unavailable) -> B
             turn.hold(Hold::BudgetSpent { unavailable: unavailable.count(), allowed });
             continue;
         }
+        if unavailable.only_down(*ordinal, allowed) {
+            turn.only_down.insert(*ordinal);
+        }
         actions.extend(turn.delete(*ordinal, pod, Why::Specified));
         if !turn.resting.contains(ordinal) {
             unavailable.take(*ordinal);

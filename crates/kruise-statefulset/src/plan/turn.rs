@@ -13,7 +13,7 @@ use kruise_inplace::progress::Missing;
 use super::action::{Action, Why};
 use super::hold::Hold;
 use crate::revision::{Revisions, Template};
-use crate::snapshot::{DELETION, Rolling, Settings, Snapshot};
+use crate::snapshot::{DELETION, Policy, Rolling, Settings, Snapshot};
 
 /// Whether later stages may still act in this turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +46,13 @@ pub struct Turn<'a> {
     pub bound: BTreeSet<i32>,
     /// Ordinals whose pod was already said to wait, with the reason.
     pub explained: BTreeSet<i32>,
-    /// Ordinals whose pod would be deleted now, had that not been refused a moment ago.
+    /// Ordinals whose pod would be deleted or updated now, had that not been refused a moment ago, or could a component
+    /// tell yet how: they serve on, and in an ordered update nobody overtakes.
     pub resting: BTreeSet<i32>,
+    /// Ordinals whose pod this turn cannot move to the update revision, whatever the others do.
+    pub passed: BTreeSet<i32>,
+    /// Ordinals whose pod may go only because it was seen not to serve.
+    pub only_down: BTreeSet<i32>,
     /// Missing ordinals that get the current revision in this turn.
     pub created_old: BTreeSet<i32>,
     /// The one ordinal that may be updated, if the walk ended there.
@@ -133,21 +138,26 @@ impl<'a> Turn<'a> {
     /// It takes up no budget, so that the way back is open in an ordered update too.
     pub fn superseded(&self, ordinal: i32, pod: &Pod) -> bool {
         let missing = self.snapshot.unfinished().get(&ordinal);
-        let harmless = matches!(
-            missing,
-            Some(
-                Missing::Resize { .. }
-                    | Missing::Unsent { .. }
-                    | Missing::Infeasible { .. }
-                    | Missing::Env { .. }
-                    | Missing::Corrupt { .. }
-            )
-        );
+        // Whoever may be restarted for it leaves traffic first, and did not serve; without the gate it serves until then.
+        let gated = pod.gated_by(keys::INPLACE_UPDATE_READY);
+        let stays =
+            |name: &str| pod.container(name).is_none_or(|(_, it)| it.restarts_for.is_empty());
+        let harmless = match missing {
+            Some(Missing::Resize { container, .. }) => gated || stays(container),
+            Some(Missing::Env { .. }) => gated,
+            Some(Missing::Unsent { .. } | Missing::Infeasible { .. } | Missing::Corrupt { .. }) => {
+                true
+            }
+            _ => false,
+        };
         harmless && !self.updated(pod) && !self.touched.contains(&ordinal)
     }
 
-    /// That moving the pod to the update revision was refused a moment ago.
+    /// That moving the pod to the update revision where it is was refused a moment ago. That says nothing of a new pod.
     pub fn refused(&self, ordinal: i32, pod: &Pod) -> Option<Hold> {
+        if self.rolling().is_some_and(|rolling| rolling.policy == Policy::Recreate) {
+            return None;
+        }
         let until = self.snapshot.rests(ordinal, &self.revisions.update.name, self.now)?;
         (!self.updated(pod)).then(|| Hold::UpdateRefused { pod: pod.name().to_owned(), until })
     }
@@ -185,7 +195,11 @@ impl<'a> Turn<'a> {
         match before_delete(pod, self.settings.lifecycle.as_ref(), self.now) {
             DeleteGate::Delete => {
                 let Some(until) = self.snapshot.rests(ordinal, DELETION, self.now) else {
-                    return Some(Action::DeletePod { ordinal, why });
+                    // A hook that was set a moment ago must be seen, and so must a pod that serves again.
+                    let lifecycle = self.settings.lifecycle.as_ref();
+                    let hooked = lifecycle.is_some_and(|lifecycle| lifecycle.pre_delete.is_some());
+                    let as_seen = hooked || self.only_down.contains(&ordinal);
+                    return Some(Action::DeletePod { ordinal, why, as_seen });
                 };
                 self.resting.insert(ordinal);
                 self.hold(Hold::DeletionRefused { pod: pod.name().to_owned(), until });

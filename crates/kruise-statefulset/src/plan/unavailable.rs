@@ -59,6 +59,11 @@ impl Unavailable {
         !self.down.contains(&ordinal) && spent >= allowed
     }
 
+    /// Whether taking the replica down would have to wait, did it serve after all.
+    pub fn only_down(&self, ordinal: i32, allowed: usize) -> bool {
+        self.down.contains(&ordinal) && self.count() > allowed
+    }
+
     /// The replica serves on, and holds its place for a while.
     pub fn hold(&mut self, ordinal: i32) {
         if !self.down.contains(&ordinal) {

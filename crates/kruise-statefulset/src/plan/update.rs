@@ -9,7 +9,7 @@ use kruise_common::plan::Note;
 use kruise_common::pod::Pod;
 use kruise_common::refusal::Refusal;
 use kruise_inplace::begin::check;
-use kruise_inplace::diff::{Change, DiffOptions, diff};
+use kruise_inplace::diff::{Change, DiffOptions, NotInPlace, diff};
 use kruise_inplace::lifecycle::{Announced, UpdateGate, before_update, cancel};
 use kruise_inplace::progress::Missing;
 
@@ -37,19 +37,36 @@ pub fn update(turn: &mut Turn<'_>) {
         cancel_unwanted(turn, Wanted::Nobody);
         return;
     };
+    let targets = targets(turn, rolling);
+    let candidates: BTreeSet<i32> = targets.iter().copied().collect();
     if rolling.paused {
         if outdated > 0 {
             turn.hold(Hold::Paused { outdated });
         }
-        cancel_unwanted(turn, Wanted::Later);
+        cancel_unwanted(turn, Wanted::Later(&candidates));
         return;
     }
     let specified = specified_delete(turn, &mut unavailable);
-    let targets = targets(turn, rolling);
-    let candidates: BTreeSet<i32> = targets.iter().copied().collect();
     explain_partition(turn, &candidates);
+    let actions = roll(turn, rolling, &mut unavailable, (targets, &specified));
+    if turn.settings.ordered {
+        turn.plan.in_order(actions);
+    } else {
+        turn.plan.tries(actions);
+    }
+    cancel_unwanted(turn, Wanted::These(&candidates));
+}
+
+/// Goes over the targets, within the budget; those that a user wants replaced are seen to already.
+fn roll(
+    turn: &mut Turn<'_>,
+    rolling: &Rolling,
+    unavailable: &mut Unavailable,
+    (targets, specified): (Vec<i32>, &BTreeSet<i32>),
+) -> Vec<Action> {
     let mut compared = BTreeMap::new();
     let mut actions = Vec::new();
+    let ordered = turn.settings.ordered;
     for ordinal in targets {
         let Some(pod) = turn.snapshot.pods.get(&ordinal) else { continue };
         if !turn.reaches(ordinal) || current(turn, ordinal, pod) {
@@ -60,27 +77,28 @@ pub fn update(turn: &mut Turn<'_>) {
         if unavailable.forbids(ordinal, allowed) {
             turn.hold(Hold::BudgetSpent { unavailable: unavailable.count(), allowed });
             // In an ordered update nobody overtakes (RU-11).
-            if turn.settings.ordered {
+            if ordered {
                 break;
             }
             continue;
         }
-        if specified.contains(&ordinal) || busy(turn, ordinal, pod) {
-            continue;
+        let mut idle = true;
+        if !specified.contains(&ordinal) && !busy(turn, ordinal, pod) {
+            if unavailable.only_down(ordinal, allowed) {
+                turn.only_down.insert(ordinal);
+            }
+            let target = (ordinal, pod);
+            let action = advance(turn, rolling, unavailable, &mut compared, target);
+            idle = action.is_none();
+            actions.extend(action);
         }
-        let target = (ordinal, pod);
-        actions.extend(advance(turn, rolling, &mut unavailable, &mut compared, target));
-        // Whose deletion is refused serves on; that nobody overtakes holds for it too.
-        if turn.settings.ordered && turn.resting.contains(&ordinal) {
+        // Whose deletion is refused, or waits for its claims, serves on; that nobody overtakes holds for it too.
+        let waits = turn.resting.contains(&ordinal) || (idle && turn.bound.contains(&ordinal));
+        if ordered && waits {
             break;
         }
     }
-    if turn.settings.ordered {
-        turn.plan.in_order(actions);
-    } else {
-        turn.plan.tries(actions);
-    }
-    cancel_unwanted(turn, Wanted::These(&candidates));
+    actions
 }
 
 /// What is done to a target now: to its claims first, then to the pod.
@@ -91,9 +109,13 @@ fn advance(
     compared: &mut BTreeMap<String, Compared>,
     (ordinal, pod): (i32, &Arc<Pod>),
 ) -> Option<Action> {
-    match resize::before_update(turn, rolling, (ordinal, pod)) {
+    let goes = is_recreated(turn, rolling, compared, (ordinal, pod));
+    match resize::before_update(turn, rolling, goes, (ordinal, pod)) {
         Next::Pod => {}
-        Next::Nothing => return None,
+        Next::Nothing => {
+            turn.passed.insert(ordinal);
+            return None;
+        }
         Next::Claims(action) => {
             unavailable.hold(ordinal);
             return action;
@@ -111,16 +133,59 @@ fn advance(
     Some(action)
 }
 
+/// Whether the pod is deleted for its update whatever its claims do. Asked only where claims grow.
+fn is_recreated(
+    turn: &Turn<'_>,
+    rolling: &Rolling,
+    compared: &mut BTreeMap<String, Compared>,
+    (ordinal, pod): (i32, &Arc<Pod>),
+) -> bool {
+    if !turn.settings.resize_claims || turn.updated(pod) {
+        return false;
+    }
+    let set = turn.snapshot.set.name();
+    match rolling.policy {
+        Policy::Recreate => true,
+        Policy::InPlaceIfPossible => {
+            !storage_matches(pod, set, ordinal, &turn.settings.claims)
+                || compare(turn, compared, pod).is_err()
+        }
+        Policy::InPlaceOnly => false,
+    }
+}
+
 /// Where no update may go on, pods that were announced to a hook and are not wanted any more serve again all the same.
 pub fn give_back(turn: &mut Turn<'_>) {
     match turn.rolling() {
         None => cancel_unwanted(turn, Wanted::Nobody),
-        Some(rolling) if rolling.paused => cancel_unwanted(turn, Wanted::Later),
         Some(rolling) => {
             let candidates: BTreeSet<i32> = targets(turn, rolling).into_iter().collect();
-            cancel_unwanted(turn, Wanted::Unreached(&candidates));
+            let paused = rolling.paused;
+            let wanted = if paused { Wanted::Later } else { Wanted::Unreached };
+            cancel_unwanted(turn, wanted(&candidates));
         }
     }
+}
+
+/// Whether something is left to do for the rollout: replicas are missing, condemned, or wanted otherwise, or those that it
+/// has made do not serve yet. Who serves and was passed over by a partition or a strategy is as he is meant to be.
+pub fn under_way(turn: &Turn<'_>) -> bool {
+    let missing = turn.replicas().count() < turn.settings.ordinals.count();
+    if missing || !turn.condemned().is_empty() {
+        return true;
+    }
+    let targets: Option<BTreeSet<i32>> =
+        turn.rolling().map(|rolling| targets(turn, rolling).into_iter().collect());
+    let left = |(ordinal, pod): (i32, &Arc<Pod>)| match &targets {
+        Some(targets) => {
+            let wanted = targets.contains(&ordinal);
+            let current = current(turn, ordinal, pod);
+            wants_replacement(pod)
+                || (wanted && (!current || turn.unavailable(ordinal, pod).is_some()))
+        }
+        None => turn.updated(pod) && turn.unavailable(ordinal, pod).is_some(),
+    };
+    turn.replicas().any(left)
 }
 
 /// Whether something else happens to the pod first, or it is not to be tried again yet.
@@ -139,8 +204,8 @@ fn outdated(turn: &Turn<'_>) -> usize {
 enum Wanted<'a> {
     /// Nobody: pods are updated when somebody deletes them.
     Nobody,
-    /// Whoever is outdated, once it is not paused any more.
-    Later,
+    /// These, once it is not paused any more.
+    Later(&'a BTreeSet<i32>),
     /// These.
     These(&'a BTreeSet<i32>),
     /// These, once the update may go on.
@@ -160,7 +225,7 @@ fn explain_partition(turn: &mut Turn<'_>, candidates: &BTreeSet<i32>) {
 /// taken away, rolled back (W-2), or fallen out of the candidates (W-34). Whom this turn deletes or updates is touched by
 /// now.
 fn cancel_unwanted(turn: &mut Turn<'_>, update: Wanted<'_>) {
-    let mut actions = Vec::new();
+    let mut unwanted = Vec::new();
     for (ordinal, pod) in turn.replicas() {
         if pod.terminating() || pod.ended() || turn.touched.contains(&ordinal) {
             continue;
@@ -171,28 +236,44 @@ fn cancel_unwanted(turn: &mut Turn<'_>, update: Wanted<'_>) {
         };
         let wanted = match (pod.meta.labels.get(keys::LIFECYCLE_STATE), update) {
             (Some("PreparingDelete"), Wanted::Nobody) => false,
-            (Some("PreparingDelete"), Wanted::Later) => {
-                wants_replacement(pod) || !current(turn, ordinal, pod)
+            // In an ordered set nothing is made or removed beyond a pod that is announced, and scaling goes on (RU-3).
+            (Some("PreparingDelete"), Wanted::Later(_)) if turn.settings.ordered => false,
+            (Some("PreparingUpdate"), Wanted::Later(_)) if turn.settings.ordered => {
+                turn.updated(pod)
             }
             (Some("PreparingDelete"), Wanted::These(_)) => wants_replacement(pod),
-            (Some("PreparingDelete"), Wanted::Unreached(targets)) => {
+            (Some("PreparingDelete"), Wanted::Later(targets) | Wanted::Unreached(targets)) => {
                 let outdated = targets.contains(&ordinal) && !current(turn, ordinal, pod);
                 wants_replacement(pod) || outdated
             }
             (Some("PreparingUpdate"), Wanted::Nobody) => turn.updated(pod),
-            (Some("PreparingUpdate"), Wanted::Later) => true,
-            (Some("PreparingUpdate"), Wanted::These(targets) | Wanted::Unreached(targets)) => {
-                targets.contains(&ordinal) || turn.updated(pod)
+            (
+                Some("PreparingUpdate"),
+                Wanted::Later(targets) | Wanted::These(targets) | Wanted::Unreached(targets),
+            ) => {
+                let target = targets.contains(&ordinal) && !turn.passed.contains(&ordinal);
+                target || turn.updated(pod)
             }
             _ => continue,
         };
         if !wanted {
-            let writes = cancel(pod, turn.settings.lifecycle.as_ref(), turn.now);
-            actions.push((ordinal, Action::Announce { ordinal, state: "Normal", writes }));
+            unwanted.push(ordinal);
         }
     }
-    turn.touched.extend(actions.iter().map(|(ordinal, _)| *ordinal));
-    turn.plan.each(actions.into_iter().map(|(_, action)| action).collect());
+    call_off(turn, &unwanted);
+}
+
+/// Takes back what was announced to the hooks of these pods.
+pub fn call_off(turn: &mut Turn<'_>, ordinals: &[i32]) {
+    let mut actions = Vec::new();
+    for ordinal in ordinals.iter().copied() {
+        let Some(pod) = turn.snapshot.pods.get(&ordinal) else { continue };
+        let writes = cancel(pod, turn.settings.lifecycle.as_ref(), turn.now);
+        if turn.touched.insert(ordinal) {
+            actions.push(Action::Announce { ordinal, state: "Normal", writes });
+        }
+    }
+    turn.plan.each(actions);
 }
 
 /// Whether nothing has to be done to the pod: it has the update revision and mounts the claims of today's templates.
@@ -256,6 +337,7 @@ fn move_pod(
             let text = format!(
                 "find strategy is InPlaceOnly but Pod {name} can not update in-place: {why}"
             );
+            turn.passed.insert(ordinal);
             turn.plan.notes.push(Note::warning(keys::EVENT_FAILED_UPDATE_IN_PLACE, text));
             turn.hold(Hold::NotInPlacePossible { pod: name.to_owned(), why });
             None
@@ -290,7 +372,16 @@ fn in_place(
     change: Arc<Change>,
     (ordinal, pod): (i32, &Arc<Pod>),
 ) -> Result<Option<Action>, String> {
-    check(pod, &change).map_err(|error| error.to_string())?;
+    match check(pod, &change, turn.now) {
+        Ok(()) => {}
+        Err(late @ NotInPlace::DaemonLate { .. }) => {
+            turn.resting.insert(ordinal);
+            let missing = late.to_string();
+            turn.hold(Hold::InPlaceInProgress { pod: pod.name().to_owned(), missing });
+            return Ok(None);
+        }
+        Err(error) => return Err(error.to_string()),
+    }
     let announced = Announced::new(&turn.revisions.update.name, &change);
     match before_update(pod, turn.settings.lifecycle.as_ref(), &announced, turn.now) {
         UpdateGate::Proceed => {}

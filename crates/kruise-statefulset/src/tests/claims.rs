@@ -212,3 +212,15 @@ fn a_claim_of_an_earlier_pod_is_stale_until_it_is_gone() {
     assert!(!is_stale(&claim, "web-0", Some(&"gone".into())), "its own pod");
     assert!(!is_stale(&claim, "web-1", None), "another pod's");
 }
+
+/// M4: one claim with a time that nobody else reads must not spoil the list of all.
+#[test]
+fn no_time_of_a_claim_fails() {
+    for time in ["10000-01-01T04:59:59Z", "", "yesterday"] {
+        let condition = json!({ "type": "FileSystemResizePending", "status": "True", "lastTransitionTime": time });
+        let mut object = super::facts::claim(0, &json!([]));
+        object["status"]["conditions"] = json!([condition]);
+        let claim = read::<WireClaim>(&object);
+        assert_eq!((claim.resize_pending, claim.pending_since), (true, None), "{time:?}");
+    }
+}

@@ -22,7 +22,7 @@ fn what_was_done_is_told_in_openkruises_words() {
     let snapshot = alone(&json!({}));
     let told = |action: &Action, outcome: &Outcome| texts(&events(&snapshot, action, outcome));
     let create = Action::CreatePod { ordinal: 0, revision: "r".into() };
-    let delete = Action::DeletePod { ordinal: 1, why: Why::Update };
+    let delete = Action::DeletePod { ordinal: 1, why: Why::Update, as_seen: false };
     let repair = Action::RepairIdentity { ordinal: 1 };
     let table = [
         (

@@ -52,6 +52,7 @@ fn what_cannot_be_read_is_refused_with_its_place() {
         ("partition-percent", "30", "must be a percentage"),
         ("partition-percent", "101%", "must be a percentage"),
         ("partition-percent", "-1%", "must be a percentage"),
+        ("partition-percent", "+50%", "must be a percentage"),
         ("ordered-max-unavailable", "0", "must be a number of at least 1"),
         ("ordered-max-unavailable", "some", "must be a number of at least 1"),
         ("progress-deadline-seconds", "0", "must be a number of seconds"),

@@ -29,6 +29,8 @@ fn all() -> Vec<Hold> {
         Hold::NotInPlacePossible { pod: text(), why: text() },
         Hold::UpdateRefused { pod: text(), until: now() },
         Hold::DeletionRefused { pod: text(), until: now() },
+        Hold::CreationRefused { pod: text(), until: now() },
+        Hold::OwnerRefused { pod: text(), until: now() },
         Hold::ClaimResizing { claim: text(), until: Some(now()) },
         Hold::ClaimMismatch { claim: text() },
         Hold::NotExpandable { claim: text(), why: text() },
@@ -62,14 +64,16 @@ fn complete(hold: &Hold) -> usize {
         Hold::NotInPlacePossible { .. } => 16,
         Hold::UpdateRefused { .. } => 17,
         Hold::DeletionRefused { .. } => 18,
-        Hold::ClaimResizing { .. } => 19,
-        Hold::ClaimMismatch { .. } => 20,
-        Hold::NotExpandable { .. } => 21,
-        Hold::ClaimTaken { .. } => 22,
-        Hold::StuckRollout { .. } => 23,
-        Hold::HistoryLost { .. } => 24,
-        Hold::ProgressDeadline { .. } => 25,
-        Hold::ProgressDeadlineExceeded { .. } => 26,
+        Hold::CreationRefused { .. } => 19,
+        Hold::OwnerRefused { .. } => 20,
+        Hold::ClaimResizing { .. } => 21,
+        Hold::ClaimMismatch { .. } => 22,
+        Hold::NotExpandable { .. } => 23,
+        Hold::ClaimTaken { .. } => 24,
+        Hold::StuckRollout { .. } => 25,
+        Hold::HistoryLost { .. } => 26,
+        Hold::ProgressDeadline { .. } => 27,
+        Hold::ProgressDeadlineExceeded { .. } => 28,
     }
 }
 
@@ -102,6 +106,8 @@ fn only_what_ends_by_itself_has_a_timer() {
             "GracePeriod",
             "UpdateRefused",
             "DeletionRefused",
+            "CreationRefused",
+            "OwnerRefused",
             "ClaimResizing",
             "ProgressDeadline"
         ]

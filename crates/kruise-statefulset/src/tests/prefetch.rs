@@ -31,6 +31,11 @@ fn revision(name: &str, number: i64, template: &Value, labels: &Value) -> Value 
 
 /// A rollout of five pods from `app:1` to `app:2`, in place. `spec` changes the set, `labels` the new revision.
 fn rollout(spec: &Value, labels: &Value, jobs: &[Value]) -> Snapshot {
+    rollout_of(&json!({ "spec": spec }), labels, jobs, &json!({}))
+}
+
+/// The same; `change` changes more than the spec, `before` the old template.
+fn rollout_of(change: &Value, labels: &Value, jobs: &[Value], before: &Value) -> Snapshot {
     let mut set = set(&json!({
         "replicas": 5,
         "podManagementPolicy": "Parallel",
@@ -40,11 +45,12 @@ fn rollout(spec: &Value, labels: &Value, jobs: &[Value]) -> Snapshot {
             "imagePullSecrets": [{ "name": "registry" }],
         } },
     }));
-    json_patch::merge(&mut set["spec"], spec);
     set["status"] = json!({ "currentRevision": "web-old", "updateRevision": "web-new" });
+    json_patch::merge(&mut set, change);
     let mut template = set["spec"]["template"].clone();
     let new = revision("web-new", 2, &template, labels);
     template["spec"]["containers"][0]["image"] = json!("app:1");
+    json_patch::merge(&mut template, before);
     let old = revision("web-old", 1, &template, &json!({}));
     let at = json!({ "metadata": { "labels": { "controller-revision-hash": "web-old" } } });
     let facts = Facts::new(&set, (0..5).map(|ordinal| pod(ordinal, &at)));
@@ -96,6 +102,22 @@ fn where_it_is_pointless_the_revision_says_so() {
 fn nothing_is_pulled_before_enough_pods_are_updated() {
     let least = json!({ "updateStrategy": { "rollingUpdate": { "inPlaceUpdateStrategy": { "imagePreDownloadMinUpdatedReadyPods": 1 } } } });
     assert_eq!(planned(&rollout(&least, &json!({}), &[])), [""; 0], "PD-2");
+    let ready = |least: &str, count: i32, of: &str| {
+        let key = "apps.kruise.io/image-predownload-min-updated-ready-pods";
+        let status = json!({ "updatedReadyReplicas": count, "updateRevision": of });
+        let set = json!({ "metadata": { "annotations": { key: least } }, "status": status });
+        planned(&rollout_of(&set, &json!({}), &[], &json!({}))).len()
+    };
+    assert_eq!((ready("2", 1, "web-new"), ready("2", 2, "web-new")), (0, 2));
+    assert_eq!((ready("21%", 1, "web-new"), ready("21%", 2, "web-new")), (0, 2), "two of five");
+    assert_eq!(ready("2", 5, "web-old"), 0, "those of the last rollout");
+}
+
+/// PD-4.
+#[test]
+fn where_pods_are_re_created_anyway_nothing_is_pulled() {
+    let before = json!({ "spec": { "terminationGracePeriodSeconds": 5 } });
+    assert_eq!(planned(&rollout_of(&json!({}), &json!({}), &[], &before)), [IGNORED]);
 }
 
 #[test]

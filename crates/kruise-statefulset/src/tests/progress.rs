@@ -48,6 +48,21 @@ fn what_somebody_has_to_do_comes_first() {
     assert_eq!(of(held(vec![])), Some(("True", "Complete")));
 }
 
+/// Else each attempt would write the status.
+#[test]
+fn the_condition_does_not_say_when_a_refused_write_is_tried_again() {
+    let pod = || "web-0".to_owned();
+    for hold in [
+        Hold::UpdateRefused { pod: pod(), until: now() },
+        Hold::DeletionRefused { pod: pod(), until: now() },
+        Hold::CreationRefused { pod: pod(), until: now() },
+        Hold::OwnerRefused { pod: pod(), until: now() },
+    ] {
+        let said = verdict(&known("RollingOut"), &held(vec![hold])).unwrap();
+        assert_eq!(said.message, format!("{}{{pod: web-0}}", said.reason));
+    }
+}
+
 /// Else a converged set that is taken over would be written once.
 #[test]
 fn a_set_that_never_waited_has_no_condition() {
@@ -72,6 +87,12 @@ fn a_wait_is_an_event_once() {
     assert_eq!(told(&known("StuckRollout"), stuck()), None);
     assert_eq!(told(&known("RollingOut"), waits()), None);
     assert!(!told(&known("Complete"), waits()).unwrap().warning);
+    let refused = Hold::CreationRefused { pod: "web-0".to_owned(), until: now() };
+    assert_eq!(
+        told(&known("RollingOut"), refused),
+        None,
+        "its own event says what the server said"
+    );
 }
 
 /// Pods became ready five minutes before `now`.

@@ -181,3 +181,16 @@ fn nothing_is_guessed_from_numbers_out_of_range_and_unknown_words() {
         ),
     ]);
 }
+
+/// M-9, F-9: of the replicas, rounded down, at least one.
+#[test]
+fn a_percentage_of_the_replicas_may_be_left_unavailable_by_scaling() {
+    let budget = |amount: Value, replicas: i32| {
+        let scale = json!({ "replicas": replicas, "scaleStrategy": { "maxUnavailable": amount } });
+        settings(&scale).scale_budget
+    };
+    assert_eq!(budget(json!("25%"), 10), Some(2));
+    assert_eq!(budget(json!("25%"), 2), Some(1));
+    assert_eq!(budget(json!(3), 2), Some(3));
+    assert_eq!(budget(Value::Null, 10), None);
+}

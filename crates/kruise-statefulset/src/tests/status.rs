@@ -240,3 +240,39 @@ fn times_are_whole_seconds_so_that_what_is_read_back_is_equal() {
     let time = status.conditions[0].last_transition_time.as_ref().unwrap();
     assert_eq!(time.0, now());
 }
+
+/// Section 19.1: those of the current revision, and those of the update revision that are available, are numbers of their own.
+#[test]
+fn pods_of_both_revisions_are_counted_apart() {
+    let mut unready = pod(3, &at("{update}"));
+    unready["status"]["conditions"][0]["status"] = json!("False");
+    let mut going = pod(2, &at("old"));
+    going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:09:00Z");
+    let pods = [pod(0, &at("old")), pod(1, &at("old")), going, unready, pod(4, &at("{update}"))];
+    let status = status(&snapshot(&pods));
+    assert_eq!(status.current_revision.as_deref(), Some("old"));
+    assert_eq!((status.current_replicas, status.updated_replicas), (2, 2));
+    assert_eq!((status.available_replicas, status.updated_available_replicas), (4, 1));
+}
+
+/// that it is gone is remembered by its name alone.
+#[test]
+fn a_lost_revision_stays_named_while_a_partition_keeps_pods() {
+    let named = |partition: i32| {
+        let rolling = json!({ "updateStrategy": { "rollingUpdate": { "partition": partition } } });
+        let mut object = set(&rolling);
+        object["status"] = json!({ "currentRevision": "gone" });
+        status(&Facts::new(&object, [pod(0, &at("gone"))]).snapshot(""))
+    };
+    let kept = named(1);
+    assert_eq!((kept.current_revision.as_deref(), kept.current_replicas), (Some("gone"), 1));
+    let none = named(0);
+    assert_eq!(none.current_revision, none.update_revision);
+}
+
+/// S-3: whoever scales by the subresource finds the pods from the beginning.
+#[test]
+fn the_first_status_names_the_selector() {
+    let first = status(&alone(&json!({})));
+    assert_eq!(first.label_selector.as_deref(), Some("app=web"));
+}

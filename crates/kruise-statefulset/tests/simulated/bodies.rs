@@ -30,12 +30,19 @@ fn show(write: &Write) -> String {
         let state = if guard.may_terminate { "there" } else { "alive" };
         let (kind, key, uid) = (guard.kind.kind, &guard.key, &guard.uid);
         write!(text, ", if {kind} {key} {uid} is {state}").unwrap();
+        if let Some(generation) = guard.generation {
+            write!(text, " at generation {generation}").unwrap();
+        }
     }
     let (form, body) = match &write.request {
         Request::Create { body } => ("whole", pretty(body)),
         Request::Patch { patch: Patch::Json(body), .. } => ("json-patch", pretty(body)),
         Request::Patch { patch: Patch::Strategic(body), .. } => ("strategic-merge", pretty(body)),
-        Request::Delete { uid } | Request::Evict { uid, .. } => {
+        Request::Delete { uid, version: Some(version) }
+        | Request::Evict { uid, version: Some(version) } => {
+            ("precondition", format!("uid {uid}, version {version}"))
+        }
+        Request::Delete { uid, .. } | Request::Evict { uid, .. } => {
             ("precondition", format!("uid {uid}"))
         }
     };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{CONTROLLER_REVISION, POD, STATEFUL_SET};
 use kruise_common::write::Request;
@@ -338,6 +339,11 @@ fn a_lost_revision_is_said() {
     assert!(plan.notes.iter().any(|note| note.warning && note.message.contains("is gone")));
     settle(&mut sim, &key);
     assert_eq!(at_version(&sim, "1"), [0, 1], "pods that run are left alone");
+    assert_eq!(condition(&sim, &key, "Progressing").1, "HistoryLost", "it stays so");
+    let partition = json!({ "updateStrategy": { "rollingUpdate": { "partition": 0 } } });
+    change(&mut sim, &key, &json!({ "spec": partition }));
+    settle(&mut sim, &key);
+    assert_eq!(condition(&sim, &key, "Progressing").1, "Complete");
 }
 
 /// W-15, K-5: a claim that another controller manages keeps its owners, whatever the policy.
@@ -373,4 +379,133 @@ fn claims_of_another_controller_are_left_alone() {
     change(&mut sim, &key, &json!({ "spec": { "replicas": 1 } }));
     settle(&mut sim, &key);
     assert!(sim.world.get(&CLAIM, &claim).is_some(), "not taken along");
+}
+
+/// A container that runs and is never ready, or crashes again and again, stops a rollout as well, and is called so all the
+/// time.
+#[test]
+fn a_rollout_that_a_failing_probe_stops_is_called_stuck_after_a_while() {
+    let (mut sim, key) = drive(web(3));
+    settle(&mut sim, &key);
+    set_image(&mut sim, &key, &image("never-ready"));
+    settle(&mut sim, &key);
+    set_image(&mut sim, &key, &image("2"));
+    settle(&mut sim, &key);
+    assert_eq!(condition(&sim, &key, "Progressing").1, "RollingOut", "it may yet become ready");
+    sim.world.now += SignedDuration::from_mins(3);
+    settle(&mut sim, &key);
+    let (status, reason, message) = condition(&sim, &key, "Progressing");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "StuckRollout"));
+    assert!(message.contains("why: container app is not ready}"), "{message}");
+    sim.world.crash(&pod(2), "app");
+    settle(&mut sim, &key);
+    assert_eq!(condition(&sim, &key, "Progressing").1, "StuckRollout");
+}
+
+/// Its condition as the kubelet writes it, and nobody is there to change it again.
+fn unready(sim: &mut Sim, ordinal: i32) {
+    let now = sim.world.now.to_string();
+    sim.world.edit(&POD, &pod(ordinal), |pod| {
+        pod["metadata"]["annotations"]["sim.kruise.dev/ignore"] = json!("true");
+        for condition in pod["status"]["conditions"].as_array_mut().unwrap() {
+            if condition["type"] == "Ready" {
+                condition["status"] = json!("False");
+                condition["lastTransitionTime"] = json!(now);
+            }
+        }
+    });
+}
+
+fn is_late(sim: &Sim, key: &ObjectKey) -> bool {
+    sim.relist();
+    let holds = sim.plan(key).unwrap().holds;
+    holds.iter().any(|hold| hold.to_string().starts_with("ProgressDeadlineExceeded"))
+}
+
+/// The time before something was to be done is no time in which nothing got on.
+#[test]
+fn the_deadline_does_not_count_the_time_before_the_wait() {
+    let slow = json!({ "podManagementPolicy": "Parallel", "updateStrategy": { "rollingUpdate": { "partition": 2 } } });
+    let (mut sim, key) = drive(web_option(3, ("progress-deadline-seconds", "600"), &slow));
+    settle(&mut sim, &key);
+    set_image(&mut sim, &key, &image("2"));
+    settle(&mut sim, &key);
+    assert_eq!(at_version(&sim, "2"), [2]);
+    sim.world.now += SignedDuration::from_hours(24);
+    unready(&mut sim, 0);
+    assert!(!is_late(&sim, &key), "the partition keeps that one as it is");
+    unready(&mut sim, 2);
+    assert!(!is_late(&sim, &key), "it was ready all the time");
+    sim.world.now += SignedDuration::from_secs(601);
+    assert!(is_late(&sim, &key));
+
+    let (mut sim, key) = drive(web_option(3, ("progress-deadline-seconds", "600"), &slow));
+    settle(&mut sim, &key);
+    set_image(&mut sim, &key, &image("2"));
+    settle(&mut sim, &key);
+    sim.world.now += SignedDuration::from_hours(24);
+    let held = json!({ "metadata": { "finalizers": ["test/slow"] } });
+    sim.world.edit(&POD, &pod(1), |pod| merge(pod, &held));
+    change(
+        &mut sim,
+        &key,
+        &json!({ "spec": { "updateStrategy": { "rollingUpdate": { "partition": 1 } } } }),
+    );
+    for _ in 0..5 {
+        sim.relist();
+        sim.turn(&key);
+        sim.world.nodes();
+    }
+    assert!(!sim.world.get(&POD, &pod(1)).unwrap()["metadata"]["deletionTimestamp"].is_null());
+    assert!(!is_late(&sim, &key), "it was told to go a moment ago");
+    sim.world.now += SignedDuration::from_secs(700);
+    assert!(is_late(&sim, &key), "it does not go");
+}
+
+/// W-15: nobody waits for a claim that the policy does not reach.
+#[test]
+fn a_claim_of_somebody_else_is_no_late_rollout() {
+    let mut set = web_option(1, ("progress-deadline-seconds", "600"), &json!({}));
+    merge(&mut set, &crate::builders::with_claims());
+    merge(
+        &mut set,
+        &json!({ "spec": { "persistentVolumeClaimRetentionPolicy": { "whenScaled": "Delete", "whenDeleted": "Delete" } } }),
+    );
+    let (mut sim, key) = drive(set);
+    settle(&mut sim, &key);
+    let owner = json!([{ "apiVersion": "x/v1", "kind": "Backup", "name": "other", "uid": "other", "controller": true }]);
+    sim.world.edit(&kruise_common::kind::CLAIM, &key.sibling("data-web-0"), |claim| {
+        claim["metadata"]["ownerReferences"] = owner;
+    });
+    sim.world.now += SignedDuration::from_hours(24);
+    sim.relist();
+    let holds = sim.plan(&key).unwrap().holds;
+    let said: Vec<String> = holds.iter().map(ToString::to_string).collect();
+    assert_eq!(said, ["ClaimTaken{claim: data-web-0}"]);
+}
+
+/// What ends every pod right away is not asked as fast as it answers.
+#[test]
+fn pods_that_end_at_once_are_made_again_at_a_bounded_pace() {
+    let (mut sim, key) = drive(web(1));
+    sim.actor = Box::new(|world| {
+        let runs =
+            world.get(&POD, &pod(0)).is_some_and(|pod| text(pod, "/status/phase") != "Failed");
+        if runs {
+            world.edit(&POD, &pod(0), |pod| {
+                pod["metadata"]["annotations"]["sim.kruise.dev/ignore"] = json!("true");
+                pod["status"]["phase"] = json!("Failed");
+            });
+        }
+        runs
+    });
+    let end = sim.world.now + SignedDuration::from_mins(2);
+    let mut turns = 0;
+    while sim.world.now < end && turns < 1000 {
+        let _ = sim.settle(&key, 1);
+        turns += 1;
+    }
+    let made =
+        sim.writes.iter().filter(|w| *w.kind == POD && matches!(w.request, Request::Create { .. }));
+    assert!((10..=13).contains(&made.count()), "every ten seconds");
 }

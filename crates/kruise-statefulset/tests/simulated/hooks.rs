@@ -4,7 +4,7 @@ use kruise_common::key::ObjectKey;
 use kruise_common::kind::POD;
 use serde_json::{Value, json};
 
-use crate::builders::{Sim, change, drive, in_place, merge, set_image, text, web_with};
+use crate::builders::{Sim, change, drive, in_place, is_true, merge, set_image, text, web_with};
 
 /// An ordered set of pods that a hook holds by a label.
 fn hooked(replicas: i32, hook: &str, annotations: &Value) -> (Sim, ObjectKey) {
@@ -63,16 +63,21 @@ fn image<'a>(sim: &'a Sim, key: &ObjectKey, ordinal: i32) -> &'a str {
 
 const NEW: &str = "example.com/app:2";
 
+/// A new image, and the hook lets the pod through.
+fn through(sim: &mut Sim, key: &ObjectKey, ordinal: i32) {
+    set_image(sim, key, NEW);
+    settle(sim, key);
+    for value in [Value::Null, json!("on")] {
+        hold(sim, key, ordinal, &value);
+        settle(sim, key);
+    }
+}
+
 /// AC-2: the bad image does not reach another pod because its hook let go of it.
 #[test]
 fn a_pod_at_its_hook_waits_for_a_broken_one_above() {
     let (mut sim, key) = hooked(3, "inPlaceUpdate", &json!({}));
-    set_image(&mut sim, &key, NEW);
-    settle(&mut sim, &key);
-    hold(&mut sim, &key, 2, &Value::Null);
-    settle(&mut sim, &key);
-    hold(&mut sim, &key, 2, &json!("on"));
-    settle(&mut sim, &key);
+    through(&mut sim, &key, 2);
     assert_eq!((image(&sim, &key, 2), state(&sim, &key, 1)), (NEW, "PreparingUpdate"));
     broken(&mut sim, &key, 2, true);
     hold(&mut sim, &key, 1, &Value::Null);
@@ -128,5 +133,124 @@ fn several_pods_at_their_hooks_need_not_be_let_go_of_in_order() {
             hold(&mut sim, &key, ordinal, &json!("on"));
             settle(&mut sim, &key);
         }
+    }
+}
+
+/// AC-2, M-20: nobody is taken down while one above is missing, and that one does not wait for the owner of a hook.
+#[test]
+fn one_that_is_missing_above_is_made_before_a_pod_at_its_hook_is_updated() {
+    let (mut sim, key) = hooked(3, "inPlaceUpdate", &json!({}));
+    through(&mut sim, &key, 2);
+    assert_eq!((image(&sim, &key, 2), state(&sim, &key, 1)), (NEW, "PreparingUpdate"));
+    sim.world.delete(&POD, &key.sibling("web-2"));
+    settle(&mut sim, &key);
+    assert!(is_true(pod(&sim, &key, 2), "Ready"));
+    assert_eq!(
+        (image(&sim, &key, 1), state(&sim, &key, 1)),
+        ("example.com/app:1", "PreparingUpdate")
+    );
+    hold(&mut sim, &key, 1, &Value::Null);
+    settle(&mut sim, &key);
+    assert_eq!(image(&sim, &key, 1), NEW);
+}
+
+/// AC-2: one that goes serves for a while, and is missing all the same.
+#[test]
+fn a_pod_at_its_hook_waits_for_one_above_that_goes() {
+    let (mut sim, key) = hooked(3, "inPlaceUpdate", &json!({}));
+    through(&mut sim, &key, 2);
+    let slow = |sim: &mut Sim, finalizers: &Value| {
+        let meta = json!({ "metadata": { "finalizers": finalizers } });
+        sim.world.edit(&POD, &key.sibling("web-2"), |pod| merge(pod, &meta));
+    };
+    slow(&mut sim, &json!(["test/slow"]));
+    sim.world.delete(&POD, &key.sibling("web-2"));
+    hold(&mut sim, &key, 1, &Value::Null);
+    settle(&mut sim, &key);
+    assert_eq!(image(&sim, &key, 1), "example.com/app:1");
+    slow(&mut sim, &Value::Null);
+    settle(&mut sim, &key);
+    assert!(is_true(pod(&sim, &key, 2), "Ready"));
+    assert_eq!(
+        (image(&sim, &key, 1), state(&sim, &key, 1)),
+        ("example.com/app:1", "PreparingUpdate")
+    );
+}
+
+/// K-1: where several may be down at once, a missing one is made at once, whatever hooks wait below.
+#[test]
+fn several_pods_at_their_hooks_keep_no_missing_one_from_being_made() {
+    let several = json!({ "apps.kruise.io/ordered-max-unavailable": "3" });
+    let (mut sim, key) = hooked(5, "inPlaceUpdate", &several);
+    set_image(&mut sim, &key, NEW);
+    settle(&mut sim, &key);
+    sim.world.delete(&POD, &key.sibling("web-4"));
+    settle(&mut sim, &key);
+    assert_eq!((image(&sim, &key, 4), is_true(pod(&sim, &key, 4), "Ready")), (NEW, true));
+    assert_eq!(state(&sim, &key, 3), "PreparingUpdate");
+}
+
+/// RU-3, W-34: a pause keeps nobody out of traffic, and scaling goes on.
+#[test]
+fn a_pause_gives_back_what_it_keeps_from_being_updated() {
+    let paused = |more: &Value| {
+        let mut spec = json!({ "updateStrategy": { "rollingUpdate": { "paused": true } } });
+        merge(&mut spec, more);
+        json!({ "spec": spec })
+    };
+    let (mut sim, key) = hooked(4, "inPlaceUpdate", &json!({}));
+    set_image(&mut sim, &key, NEW);
+    settle(&mut sim, &key);
+    assert_eq!(state(&sim, &key, 3), "PreparingUpdate");
+    change(&mut sim, &key, &paused(&json!({ "replicas": 6 })));
+    settle(&mut sim, &key);
+    assert_eq!(state(&sim, &key, 3), "Normal");
+    assert_eq!(sim.world.list(&POD).filter(|pod| is_true(pod, "Ready")).count(), 6);
+
+    // Without order nothing waits for it, and it is told so once; but who falls below the partition serves again.
+    let (mut sim, key) = hooked(4, "inPlaceUpdate", &json!({}));
+    change(&mut sim, &key, &json!({ "spec": { "podManagementPolicy": "Parallel" } }));
+    set_image(&mut sim, &key, NEW);
+    settle(&mut sim, &key);
+    change(&mut sim, &key, &paused(&json!({})));
+    settle(&mut sim, &key);
+    assert_eq!(state(&sim, &key, 3), "PreparingUpdate");
+    let partition = json!({ "updateStrategy": { "rollingUpdate": { "partition": 4 } } });
+    change(&mut sim, &key, &paused(&partition));
+    settle(&mut sim, &key);
+    assert_eq!(state(&sim, &key, 3), "Normal");
+}
+
+/// W-4: the highest first, one at a time, and its hook is heard.
+#[test]
+fn recovery_takes_one_pod_at_a_time_through_its_hook() {
+    let recover = json!({ "apps.kruise.io/recover-stuck-rollout": "true" });
+    let (mut sim, key) = hooked(3, "inPlaceUpdate", &recover);
+    for ordinal in [0, 2] {
+        broken(&mut sim, &key, ordinal, true);
+    }
+    set_image(&mut sim, &key, NEW);
+    settle(&mut sim, &key);
+    let states: Vec<&str> = (0..3).map(|ordinal| state(&sim, &key, ordinal)).collect();
+    assert_eq!(states, ["Normal", "Normal", "PreparingUpdate"]);
+    hold(&mut sim, &key, 2, &Value::Null);
+    settle(&mut sim, &key);
+    assert_eq!(image(&sim, &key, 2), NEW);
+}
+
+/// K-1: fewer are allowed by now than were announced: whichever is let go of is updated.
+#[test]
+fn pods_that_were_announced_are_heard_after_the_budget_was_lowered() {
+    let several = |many: &str| json!({ "apps.kruise.io/ordered-max-unavailable": many });
+    let (mut sim, key) = hooked(4, "inPlaceUpdate", &several("3"));
+    set_image(&mut sim, &key, NEW);
+    settle(&mut sim, &key);
+    change(&mut sim, &key, &json!({ "metadata": { "annotations": several("1") } }));
+    for ordinal in [2, 3, 1] {
+        settle(&mut sim, &key);
+        hold(&mut sim, &key, ordinal, &Value::Null);
+        settle(&mut sim, &key);
+        assert_eq!(image(&sim, &key, ordinal), NEW, "{ordinal}");
+        hold(&mut sim, &key, ordinal, &json!("on"));
     }
 }

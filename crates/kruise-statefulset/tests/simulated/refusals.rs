@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use jiff::SignedDuration;
 use kruise_common::key::ObjectKey;
-use kruise_common::kind::POD;
+use kruise_common::kind::{POD, STATEFUL_SET};
 use kruise_common::testing::drive::Fate;
 use kruise_common::write::{Patch, Request, Write};
 use serde_json::{Value, json};
@@ -73,6 +73,16 @@ fn live(sim: &mut Sim, key: &ObjectKey, time: SignedDuration) {
         let _ = sim.settle(key, 1);
         turns += 1;
         assert!(turns < 2000, "turns without end:\n{}", sim.transcript.join("\n"));
+    }
+}
+
+/// A turn each second.
+fn tick(sim: &mut Sim, key: &ObjectKey, seconds: u32) {
+    for _ in 0..seconds {
+        sim.relist();
+        sim.turn(key);
+        sim.world.nodes();
+        sim.world.now += SignedDuration::from_secs(1);
     }
 }
 
@@ -414,4 +424,141 @@ fn an_update_ends_beside_an_orphan_that_must_not_be_adopted() {
     let ours = |pod: &&Value| pod["metadata"]["name"] != "web-7";
     let up = sim.world.list(&POD).filter(ours).filter(|pod| is_true(pod, "Ready")).count();
     assert_eq!(up, 3);
+}
+
+/// W7: however often others change the pod while the resize rests, it is not taken for theirs.
+#[test]
+fn a_resize_that_rests_is_not_forgotten_when_others_change_the_pod() {
+    let (mut sim, key) = amounts("InPlaceOnly");
+    refuse(&mut sim, |write| of_pod(write, "200m"));
+    change(&mut sim, &key, &cpu("200m"));
+    tick(&mut sim, &key, 140);
+    for _ in 0..4 {
+        sim.world.edit(&POD, &key.sibling("web-2"), |pod| {
+            let generation = pod["metadata"]["generation"].as_i64().unwrap();
+            pod["metadata"]["generation"] = json!(generation + 1);
+        });
+        tick(&mut sim, &key, 2);
+    }
+    sim.fate = Box::new(|_, _| Fate::Done);
+    sim.settle(&key, 400).unwrap();
+    for pod in sim.world.list(&POD) {
+        assert_eq!(pod["spec"]["containers"][0]["resources"]["requests"]["cpu"], "200m");
+    }
+}
+
+/// O-6: however many pods are refused, what comes after them is done, and each is asked for less and less.
+#[test]
+fn many_pods_that_a_quota_refuses_hold_up_neither_update_nor_replacement() {
+    let rolling = json!({ "maxUnavailable": 15 });
+    let spec =
+        json!({ "spec": { "replicas": 15, "updateStrategy": { "rollingUpdate": rolling } } });
+    let (mut sim, key) = drive(parallel(&spec));
+    sim.settle(&key, 400).unwrap();
+    let low = |write: &Write| {
+        let ordinal = write.key.name.strip_prefix("web-").and_then(|at| at.parse::<u32>().ok());
+        ordinal.is_some_and(|at| at < 12)
+    };
+    let tries = refuse(&mut sim, move |write| {
+        low(write) && *write.kind == POD && matches!(write.request, Request::Create { .. })
+    });
+    for ordinal in 0..12 {
+        sim.world.delete(&POD, &key.sibling(format!("web-{ordinal}")));
+    }
+    let evict = json!({ "metadata": { "annotations": { "sim.kruise.dev/evict": "true" } } });
+    sim.world.edit(&POD, &key.sibling("web-14"), |pod| merge(pod, &evict));
+    set_image(&mut sim, &key, "example.com/app:2");
+    live(&mut sim, &key, SignedDuration::from_mins(10));
+    let images: Vec<&Value> =
+        sim.world.list(&POD).map(|pod| &pod["spec"]["containers"][0]["image"]).collect();
+    assert_eq!((images, serving(&sim)), (vec![&json!("example.com/app:2"); 3], 3));
+    assert!((24..=12 * 14).contains(&tries.get()), "{} tries", tries.get());
+    let said = sim.transcript.join("\n");
+    assert!(said.contains("hold CreationRefused{pod: web-0, until: "), "{said}");
+    let condition = |sim: &Sim| {
+        let set = sim.world.get(&STATEFUL_SET, &key).unwrap();
+        let all = set["status"]["conditions"].as_array().unwrap().iter();
+        all.clone().find(|c| c["type"] == "FailedCreatePod").unwrap()["status"].clone()
+    };
+    assert_eq!(condition(&sim), "True", "also between two attempts");
+    let told = sim.writes.iter().filter(|write| *write.kind == STATEFUL_SET).count();
+    tick(&mut sim, &key, 600);
+    let more = sim.writes.iter().filter(|write| *write.kind == STATEFUL_SET).count() - told;
+    assert!(more <= 2, "{more} statuses in ten minutes in which nothing changed");
+    // Another template is another pod.
+    sim.fate = Box::new(|_, _| Fate::Done);
+    let asked = sim.world.now;
+    set_image(&mut sim, &key, "example.com/app:3");
+    sim.settle(&key, 400).unwrap();
+    assert_eq!((serving(&sim), condition(&sim)), (15, json!("False")));
+    assert!(sim.world.now.duration_since(asked) < SignedDuration::from_mins(2));
+}
+
+/// An autoscaler that changes the number of replicas says nothing of what was refused.
+#[test]
+fn a_refused_update_is_not_tried_again_because_the_set_is_scaled() {
+    let (mut sim, key) = drive(parallel(&json!({})));
+    sim.settle(&key, 400).unwrap();
+    let tries = refuse(&mut sim, |write| of_pod(write, BAD));
+    set_image(&mut sim, &key, BAD);
+    for round in 0..30 {
+        change(&mut sim, &key, &json!({ "spec": { "replicas": 3 + round % 2 } }));
+        tick(&mut sim, &key, 20);
+    }
+    assert!((2..=14).contains(&tries.get()), "{} tries in ten minutes", tries.get());
+}
+
+/// A refusal of an update in place is none of a new pod.
+#[test]
+fn another_strategy_does_not_wait_for_the_rest_of_a_refused_update() {
+    let (mut sim, key) = drive(parallel(&json!({})));
+    sim.settle(&key, 400).unwrap();
+    refuse(&mut sim, |write| of_pod(write, BAD));
+    set_image(&mut sim, &key, BAD);
+    tick(&mut sim, &key, 200);
+    let asked = sim.world.now;
+    let recreate =
+        json!({ "updateStrategy": { "rollingUpdate": { "podUpdatePolicy": "ReCreate" } } });
+    change(&mut sim, &key, &json!({ "spec": recreate }));
+    sim.settle(&key, 400).unwrap();
+    assert!(sim.world.list(&POD).all(|pod| pod["spec"]["containers"][0]["image"] == BAD));
+    assert!(sim.world.now.duration_since(asked) < SignedDuration::from_secs(30));
+}
+
+/// RU-11: nor is it overtaken if a user wants that pod replaced as well.
+#[test]
+fn a_labelled_pod_whose_deletion_is_refused_is_not_overtaken_in_an_ordered_update() {
+    let (mut sim, key) = drive(web_with(3, &json!({})));
+    sim.settle(&key, 400).unwrap();
+    let before = uids(&sim);
+    refuse(&mut sim, |write| write.verb() == "delete" && &*write.key.name == "web-2");
+    sim.world.edit(&POD, &key.sibling("web-2"), |pod| {
+        pod["metadata"]["labels"]["apps.kruise.io/specified-delete"] = json!("true");
+    });
+    set_image(&mut sim, &key, "example.com/app:2");
+    live(&mut sim, &key, SignedDuration::from_mins(10));
+    assert_eq!(uids(&sim), before);
+}
+
+/// One that may not be adopted keeps its own ordinal, and no other.
+#[test]
+fn an_orphan_that_must_not_be_adopted_holds_up_no_other_pod() {
+    let rolling = json!({ "maxUnavailable": 2 });
+    let spec = json!({ "replicas": 4, "updateStrategy": { "rollingUpdate": rolling } });
+    let (mut sim, key) = drive(parallel(&json!({ "spec": spec })));
+    sim.settle(&key, 400).unwrap();
+    let alone = json!({ "metadata": { "ownerReferences": null } });
+    sim.world.edit(&POD, &key.sibling("web-1"), |pod| merge(pod, &alone));
+    let tries = refuse(&mut sim, |write| *write.kind == POD && *write.key.name == *"web-1");
+    change(&mut sim, &key, &json!({ "spec": { "replicas": 5 } }));
+    set_image(&mut sim, &key, "example.com/app:2");
+    live(&mut sim, &key, SignedDuration::from_mins(10));
+    let new = |pod: &&Value| pod["spec"]["containers"][0]["image"] == "example.com/app:2";
+    assert_eq!(sim.world.list(&POD).filter(new).count(), 4, "all but that one");
+    assert!((2..=14).contains(&tries.get()), "{} tries", tries.get());
+    let said = sim.transcript.join("\n");
+    assert!(said.contains("hold OwnerRefused{pod: web-1, until: "), "{said}");
+    sim.fate = Box::new(|_, _| Fate::Done);
+    sim.settle(&key, 400).unwrap();
+    assert_eq!((sim.world.list(&POD).filter(new).count(), serving(&sim)), (5, 5));
 }

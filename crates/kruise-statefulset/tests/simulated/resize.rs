@@ -3,8 +3,9 @@
 use jiff::SignedDuration;
 use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
-use kruise_common::kind::{CLAIM, POD, STATEFUL_SET, STORAGE_CLASS};
-use kruise_common::testing::world::Growth;
+use kruise_common::kind::{CLAIM, NODE, POD, STATEFUL_SET, STORAGE_CLASS};
+use kruise_common::testing::drive::Fate;
+use kruise_common::testing::world::{Growth, World};
 use kruise_common::write::Write;
 use serde_json::{Value, json};
 
@@ -33,6 +34,11 @@ fn templates(data: &str, logs: &str) -> Value {
 
 /// A set with claims `data`, which can grow, and `logs`, which cannot.
 fn set(replicas: i32, changes: &[Value]) -> (Sim, ObjectKey) {
+    set_on(replicas, changes, |_| {})
+}
+
+/// The same in a cluster that is prepared.
+fn set_on(replicas: i32, changes: &[Value], prepare: fn(&mut World)) -> (Sim, ObjectKey) {
     let mut set = web_with(replicas, &templates("1Gi", "1Gi"));
     merge(
         &mut set,
@@ -44,6 +50,7 @@ fn set(replicas: i32, changes: &[Value]) -> (Sim, ObjectKey) {
         merge(&mut set, change);
     }
     let (mut sim, key) = drive_with(set, gates());
+    prepare(&mut sim.world);
     for (name, grows) in [("grows", json!(true)), ("fixed", json!(false)), ("unset", Value::Null)] {
         let meta = json!({ "name": name, "namespace": "" });
         sim.world
@@ -271,6 +278,10 @@ fn in_place_only_does_not_restart_for_a_file_system() {
     assert_eq!(text(pod, "/spec/containers/0/image"), "example.com/app:2");
     let holds_ = holds(&sim, &key);
     assert!(holds_.iter().any(|hold| hold.starts_with(waits)), "{holds_:?}");
+    // It uses up no budget for ever.
+    let other = sim.world.get(&POD, &key.sibling("web-0")).unwrap();
+    assert_eq!(text(other, "/spec/containers/0/image"), "example.com/app:2");
+    assert_eq!(sizes(&sim, &key, 2), ["2Gi"; 2]);
 }
 
 /// RS-5, RS-7, RS-12: what cannot grow is said; claims and pods stay as they are.
@@ -421,4 +432,126 @@ fn claims_enlarged_by_hand_restart_no_more_pods_than_may_be_down() {
         assert!((0..4).all(|at| grown(at)["storage"] == "2Gi"), "{order}: all have grown");
         assert!(sim.world.list(&POD).all(|pod| is_true(pod, "Ready")));
     }
+}
+
+/// A set whose pods find no node, and so have claims without volumes.
+fn homeless(order: &str, more: &[Value]) -> (Sim, ObjectKey) {
+    let nowhere = node("nowhere");
+    let order = json!({ "spec": { "podManagementPolicy": order } });
+    let changes: Vec<Value> = [nowhere, order].iter().chain(more).cloned().collect();
+    let (mut sim, key) = set_on(2, &changes, |world| {
+        world.insert(&NODE, json!({ "metadata": { "name": "node-0" } }));
+    });
+    settle(&mut sim, &key);
+    assert!(sim.world.list(&POD).all(|pod| pod.pointer("/spec/nodeName").is_none()));
+    (sim, key)
+}
+
+/// The only node for pods of the template.
+fn node(name: &str) -> Value {
+    let field = json!({ "key": "metadata.name", "operator": "In", "values": [name] });
+    let terms = json!({ "nodeSelectorTerms": [{ "matchFields": [field] }] });
+    let affinity =
+        json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": terms } });
+    json!({ "spec": { "template": { "spec": { "affinity": affinity } } } })
+}
+
+/// RU-9, AC-17: a claim gets its volume when its pod gets a node, and the pod gets that by its update.
+#[test]
+fn a_claim_without_volume_keeps_no_pod_from_its_update() {
+    let recover = json!({ "metadata": { "annotations": { "apps.kruise.io/recover-stuck-rollout": "true" } } });
+    for (order, size) in [("Parallel", "1Gi"), ("Parallel", "2Gi"), ("OrderedReady", "2Gi")] {
+        let (mut sim, key) = homeless(order, std::slice::from_ref(&recover));
+        change(&mut sim, &key, &node("node-0"));
+        change(&mut sim, &key, &templates(size, "1Gi"));
+        settle(&mut sim, &key);
+        assert!(sim.world.list(&POD).all(|pod| is_true(pod, "Ready")), "{order} {size}");
+        assert_eq!(sizes(&sim, &key, 2), [size; 2], "{order}: bound, they grow like any other");
+    }
+}
+
+/// W-34: who waits at a hook for an update that cannot be any more serves again.
+#[test]
+fn a_pod_at_its_hook_whose_claims_cannot_grow_serves_again() {
+    let hook = json!({ "spec": {
+        "lifecycle": { "inPlaceUpdate": { "labelsHandler": { "hold": "on" }, "markPodNotReady": true } },
+        "template": { "metadata": { "labels": { "hold": "on" } } },
+    } });
+    let (mut sim, key) = set(2, &[in_place(), hook]);
+    set_image(&mut sim, &key, "example.com/app:2");
+    settle(&mut sim, &key);
+    let state = "/metadata/labels/lifecycle.apps.kruise.io~1state";
+    let states = |sim: &Sim| -> Vec<String> {
+        sim.world.list(&POD).map(|pod| text(pod, state).to_owned()).collect()
+    };
+    assert_eq!(states(&sim), ["Normal", "PreparingUpdate"]);
+    change(&mut sim, &key, &templates("1Gi", "2Gi"));
+    settle(&mut sim, &key);
+    assert_eq!(states(&sim), ["Normal", "Normal"]);
+    assert!(sim.world.list(&POD).all(|pod| is_true(pod, "Ready")));
+}
+
+/// Who is re-created for another reason does not wait for a file system, as with `ReCreate`.
+#[test]
+fn a_change_that_cannot_be_made_in_place_does_not_wait_for_the_file_system() {
+    let (mut sim, key) = offline(2, "InPlaceIfPossible");
+    let (from, began) = (sim.writes.len(), sim.world.now);
+    change(&mut sim, &key, &templates("2Gi", "1Gi"));
+    change(
+        &mut sim,
+        &key,
+        &json!({ "spec": { "template": { "spec": { "terminationGracePeriodSeconds": 5 } } } }),
+    );
+    settle(&mut sim, &key);
+    assert_eq!(deletions(&sim, from), ["web-1", "web-0"]);
+    let took = sim.world.now.duration_since(began);
+    assert!(took < SignedDuration::from_mins(2), "{took:#}");
+}
+
+/// What the API server refuses for a claim is not asked for over and over.
+#[test]
+fn a_claim_that_may_not_grow_is_asked_less_and_less() {
+    let (mut sim, key) = set(2, &[]);
+    let tries = std::rc::Rc::new(std::cell::Cell::new(0));
+    let counted = tries.clone();
+    sim.fate = Box::new(move |_, write| {
+        if *write.kind != CLAIM {
+            return Fate::Done;
+        }
+        counted.set(counted.get() + 1);
+        Fate::Denied
+    });
+    change(&mut sim, &key, &templates("2Gi", "1Gi"));
+    for _ in 0..600 {
+        sim.relist();
+        sim.turn(&key);
+        sim.world.nodes();
+        sim.world.now += SignedDuration::from_secs(1);
+    }
+    assert!((2..=14).contains(&tries.get()), "{} tries", tries.get());
+    assert!(
+        holds(&sim, &key).iter().any(|hold| hold.starts_with("UpdateRefused{pod: web-1, until: "))
+    );
+    sim.fate = Box::new(|_, _| Fate::Done);
+    settle(&mut sim, &key);
+    assert_eq!(sizes(&sim, &key, 2), ["2Gi"; 2]);
+}
+
+/// RU-11, RS-4: a volume that somebody enlarged further down, and that waits for another pod, is no reason to wait for: that
+/// pod comes in its turn.
+#[test]
+fn a_file_system_that_waits_further_down_holds_up_no_ordered_update() {
+    let ordered = json!({ "spec": { "podManagementPolicy": "OrderedReady" } });
+    let (mut sim, key) = set(3, &[ordered]);
+    sim.world.growth = Growth::Offline;
+    sim.world.now += SignedDuration::from_secs(10);
+    sim.world.edit(&CLAIM, &key.sibling("data-web-0"), |claim| {
+        claim["spec"]["resources"]["requests"]["storage"] = json!("5Gi");
+    });
+    let from = sim.writes.len();
+    change(&mut sim, &key, &templates("2Gi", "1Gi"));
+    set_image(&mut sim, &key, "example.com/app:2");
+    settle(&mut sim, &key);
+    assert_eq!(deletions(&sim, from), ["web-2", "web-1", "web-0"]);
+    assert_eq!(sizes(&sim, &key, 3), ["5Gi", "2Gi", "2Gi"]);
 }

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
-use kruise_common::kind::{CLAIM, POD};
+use kruise_common::kind::{CLAIM, POD, STATEFUL_SET};
 use kruise_common::testing::drive::Fate;
 use kruise_common::write::Write;
 use serde_json::{Value, json};
@@ -158,4 +158,68 @@ fn no_data_is_lost_while_a_claim_cannot_be_taken_back() {
     settle(&mut sim, &key);
     assert_eq!((uid(&sim), image(&sim, 2)), (before, "example.com/app:2".to_owned()));
     assert!(sim.world.list(&POD).all(|pod| is_true(pod, "Ready")));
+}
+
+/// S7: the set is scaled back up, and its controller does not hear of it: no pod goes with its claims any more.
+#[test]
+fn claims_stay_when_the_set_is_scaled_back_up_behind_a_cache_that_lags() {
+    for order in ["OrderedReady", "Parallel"] {
+        let (mut sim, key) = drive(set(order, &[policy("Retain", "Delete")]));
+        settle(&mut sim, &key);
+        let uid = |sim: &Sim, kind, key: &ObjectKey| {
+            sim.world.get(kind, key).map(|object| text(object, "/metadata/uid").to_owned())
+        };
+        let before = (uid(&sim, &CLAIM, &claim(1)), uid(&sim, &POD, &key.sibling("web-1")));
+        change(&mut sim, &key, &replicas(1));
+        sim.relist();
+        change(&mut sim, &key, &replicas(3));
+        sim.lag = Some(Box::new(|kind| kind == &STATEFUL_SET));
+        // Nor of the version that a status would have to be of.
+        sim.fate = Box::new(
+            |_, write| {
+                if *write.kind == STATEFUL_SET { Fate::Refused } else { Fate::Done }
+            },
+        );
+        for _ in 0..50 {
+            let _ = sim.settle(&key, 1);
+            sim.world.now += SignedDuration::from_secs(1);
+        }
+        sim.lag = None;
+        sim.fate = Box::new(|_, _| Fate::Done);
+        settle(&mut sim, &key);
+        assert_eq!(
+            (uid(&sim, &CLAIM, &claim(1)), uid(&sim, &POD, &key.sibling("web-1"))),
+            before,
+            "{order}"
+        );
+        assert_eq!(owners(&sim, 1), [""; 0], "{order}");
+    }
+}
+
+/// RU-11: a pod that has to wait for its claims is not overtaken.
+#[test]
+fn a_pod_that_waits_for_its_claims_is_not_overtaken_in_an_ordered_update() {
+    let (mut sim, key) = drive(set("OrderedReady", &[policy("Retain", "Delete"), replicas(2)]));
+    settle(&mut sim, &key);
+    let denied = std::rc::Rc::new(std::cell::Cell::new(true));
+    let now = denied.clone();
+    sim.fate =
+        Box::new(
+            move |_, write| {
+                if now.get() && write.verb() == "delete" { Fate::Denied } else { Fate::Done }
+            },
+        );
+    change(&mut sim, &key, &replicas(1));
+    for _ in 0..5 {
+        let _ = sim.settle(&key, 1);
+    }
+    assert_eq!(owners(&sim, 1), ["Pod"], "it would take its claim along");
+    denied.set(false);
+    let from = sim.writes.len();
+    change(&mut sim, &key, &replicas(2));
+    set_image(&mut sim, &key, "example.com/app:2");
+    settle(&mut sim, &key);
+    let deletes = sim.writes[from..].iter().filter(|write| write.verb() == "delete");
+    let order: Vec<&str> = deletes.map(|write| &*write.key.name).collect();
+    assert_eq!(order, ["web-1", "web-0"]);
 }

@@ -6,7 +6,7 @@ use kruise_common::key::ObjectKey;
 use kruise_common::kind::{CLAIM, CONTROLLER_REVISION, POD, STATEFUL_SET};
 use kruise_common::testing::world::World;
 use kruise_common::write::{Patch, Request, Write};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::builders::{is_true, text};
 use crate::foreign;
@@ -145,7 +145,7 @@ impl<'a> Seen<'a> {
 pub fn any_write(world: &World, write: &Write, steps: &[Step], ordered: Option<usize>) {
     // Everything is bound to what was seen; creation is bound by its name (AC-1).
     match &write.request {
-        Request::Delete { uid } | Request::Evict { uid, .. } => assert!(!uid.is_empty()),
+        Request::Delete { uid, .. } | Request::Evict { uid, .. } => assert!(!uid.is_empty()),
         Request::Patch { patch, .. } => assert!(format!("{patch:?}").contains("uid"), "{write}"),
         Request::Create { body } if *write.kind == POD => {
             let wanted = steps.iter().any(|step| step.wanted().contains(&*write.key.name));
@@ -250,7 +250,9 @@ fn partition(seen: &Seen<'_>, story: &Story, step: &Step) {
 fn hooks(seen: &Seen<'_>, story: &Story, step: &Step) {
     let Some(pod) = seen.pod.filter(|_| seen.deletes || seen.changes_image) else { return };
     let write = seen.write;
-    let held = story.hooks && text(pod, "/metadata/labels/block") == "yes";
+    let marked =
+        |label: &str| story.hooks && pod["metadata"]["labels"].get(label) == Some(&json!("yes"));
+    let held = (seen.deletes && marked("block")) || (seen.changes_image && marked(story.drain()));
     assert!(!held, "{write}: its hook holds it");
     if seen.changes_image {
         let grace = SignedDuration::from_secs(step.grace.into());

@@ -184,27 +184,32 @@ fn what_a_hook_was_told_is_taken_back_when_it_is_not_wanted_any_more() {
     assert_eq!(state(&sim, 2), "Normal", "scaled back up (W-2)");
 }
 
-/// W-2 beside RU-3: a pause puts off what is wanted, and keeps nobody out of traffic for what is not.
+/// W-2 beside RU-3: a pause puts off what is wanted, and keeps nobody out of traffic for what is not. In an ordered set
+/// scaling would wait for whom it keeps, so it keeps nobody.
 #[test]
 fn a_pause_holds_no_pod_that_is_not_wanted_deleted_any_more() {
     let paused = json!({ "spec": { "updateStrategy": { "rollingUpdate": { "paused": true } } } });
     let label = "apps.kruise.io/specified-delete";
-    for outdated in [false, true] {
-        let mut set = web_with(2, &json!({}));
+    for (order, outdated) in
+        [("Parallel", false), ("Parallel", true), ("OrderedReady", false), ("OrderedReady", true)]
+    {
+        let kept = if order == "Parallel" { "PreparingDelete" } else { "Normal" };
+        let mut set = web_with(2, &json!({ "spec": { "podManagementPolicy": order } }));
         hook(&mut set, "preDelete");
         let (mut sim, key) = drive(set);
         settle(&mut sim, &key);
         edit(&mut sim, 1, &json!({ "labels": { label: "true" } }));
         settle(&mut sim, &key);
+        assert_eq!(state(&sim, 1), "PreparingDelete");
         change(&mut sim, &key, &paused);
         if outdated {
             set_image(&mut sim, &key, "example.com/app:2");
         }
         settle(&mut sim, &key);
-        assert_eq!(state(&sim, 1), "PreparingDelete");
+        assert_eq!(state(&sim, 1), kept, "{order}");
         edit(&mut sim, 1, &json!({ "labels": { label: null } }));
         settle(&mut sim, &key);
-        assert_eq!(state(&sim, 1), if outdated { "PreparingDelete" } else { "Normal" });
+        assert_eq!(state(&sim, 1), if outdated { kept } else { "Normal" }, "{order}");
     }
 }
 
@@ -457,6 +462,8 @@ fn a_pod_that_ended_is_replaced_beside_any_number_of_missing_ones() {
         }),
     );
     change(&mut sim, &key, &replicas(3000));
+    // It did not end right away.
+    sim.world.now += jiff::SignedDuration::from_secs(10);
     sim.relist();
     let plan = sim.plan(&key).unwrap();
     let actions: Vec<String> = plan.actions().map(ToString::to_string).collect();

@@ -228,11 +228,11 @@ impl Story {
         }
     }
 
-    /// Takes away what rightly never ends: a pod that is announced and then kept by a pause, a file system that needs
-    /// another pod where only updates in place are allowed, or below a partition.
+    /// Takes away what rightly never ends: a pod that is announced and then kept by a pause where no order makes others wait
+    /// for it, a file system that needs another pod where only updates in place are allowed, or below a partition.
     fn make_possible(&mut self) {
         for step in &mut self.steps {
-            if self.hooks && step.updates == Updates::Paused {
+            if self.hooks && !self.ordered && step.updates == Updates::Paused {
                 step.updates = Updates::Rolling;
             }
             if self.grows.is_none() {
@@ -249,13 +249,21 @@ impl Story {
         }
     }
 
+    /// The label by which a pod is held before its update; that before its deletion is `block`, often the same.
+    pub fn drain(&self) -> &'static str {
+        if self.releases.len().is_multiple_of(3) { "drain" } else { "block" }
+    }
+
     /// What a step makes of the set.
     pub fn spec(&self, step: &Step) -> Value {
         let annotations =
             json!({ "apps.kruise.io/ordered-max-unavailable": self.at_once.to_string() });
-        let hook = json!({ "labelsHandler": { "block": "yes" }, "markPodNotReady": self.marks });
-        let hooks = self.hooks.then(|| json!({ "inPlaceUpdate": hook, "preDelete": hook }));
-        let block = self.hooks.then_some("yes");
+        let hook = |label: &str| json!({ "labelsHandler": { label: "yes" }, "markPodNotReady": self.marks });
+        let hooks = self
+            .hooks
+            .then(|| json!({ "inPlaceUpdate": hook(self.drain()), "preDelete": hook("block") }));
+        let mut labels = json!({ "block": self.hooks.then_some("yes") });
+        labels[self.drain()] = labels["block"].clone();
         let template = json!([{ "metadata": { "name": "data" }, "spec": {
             "accessModes": ["ReadWriteOnce"],
             "resources": { "requests": { "storage": format!("{}Gi", step.size.max(1)) } },
@@ -289,7 +297,7 @@ impl Story {
                 "unorderedUpdate": self.unordered.then(|| json!({ "priorityStrategy": by_weight })),
             }},
             "template": {
-                "metadata": { "labels": { "block": block } },
+                "metadata": { "labels": labels },
                 "spec": {
                     "readinessGates": [{ "conditionType": "InPlaceUpdateReady" }],
                     "containers": self.containers(step),

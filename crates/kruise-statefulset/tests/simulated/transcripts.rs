@@ -294,6 +294,8 @@ fn a_set_that_is_deleted_is_left_to_the_garbage_collector() {
     settle(&mut sim, &key);
     let pods = sim.writes[before..].iter().filter(|write| *write.kind == POD).count();
     assert_eq!(pods, 0, "nothing is done to pods of a set that goes");
+    let status = &sim.world.get(&STATEFUL_SET, &key).unwrap()["status"];
+    assert_eq!((&status["replicas"], &status["readyReplicas"]), (&json!(1), &json!(1)), "S-9");
     compare(&sim, "deletion");
 }
 

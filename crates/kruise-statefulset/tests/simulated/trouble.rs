@@ -110,24 +110,23 @@ pub fn gets_around(refusal: Refusal, next: &Step) -> bool {
 pub fn play_hooks(sim: &mut Sim, story: &Story) {
     let mut waits: BTreeMap<String, u8> = BTreeMap::new();
     let releases = story.releases.clone();
+    let drain = story.drain();
     let mut told = 0;
     sim.actor = Box::new(move |world| {
-        let state =
+        let marker =
             |pod: &Value| match text(pod, "/metadata/labels/lifecycle.apps.kruise.io~1state") {
-                "PreparingUpdate" | "PreparingDelete" => Some(Value::Null),
-                "Updated" => Some(json!("yes")),
+                "PreparingUpdate" => Some((drain, Value::Null)),
+                "PreparingDelete" => Some(("block", Value::Null)),
+                "Updated" => Some((drain, json!("yes"))),
                 _ => None,
             };
-        let due = |pod: &&Value| {
-            state(pod).is_some_and(|block| {
-                block != pod["metadata"]["labels"].get("block").cloned().unwrap_or_default()
-            })
+        let due = |pod: &Value| {
+            let (label, wanted) = marker(pod)?;
+            let known = pod["metadata"]["labels"].get(label).cloned().unwrap_or_default();
+            let pod = key().sibling(name(pod));
+            (known != wanted).then_some((pod, json!({ label: wanted })))
         };
-        let due: Vec<(ObjectKey, Value)> = pods(world)
-            .into_iter()
-            .filter(due)
-            .map(|pod| (key().sibling(name(pod)), state(pod).unwrap()))
-            .collect();
+        let due: Vec<(ObjectKey, Value)> = pods(world).into_iter().filter_map(due).collect();
         for (pod, block) in &due {
             let left = waits.entry(format!("{pod} {block}")).or_insert_with(|| {
                 told += 1;
@@ -138,7 +137,7 @@ pub fn play_hooks(sim: &mut Sim, story: &Story) {
                 continue;
             }
             waits.remove(&format!("{pod} {block}"));
-            let labels = json!({ "metadata": { "labels": { "block": block } } });
+            let labels = json!({ "metadata": { "labels": block } });
             world.edit(&POD, pod, |pod| merge(pod, &labels));
         }
         !due.is_empty()

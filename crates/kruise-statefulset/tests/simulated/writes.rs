@@ -255,3 +255,40 @@ fn a_kubelet_that_cannot_resize_is_not_asked_to() {
         assert_eq!(calls.is_empty(), !recreated, "{policy}: {calls:?}");
     }
 }
+
+/// S2: a pod that was seen down and serves again by now is not taken down beside another one.
+#[test]
+fn a_pod_that_serves_again_is_not_taken_down_on_an_older_view() {
+    for policy in ["ReCreate", "InPlaceIfPossible"] {
+        let rolling = json!({ "rollingUpdate": { "podUpdatePolicy": policy } });
+        let spec = json!({ "podManagementPolicy": "Parallel", "updateStrategy": rolling });
+        let (mut sim, key) =
+            drive_with(web_with(3, &json!({ "spec": spec })), FeatureGates::default());
+        settle(&mut sim, &key);
+        let ready = |sim: &mut Sim, status: &str, time: &str| {
+            sim.world.edit(&POD, &key.sibling("web-1"), |pod| {
+                let all = pod["status"]["conditions"].as_array_mut().unwrap();
+                let ready = all.iter_mut().find(|c| c["type"] == "Ready").unwrap();
+                merge(ready, &json!({ "status": status, "lastTransitionTime": time }));
+            });
+        };
+        sim.world.delete(&POD, &key.sibling("web-2"));
+        ready(&mut sim, "False", "2026-01-01T01:00:00Z");
+        let containers = json!([{ "name": "app", "image": "example.com/app:2" }]);
+        change(
+            &mut sim,
+            &key,
+            &json!({ "spec": { "template": { "spec": { "containers": containers } } } }),
+        );
+        sim.relist();
+        let (snapshot, now) = (sim.observe(&key).unwrap(), sim.world.now);
+        let plan = kruise_statefulset::plan::plan(&snapshot, now);
+        let apply = |action| kruise_statefulset::apply::apply(&snapshot, action, now);
+        let writes: Vec<_> =
+            plan.actions().flat_map(apply).filter(|write| &*write.key.name == "web-1").collect();
+        assert_eq!(writes.len(), 1, "{policy}: it is down, and costs nothing");
+        assert!(sim.world.clone().perform(&writes[0]).is_ok(), "{policy}");
+        ready(&mut sim, "True", "2026-01-01T01:00:01Z");
+        assert!(sim.world.perform(&writes[0]).is_err(), "{policy}: web-2 is down already");
+    }
+}

@@ -81,6 +81,10 @@ impl World {
                 let size = claim.pointer("/spec/resources/requests").cloned().unwrap_or_default();
                 let bound = claim.pointer("/status/phase") == Some(&json!("Bound"));
                 let before = claim.pointer("/status/capacity").cloned();
+                // Bound when its pod has a node, as the claims of a class with `WaitForFirstConsumer` are.
+                if !bound && !in_use {
+                    return;
+                }
                 if bound && (before.as_ref() == Some(&size) || growth == Growth::Never) {
                     return;
                 }

@@ -305,5 +305,11 @@ async fn tries_pass_those_that_refuse_and_end_when_all_do() {
     let all = refusing(|_| true);
     all.add();
     pass(ms(1)).await;
-    assert_eq!(pods(&all.log).len(), 11, "one after another, ten more than were done at most");
+    let asked = pods(&all.log);
+    assert_eq!(asked.len(), 12, "one after another, ten more than were done at most");
+    assert_eq!(
+        asked.last().map(String::as_str),
+        Some("pod-99"),
+        "what comes after is another matter"
+    );
 }

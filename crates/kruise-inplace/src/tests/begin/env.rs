@@ -59,7 +59,7 @@ fn the_update_ends_when_the_daemon_says_that_the_reader_was_started_anew() {
     cluster.report();
     let context = Context { lifecycle: None, update_revision: "web-b" };
     assert!(refresh(&cluster.pod(), &context, cluster.world.now).writes.is_empty());
-    assert_eq!(check(&cluster.pod(), &gold(&["main"])), Ok(()));
+    assert_eq!(check(&cluster.pod(), &gold(&["main"]), now()), Ok(()));
     cluster.perform(&begin(&cluster.pod(), &gold(&["main"]), &to("web-b"), cluster.world.now));
     cluster.run(3);
     let missing = Missing::Env { container: "main".to_owned() };
@@ -107,7 +107,7 @@ fn a_report_of_older_metadata_is_no_evidence() {
 fn without_a_report_of_the_reader_it_is_not_updated_in_place() {
     let refused = |pod: &Builder, containers: &str| {
         let why = NotInPlace::NoDaemon { containers: containers.to_owned() };
-        assert_eq!(check(&pod.build(), &gold(&["main"])), Err(why));
+        assert_eq!(check(&pod.build(), &gold(&["main"]), now()), Err(why));
     };
     let key = "apps.kruise.io/runtime-containers-meta";
     refused(&pod().annotation(key, "{"), "main");
@@ -118,7 +118,11 @@ fn without_a_report_of_the_reader_it_is_not_updated_in_place() {
     refused(&pod().annotation(key, &no_env.to_string()), "main");
     refused(&pod().status("main", &json!({ "containerID": "containerd://main-9" })), "main");
     let image = images(&[("side", "reg.io/side:v2")]);
-    assert_eq!(check(&reader(web(), "main").build(), &image), Ok(()), "others need no daemon");
+    assert_eq!(
+        check(&reader(web(), "main").build(), &image, now()),
+        Ok(()),
+        "others need no daemon"
+    );
     // Another reader of the same update would be asked for its report in the end.
     let reading = |env: &Value| {
         let pod = pod().spec("side", &json!({ "env": env })).edit(|pod| {
@@ -132,12 +136,12 @@ fn without_a_report_of_the_reader_it_is_not_updated_in_place() {
     };
     let app = json!([{ "name": "APP", "valueFrom": { "fieldRef": { "fieldPath": "metadata.labels['app']" } } }]);
     let both = Change { images: image.images.clone(), ..gold(&["main"]) };
-    assert_eq!(check(&reading(&json!([])), &both), Ok(()));
+    assert_eq!(check(&reading(&json!([])), &both, now()), Ok(()));
     let why = NotInPlace::NoDaemon { containers: "side".to_owned() };
-    assert_eq!(check(&reading(&app), &both), Err(why));
+    assert_eq!(check(&reading(&app), &both, now()), Err(why));
     // §20: it restarts only what is out of traffic.
     let bare = pod().without_gates().build();
-    assert!(matches!(check(&bare, &gold(&["main"])), Err(NotInPlace::Pod { .. })));
+    assert!(matches!(check(&bare, &gold(&["main"]), now()), Err(NotInPlace::Pod { .. })));
 }
 
 /// §6.4: metadata is the pod's, so who reads the same key cannot wait for a later batch.
@@ -193,4 +197,31 @@ fn a_grace_period_keeps_what_env_reads_apart() {
     let end = refresh(&cluster.pod(), &context, crate::tests::pod::after(11)).writes;
     assert_eq!(put(&end, "/metadata/labels/tier"), Some(json!("gold")));
     assert_eq!(stored_state(&end)["updateEnvFromMetadata"], json!(true));
+}
+
+/// W5: a daemon that knew the container before, or knows another one of the pod, is there and takes its time.
+#[test]
+fn a_report_that_is_a_moment_late_is_waited_for() {
+    let started = |seconds: i64| {
+        let at = kruise_api::shared::inplace::rfc3339(crate::tests::pod::after(-seconds));
+        let status = json!({ "containerID": "containerd://main-9", "state": { "running": { "startedAt": at } } });
+        pod().status("main", &status)
+    };
+    let asked = |pod: &Builder| check(&pod.build(), &gold(&["main"]), now());
+    let main = || "main".to_owned();
+    assert_eq!(asked(&started(5)), Err(NotInPlace::DaemonLate { containers: main() }));
+    assert_eq!(asked(&started(61)), Err(NotInPlace::NoDaemon { containers: main() }));
+    let key = "apps.kruise.io/runtime-containers-meta";
+    let silent = started(5).edit(|pod| {
+        let mut report = reported(pod);
+        report["containers"].as_array_mut().unwrap().retain(|it| it["name"] == "side");
+        pod["metadata"]["annotations"][key] = json!(report.to_string());
+    });
+    assert_eq!(
+        asked(&silent),
+        Err(NotInPlace::DaemonLate { containers: main() }),
+        "side is reported"
+    );
+    let nobody = started(5).annotation(key, r#"{"containers":[]}"#);
+    assert_eq!(asked(&nobody), Err(NotInPlace::NoDaemon { containers: main() }));
 }

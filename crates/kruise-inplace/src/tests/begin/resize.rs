@@ -210,17 +210,21 @@ fn what_the_pod_cannot_take_is_not_begun() {
         pod["status"]["containerStatuses"][0].as_object_mut().unwrap().remove("resources");
     });
     let no_resize = NotInPlace::NoResize { container: "main".to_owned() };
-    assert_eq!(check(&unsupported.build(), &to_cpu("2")), Err(no_resize), "the kubelet cannot");
-    assert_eq!(check(&unsupported.build(), &to_cpu("1000m")), Ok(()), "nothing to resize");
+    assert_eq!(
+        check(&unsupported.build(), &to_cpu("2"), now()),
+        Err(no_resize),
+        "the kubelet cannot"
+    );
+    assert_eq!(check(&unsupported.build(), &to_cpu("1000m"), now()), Ok(()), "nothing to resize");
     let bare = pod().spec("main", &json!({ "resources": {} }));
-    assert!(matches!(check(&bare.build(), &to_cpu("2")), Err(NotInPlace::Pod { .. })));
+    assert!(matches!(check(&bare.build(), &to_cpu("2"), now()), Err(NotInPlace::Pod { .. })));
     let full = json!({ "requests": { "cpu": "1", "memory": "1" }, "limits": { "cpu": "1", "memory": "1" } });
     let guaranteed = pod().spec("main", &json!({ "resources": full }));
     let live = "requests and limits that a policy made equal";
-    assert_eq!(check(&guaranteed.build(), &to_cpu("2")), Err(NotInPlace::Qos), "{live}");
-    assert_eq!(check(&pod().build(), &to_cpu("2")), Ok(()));
+    assert_eq!(check(&guaranteed.build(), &to_cpu("2"), now()), Err(NotInPlace::Qos), "{live}");
+    assert_eq!(check(&pod().build(), &to_cpu("2"), now()), Ok(()));
     let old = pod().edit(|pod| drop(pod["metadata"].as_object_mut().unwrap().remove("generation")));
-    let refused = check(&old.build(), &to_cpu("2"));
+    let refused = check(&old.build(), &to_cpu("2"), now());
     assert!(matches!(refused, Err(NotInPlace::Pod { .. })), "API server before 1.33: {refused:?}");
 }
 
@@ -316,4 +320,20 @@ fn a_grace_period_carries_a_resize_that_restarts() {
     assert_eq!(value["spec"]["containers"][0]["resources"]["requests"]["cpu"], "2");
     let serving = begin(&pod().build(), &to_cpu("2"), &target, now());
     assert_eq!(serving.len(), 2, "who goes on serving needs no grace period");
+}
+
+/// W17: OpenKruise does not say what it asked for; what an autoscaler asked for since may be what the node has no room for.
+#[test]
+fn a_node_without_room_is_no_word_on_amounts_that_nobody_names() {
+    let state = json!({
+        "revision": "web-a", "updateTimestamp": NOW, "lastContainerStatuses": null, "updateResources": true,
+        "containerBatchesRecord": [{ "timestamp": NOW, "containers": ["main"] }],
+    });
+    let condition = json!({ "status": "True", "reason": "Infeasible" });
+    let waits = pod()
+        .updated(&state)
+        .spec("main", &json!({ "resources": cpu("64") }))
+        .condition("PodResizePending", &condition);
+    let missing = Missing::Resize { container: "main".to_owned(), why: "Infeasible".to_owned() };
+    assert_eq!(progress(&waits.build()), Progress::Incomplete(missing));
 }
