@@ -325,14 +325,10 @@ fn build(write: &Write) -> Result<http::Request<Vec<u8>>, WriteError> {
             (Method::POST, path, "application/json", serde_json::to_vec(&body))
         }
         Request::Delete { uid, version } => {
-            let mut preconditions = json!({ "uid": &**uid });
-            if let (Some(version), Some(all)) = (version, preconditions.as_object_mut()) {
-                all.insert("resourceVersion".to_owned(), json!(&**version));
-            }
             let options = json!({
                 "kind": "DeleteOptions",
                 "apiVersion": "v1",
-                "preconditions": preconditions,
+                "preconditions": preconditions(uid, version.as_deref()),
             });
             (Method::DELETE, object, "application/json", serde_json::to_vec(&options))
         }
