@@ -12,7 +12,7 @@ use crate::audit::{self, Writes};
 use crate::broadcast;
 use crate::cluster::{Cluster, Process};
 use crate::contestant::{Bench, Contestant};
-use crate::floor::{Rates, WRITERS};
+use crate::floor::Rates;
 use crate::measure::{cpu_seconds, peak_rss_mib};
 use crate::report::Record;
 use crate::requests::{Body, send};
@@ -20,9 +20,8 @@ use crate::watch::{Pods, Seen};
 
 /// Milliseconds that a simulated pod takes to stop.
 pub const STOP_DELAY_MS: u64 = 50;
-/// Simulated nodes. Each writes one status after another, as a kubelet does: as many as the floor has writers, so that they
-/// are not narrower than what they are measured against.
-pub const NODES: usize = WRITERS;
+/// Simulated nodes.
+pub const NODES: usize = 10;
 /// Namespace of the measured set.
 const NAMESPACE: &str = "bench";
 /// Condition that a pod updated in place is gated by.
