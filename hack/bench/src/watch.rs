@@ -23,20 +23,22 @@ pub struct Seen {
     pub fewest: usize,
     /// When that was.
     pub at: Instant,
+    /// How often [`Pods::expect`] had been called.
+    asked: u64,
     /// Seconds that pods were not ready since [`Pods::expect`], summed over all of them.
     pub down: f64,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { ready: 0, done: 0, fewest: usize::MAX, at: Instant::now(), down: 0.0 }
+        Self { ready: 0, done: 0, fewest: usize::MAX, at: Instant::now(), asked: 0, down: 0.0 }
     }
 }
 
 /// A watch of pods that runs until it is dropped.
 pub struct Pods {
     seen: watch::Receiver<Seen>,
-    wanted: watch::Sender<String>,
+    wanted: watch::Sender<(u64, String)>,
     task: JoinHandle<()>,
 }
 
@@ -50,7 +52,7 @@ impl Pods {
     /// Watches the pods of `namespace`.
     pub fn watch(client: Client, namespace: &str) -> Self {
         let (sender, seen) = watch::channel(Seen::default());
-        let (wanted, asked) = watch::channel(String::new());
+        let (wanted, asked) = watch::channel((0, String::new()));
         let api: Api<Pod> = Api::namespaced(client, namespace);
         let task = tokio::spawn(follow(api, sender, asked));
         Self { seen, wanted, task }
@@ -58,22 +60,30 @@ impl Pods {
 
     /// From now on pods count as done when their first container's image and variable `V` read `mark`.
     pub fn expect(&self, mark: &str) {
-        self.wanted.send_replace(mark.to_owned());
+        self.wanted.send_modify(|(asked, wanted)| {
+            *asked += 1;
+            mark.clone_into(wanted);
+        });
     }
 
     /// Waits until `many` pods are done; what was seen then. No progress for two minutes is an error.
     pub async fn done(&mut self, many: usize) -> anyhow::Result<Seen> {
         let mut last = 0;
+        let asked = self.wanted.borrow().0;
         loop {
             let seen = *self.seen.borrow_and_update();
-            if seen.done == many {
+            // What was seen before is of what was asked for before.
+            if seen.asked == asked && seen.done == many {
                 return Ok(seen);
             }
-            last = last.max(seen.done);
+            if seen.asked == asked {
+                last = last.max(seen.done);
+            }
             let more = async {
                 loop {
                     self.seen.changed().await?;
-                    if self.seen.borrow_and_update().done > last {
+                    let seen = *self.seen.borrow_and_update();
+                    if seen.asked == asked && seen.done > last {
                         return anyhow::Ok(());
                     }
                 }
@@ -85,7 +95,11 @@ impl Pods {
     }
 }
 
-async fn follow(api: Api<Pod>, sender: watch::Sender<Seen>, mut asked: watch::Receiver<String>) {
+async fn follow(
+    api: Api<Pod>,
+    sender: watch::Sender<Seen>,
+    mut asked: watch::Receiver<(u64, String)>,
+) {
     let events = watcher(api, Config::default()).map_err(|_| ());
     pin_mut!(events);
     let mut pods: HashMap<String, (bool, String)> = HashMap::new();
@@ -94,10 +108,7 @@ async fn follow(api: Api<Pod>, sender: watch::Sender<Seen>, mut asked: watch::Re
     loop {
         tokio::select! {
             biased;
-            _ = asked.changed() => {
-                seen.fewest = usize::MAX;
-                seen.down = 0.0;
-            }
+            _ = asked.changed() => {}
             event = events.next() => match event {
                 Some(Ok(Event::Apply(pod) | Event::InitApply(pod))) => {
                     pods.insert(name(&pod), (is_ready(&pod), mark(&pod)));
@@ -111,7 +122,10 @@ async fn follow(api: Api<Pod>, sender: watch::Sender<Seen>, mut asked: watch::Re
         }
         let before = total.saturating_sub(seen.ready);
         total = pods.len();
-        let wanted = asked.borrow().clone();
+        let (number, wanted) = asked.borrow().clone();
+        if number != seen.asked {
+            seen = Seen { asked: number, fewest: usize::MAX, down: 0.0, ..seen };
+        }
         let ready = || pods.values().filter(|(ready, _)| *ready);
         seen.ready = ready().count();
         seen.done = ready().filter(|(_, mark)| *mark == wanted).count();
