@@ -256,8 +256,12 @@ fn runs_superseded(
 
 /// Whether the spec names the digest that runs.
 fn same_digest(container: &Container, status: &ContainerStatus) -> bool {
-    let digest = |image: &str| image.rsplit_once('@').map(|(_, digest)| digest.to_owned());
     digest(&container.image).is_some_and(|wanted| digest(&status.image_id) == Some(wanted))
+}
+
+/// The digest that an image name or ID ends with.
+pub fn digest(image: &str) -> Option<&str> {
+    image.rsplit_once('@').map(|(_, digest)| digest)
 }
 
 /// Whether the container is another one than when the update began.

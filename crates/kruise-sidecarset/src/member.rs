@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_api::shared::inplace::{LastStatus, UpdateState};
 use kruise_common::pod::{Container, ContainerStatus, Phase, Pod};
-use kruise_inplace::progress::{lags, restarted, seen_by_kubelet, settles};
+use kruise_inplace::progress::{digest, lags, restarted, seen_by_kubelet, settles};
 use serde::Deserialize;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -197,13 +197,10 @@ fn carried_out(
     else {
         return true;
     };
-    let digest = |image: &str| image.rsplit_once('@').map(|(_, digest)| digest.to_owned());
     match (digest(&container.image), digest(&status.image_id)) {
         // A container that got its image back may yet be restarted twice (inplace W27).
         (Some(wanted), Some(running))
-            if wanted == running
-                && !last.may_stay
-                && digest(&last.image_id).as_ref() != Some(&running) =>
+            if wanted == running && !last.may_stay && digest(&last.image_id) != Some(running) =>
         {
             true
         }

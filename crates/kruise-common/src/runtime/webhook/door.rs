@@ -65,31 +65,28 @@ pub(super) struct Activity {
     asked: AtomicU64,
     /// Requests under way.
     busy: AtomicUsize,
-    /// When the last request ended, in milliseconds of [`Guests::clock`].
+    /// When the last request began, or the connection, in milliseconds since the server did.
     last: AtomicU64,
     /// It has to end.
     leave: CancellationToken,
 }
 
 /// A request under way.
-pub(super) struct Asking<'a> {
-    activity: &'a Activity,
-    clock: u64,
-}
+pub(super) struct Asking<'a>(&'a Activity);
 
 impl Activity {
-    /// A request begins, at this time of the clock of all connections.
+    /// A request begins, so many milliseconds after the server did.
     pub fn begins(&self, clock: u64) -> Asking<'_> {
+        self.last.store(clock, Ordering::Relaxed);
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.busy.fetch_add(1, Ordering::Relaxed);
-        Asking { activity: self, clock }
+        Asking(self)
     }
 }
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        self.activity.last.store(self.clock, Ordering::Relaxed);
-        self.activity.busy.fetch_sub(1, Ordering::Relaxed);
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
