@@ -9,6 +9,14 @@ pub const GROUP: &str = "apps.kruise.io";
 pub const CERTS_SINCE: &str = "kruise.io/webhook-certs-since";
 /// Annotation of a webhook configuration: the namespace and name of the Lease of the installation that wrote it.
 pub const INSTALLED_BY: &str = "kruise.io/installed-by";
+/// Annotation of the Lease of a controller: the conditions of the controller itself, as a JSON list.
+pub const CONTROLLER_CONDITIONS: &str = "kruise.io/conditions";
+/// Condition, ours, of a controller: it works, but without something that it should have.
+pub const CONDITION_DEGRADED: &str = "Degraded";
+/// Reason of a condition [`CONDITION_DEGRADED`] that is False.
+pub const AS_EXPECTED: &str = "AsExpected";
+/// Reason of a condition [`CONDITION_DEGRADED`]: the controller was started without webhooks.
+pub const ADMISSION_NOT_INSTALLED: &str = "AdmissionNotInstalled";
 /// Beginning of annotations of a webhook configuration, one for each replica: what it has accepted and not seen stored.
 pub const ANNOUNCED: &str = "kruise.io/announced";
 
@@ -324,7 +332,8 @@ pub const MANAGED_BY_HELM: &str = "Helm";
 pub const HELM_RELEASE: &str = "meta.helm.sh/release-name";
 /// Annotation: the namespace of that release.
 pub const HELM_RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
-/// Event reason, ours, on a controller's Lease: admission is not as it should be; the controller works without it.
+/// Event reason, ours, on a controller's Lease, and reason of its condition: admission is not as it should be; the
+/// controller works without it.
 pub const EVENT_ADMISSION_DEGRADED: &str = "AdmissionDegraded";
 /// Event reason, ours, on a controller's Lease: admission is as it should be again.
 pub const EVENT_ADMISSION_RESTORED: &str = "AdmissionRestored";

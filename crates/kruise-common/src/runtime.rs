@@ -4,6 +4,7 @@ pub mod admin;
 pub mod args;
 pub mod backoff;
 pub mod certs;
+pub mod condition;
 pub mod leader;
 pub mod limiter;
 pub mod metrics;

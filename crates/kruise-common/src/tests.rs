@@ -25,6 +25,8 @@ mod runtime_backoff;
 #[cfg(feature = "runtime")]
 mod runtime_certs;
 #[cfg(feature = "runtime")]
+mod runtime_condition;
+#[cfg(feature = "runtime")]
 mod runtime_leader;
 #[cfg(feature = "runtime")]
 mod runtime_limiter;

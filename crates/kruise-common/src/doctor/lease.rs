@@ -1,6 +1,8 @@
 //! Who leads, and whether an OpenKruise manager is alive beside us (platform §18.4).
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kruise_api::keys;
 use serde_json::Value;
 
 use super::{Answer, Finding, Subject, text};
@@ -25,7 +27,11 @@ pub fn check(subject: &Subject, namespace: &str, lease: &Answer, now: Timestamp)
         let what = format!("{holder} led and has been silent for {silent:#}");
         return Finding::wrong(&about, what, &logs);
     }
-    Finding::right(&about, format!("{holder} leads, heard {silent:#} ago"))
+    let leads = format!("{holder} leads, heard {silent:#} ago");
+    match degraded(lease) {
+        Some(why) => Finding::odd(&about, format!("{leads}, but degraded: {why}"), &logs),
+        None => Finding::right(&about, leads),
+    }
 }
 
 /// The Lease of an OpenKruise manager, which would write the same objects.
@@ -45,6 +51,16 @@ pub fn conflict(about: &str, lease: &Answer, now: Timestamp) -> Finding {
         ),
         _ => Finding::right(&about, "no OpenKruise manager is alive"),
     }
+}
+
+/// What the leader says that it has to do without.
+fn degraded(lease: &Value) -> Option<String> {
+    let annotations = lease.pointer("/metadata/annotations")?;
+    let conditions = annotations.get(keys::CONTROLLER_CONDITIONS)?.as_str()?;
+    let conditions: Vec<Condition> = serde_json::from_str(conditions).ok()?;
+    let mut conditions = conditions.into_iter();
+    let found = conditions.find(|c| c.type_ == keys::CONDITION_DEGRADED && c.status == "True")?;
+    Some(found.message)
 }
 
 /// For how long nobody has renewed it.

@@ -22,11 +22,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kruise_api::keys;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+use super::condition::{self, Verdict};
 
 /// How a campaign is run.
 #[derive(Clone, Debug)]
@@ -79,6 +82,7 @@ struct Shared {
     changed: watch::Sender<bool>,
     writing: AtomicUsize,
     standby: Mutex<Option<StandbyReason>>,
+    verdict: Mutex<Option<Verdict>>,
 }
 
 /// A write under way; leadership is not released before it has ended.
@@ -130,6 +134,7 @@ impl Leadership {
             changed: watch::Sender::new(false),
             writing: AtomicUsize::new(0),
             standby: Mutex::new(None),
+            verdict: Mutex::new(None),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -155,6 +160,15 @@ impl Leadership {
     /// Why we do not even campaign, if so.
     pub fn standby_reason(&self) -> Option<StandbyReason> {
         self.shared.standby.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the Lease is to say of us from its next renewal on, if it is ours.
+    pub fn report(&self, verdict: Verdict) {
+        *self.shared.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        self.shared.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lead_until(&self, until: Instant) {
@@ -307,10 +321,21 @@ impl Candidate {
         let claim = Some(self.claim(&spec, ours));
         let Some(mut lease) = lease else { return self.create(claim).await };
         lease.spec = claim;
+        self.tell(&mut lease);
         match self.api.replace(&self.config.name, &PostParams::default(), &lease).await {
             Ok(_) => Ok(true),
             // Somebody was faster, or changed something else on it: the next try reads who holds it now.
             Err(error) => Err(error),
+        }
+    }
+
+    /// Puts on the Lease what we have to say of ourselves. What a predecessor said stays until we know better.
+    fn tell(&self, lease: &mut Lease) {
+        let Some(verdict) = self.leadership.verdict() else { return };
+        let annotations = lease.metadata.annotations.get_or_insert_default();
+        let stored = annotations.get(keys::CONTROLLER_CONDITIONS).map(String::as_str);
+        if let Some(text) = condition::annotation(stored, &verdict, Timestamp::now()) {
+            annotations.insert(keys::CONTROLLER_CONDITIONS.to_owned(), text);
         }
     }
 

@@ -136,6 +136,8 @@ struct Views {
     secret: watch::Receiver<Seen<Secret>>,
     configurations: [watch::Receiver<Seen<DynamicObject>>; 2],
     insistence: [Insistence; 2],
+    /// Whether both said what they must when they were looked at last.
+    registered: bool,
     /// What replicas tell each other.
     board: Board,
     /// The bundle that all configurations are seen with, and since when.
@@ -154,6 +156,9 @@ impl Registrar {
             let round = round.unwrap_or(Err(Problem::Slow));
             if let Some(note) = trouble.after(round.as_ref().err()) {
                 self.recorder.record(&LEASE, &self.lease, "", note);
+            }
+            if let Some(verdict) = trouble.verdict(views.registered || !self.register) {
+                self.leadership.report(verdict);
             }
             let wait = match round {
                 Ok(wait) => wait,
@@ -188,6 +193,7 @@ impl Registrar {
             secret,
             configurations,
             insistence: Default::default(),
+            registered: false,
             board: Board::default(),
             trusted: None,
         }
@@ -389,6 +395,7 @@ impl Registrar {
             views.trusted.get_or_insert_with(|| (bundle.to_owned(), Timestamp::now()));
         }
         self.desk.metrics.registered(right);
+        views.registered = right;
         if let Some(problem) = problem {
             return Err(problem);
         }

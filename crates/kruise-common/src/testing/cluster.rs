@@ -15,6 +15,8 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kruise_api::keys;
 use kube::api::{Api, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
@@ -134,6 +136,20 @@ pub async fn warning(space: &Space, about: &str) -> String {
     wait(&format!("a warning about {about}"), || async {
         let list = events.list(&params).await.ok()?;
         Some(list.items.first()?.data.get("message")?.as_str()?.to_owned())
+    })
+    .await
+}
+
+/// What the leader of `binary` says of itself, once it says so: reason and message of the condition `Degraded`.
+pub async fn degraded(space: &Space, binary: &str, status: &str) -> (String, String) {
+    let leases = space.api("coordination.k8s.io", "v1", "Lease");
+    wait(&format!("{binary} to be degraded: {status}"), || async {
+        let lease = leases.get(binary).await.ok()?;
+        let conditions = lease.metadata.annotations?.remove(keys::CONTROLLER_CONDITIONS)?;
+        let conditions: Vec<Condition> = serde_json::from_str(&conditions).ok()?;
+        let is = |c: &Condition| c.type_ == keys::CONDITION_DEGRADED && c.status == status;
+        let found = conditions.into_iter().find(is)?;
+        Some((found.reason, found.message))
     })
     .await
 }

@@ -81,6 +81,21 @@ fn somebody_leads_or_nobody_does() {
     );
     assert_eq!(check(held("a", "never")), "problem was never renewed");
     assert_eq!(check(Answer::Absent), "problem nobody ever led: the controller does not run");
+    let bearing = |conditions: &str| {
+        let Answer::There(mut lease) = held("a", fresh) else { unreachable!("there") };
+        lease["metadata"] = json!({ "annotations": { "kruise.io/conditions": conditions } });
+        check(Answer::There(lease))
+    };
+    let condition = |status: &str| {
+        let condition = json!([{
+            "type": "Degraded", "status": status, "reason": "AdmissionDegraded", "message": "no CA",
+            "lastTransitionTime": "2026-06-01T11:00:00Z",
+        }]);
+        bearing(&condition.to_string())
+    };
+    assert_eq!(condition("True"), "warning a leads, heard 5s ago, but degraded: no CA");
+    assert_eq!(condition("False"), "ok a leads, heard 5s ago");
+    assert_eq!(bearing("[{"), "ok a leads, heard 5s ago");
 }
 
 #[test]

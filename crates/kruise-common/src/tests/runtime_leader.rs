@@ -4,6 +4,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::support::{ms, now, pass, s, until};
+use crate::runtime::condition::Verdict;
 use crate::runtime::leader::{ForeignLease, LeaderConfig, Leadership, campaign, disabled};
 use lease::{Link, Server};
 
@@ -307,4 +308,21 @@ async fn a_deleted_lease_does_not_make_a_second_leader() {
         assert_eq!(second.leadership.is_leader(), cut);
         assert_eq!(first.leadership.is_leader(), !cut);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_leader_says_of_itself_comes_with_a_renewal_and_costs_none() {
+    let server = Server::default();
+    let leader = Candidate::start(&server, "a");
+    leader.leads(ms(10)).await;
+    let standby = Candidate::start(&server, "b");
+    standby.leadership.report(Verdict::degraded("Other", "a standby says nothing"));
+    pass(s(1)).await;
+    let before = server.version();
+    leader.leadership.report(Verdict::degraded("AdmissionDegraded", "no CA"));
+    pass(s(10)).await;
+    let said =
+        server.lease(LEASE).unwrap()["metadata"]["annotations"]["kruise.io/conditions"].clone();
+    assert!(said.as_str().unwrap().contains("no CA"), "{said}");
+    assert_eq!(server.version() - before, 5, "renewals, one each two seconds");
 }

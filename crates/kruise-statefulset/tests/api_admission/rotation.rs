@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kruise_common::admission::registration::Phase;
 use kruise_common::testing::admission::dry_run;
-use kruise_common::testing::cluster::{Space, wait, warning};
+use kruise_common::testing::cluster::{Space, degraded, wait, warning};
 use kruise_common::testing::load::Load;
 use kruise_common::testing::ports::free_address;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -145,8 +145,23 @@ async fn a_second_installation_is_refused() {
     assert_eq!(registered, Some(0.0));
     let told = warning(&other, "kruise-statefulset").await;
     assert!(told.starts_with("the controller works without admission: "), "{told}");
+    let (reason, message) = degraded(&other, "kruise-statefulset", "True").await;
+    assert_eq!(reason, "AdmissionDegraded");
+    assert!(message.contains("was written by another installation"), "{message}");
+    degraded(&space, "kruise-statefulset", "False").await;
     admitted().asked(&space).await;
     first.stop().await;
+    // They are nobody's any more: the condition is taken back.
+    let disown =
+        json!([{ "op": "remove", "path": "/metadata/annotations/kruise.io~1installed-by" }]);
+    let disown = Patch::Json::<()>(serde_json::from_value(disown).unwrap());
+    for phase in Phase::ALL {
+        let configurations = admitted().configurations(&space, phase);
+        let name = phase.name("kruise-statefulset");
+        configurations.patch(&name, &PatchParams::default(), &disown).await.unwrap();
+    }
+    second.until("kruise_webhook_registered", "", |registered| registered > 0.0).await;
+    degraded(&other, "kruise-statefulset", "False").await;
     second.stop().await;
     admitted().unregister(&space).await;
 }

@@ -1,7 +1,9 @@
 //! What is stored, and what is refused.
 
 use kruise_common::testing::admission::golden;
-use kruise_common::testing::cluster::{Controller, Space, condition, create, patch, wait};
+use kruise_common::testing::cluster::{
+    Controller, Space, condition, create, degraded, patch, wait,
+};
 use kube::api::DeleteParams;
 use kube::client::Body;
 use serde_json::json;
@@ -144,5 +146,7 @@ async fn a_set_works_without_any_webhook() {
             .then_some(())
     })
     .await;
+    let (reason, _) = degraded(&space, "kruise-statefulset", "True").await;
+    assert_eq!(reason, "AdmissionNotInstalled");
     controller.stop().await;
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use kruise_api::keys;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -15,6 +16,7 @@ use crate::admission::rotation::Schedule;
 use crate::key::ObjectKey;
 use crate::kind::Kind;
 use crate::runtime::admin::Health;
+use crate::runtime::condition::Verdict;
 use crate::runtime::leader::Leadership;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::registrar::{Registrar, Source};
@@ -80,7 +82,9 @@ impl Process {
         let Some(admission) = self.admission.clone() else { return Ok(None) };
         let args = self.args.webhook.clone();
         let Some(endpoint) = args.endpoint().cloned() else {
-            tracing::info!("no webhooks: neither --webhook-service nor --webhook-url is given");
+            let why = "no webhooks: neither --webhook-service nor --webhook-url is given";
+            tracing::info!("{why}");
+            leadership.report(Verdict::degraded(keys::ADMISSION_NOT_INSTALLED, why));
             return Ok(None);
         };
         let terms = Terms {

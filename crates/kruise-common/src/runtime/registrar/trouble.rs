@@ -4,6 +4,7 @@ use kruise_api::keys;
 
 use super::Problem;
 use crate::plan::Note;
+use crate::runtime::condition::Verdict;
 
 /// After how many failed rounds trouble is no passing one: two seconds or so.
 const LASTING: u32 = 4;
@@ -39,5 +40,12 @@ impl Trouble {
         self.told.clone_from(&text);
         let told = format!("the controller works without admission: {text}");
         Some(Note::warning(keys::EVENT_ADMISSION_DEGRADED, told))
+    }
+    /// What the controller is to say of itself; `None` while that is open.
+    pub fn verdict(&self, registered: bool) -> Option<Verdict> {
+        if !self.told.is_empty() {
+            return Some(Verdict::degraded(keys::EVENT_ADMISSION_DEGRADED, &self.told));
+        }
+        (registered && self.rounds == 0).then(Verdict::as_expected)
     }
 }
