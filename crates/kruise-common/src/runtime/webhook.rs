@@ -17,7 +17,7 @@ use arc_swap::ArcSwapOption;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, Method, Request as HttpRequest, StatusCode, Version, header};
+use axum::http::{HeaderValue, Method, Request as HttpRequest, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use rustls::ServerConfig;
@@ -131,7 +131,8 @@ pub async fn serve(
     let listener = TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
     let mut tls = ServerConfig::builder().with_no_client_auth().with_cert_resolver(certificate);
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // API servers ask for nothing else, and the many requests of an HTTP/2 connection are one more thing to bound.
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let limits = desk.limits;
     let room = Arc::new(Semaphore::new(limits.bodies / PAGE));
     let door = Door { tls: TlsAcceptor::from(Arc::new(tls)), limits, ending };
@@ -148,7 +149,7 @@ async fn answer(State(counter): State<Counter>, request: HttpRequest<Body>) -> R
     let Counter { desk, room, activity, .. } = &counter;
     let began = now();
     let _asking = activity.begins(millis(began - counter.began));
-    let (path, version) = (request.uri().path().to_owned(), request.version());
+    let path = request.uri().path().to_owned();
     let probed = request.method() == Method::GET && path == "/healthz";
     let known = desk.admission.paths().iter().copied().find(|at| *at == path);
     let _in_flight = known.map(|path| desk.metrics.review_begins(path));
@@ -160,7 +161,7 @@ async fn answer(State(counter): State<Counter>, request: HttpRequest<Body>) -> R
         }
     };
     // Whoever asks while this replica is about to end asks another one next time, instead of meeting a connection that closes.
-    if version == Version::HTTP_11 && counter.stop.is_cancelled() {
+    if counter.stop.is_cancelled() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if probed {
