@@ -109,11 +109,14 @@ pub(super) fn record(pod: &mut Pod<'_>, chosen: &[Chosen], now: Timestamp) -> Re
             Refusal::Other(text)
         };
         let mut entries = Entries::parse(before).map_err(wrong)?;
+        let since = |entries: &Entries, set: &Chosen, hash: &str| {
+            entries.since(&set.set, hash).filter(|_| pod.seen.contains(&*set.set))
+        };
         for set in chosen.iter().filter(|set| set.prepared.sidecars().next().is_some()) {
             let full = key == keys::SIDECARSET_HASH;
             let hash = if full { &set.hashes.full } else { &set.hashes.without_image };
             entries.set(&Entry {
-                updated: entries.since(&set.set, hash).unwrap_or(now),
+                updated: since(&entries, set, hash).unwrap_or(now),
                 hash: hash.clone(),
                 set: set.set.to_string(),
                 sidecars: listed(&set.prepared.spec),
