@@ -39,7 +39,8 @@ fn nothing_is_served_before_there_is_a_pair() {
     let days = 2 * 24 * 60 * 60;
     assert_eq!(next_step(&steady(days), &schedule(), at(0)), Step::Replace, "not valid yet");
     // Valid from a time before it was made, when it was valid for longer.
-    let backdated = Facts { serving: Some(Pair { from: at(-3600), to: at(VALIDITY) }), ..steady(0) };
+    let backdated =
+        Facts { serving: Some(Pair { from: at(-3600), to: at(VALIDITY) }), ..steady(0) };
     let due = Step::Wait(at(VALIDITY / 3 * 2));
     assert_eq!(next_step(&backdated, &schedule(), at(0)), due);
 }

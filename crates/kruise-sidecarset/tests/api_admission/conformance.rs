@@ -60,9 +60,7 @@ async fn cnf_1_and_2_all_sets_of_a_pod_act_at_once_and_only_in_their_namespace()
 #[ignore = "needs a cluster: hack/test api"]
 async fn cnf_3_sidecars_stand_before_and_behind_the_pod_s_own_containers() {
     let stage = Stage::new("cnf3").await;
-    let sidecar = |name: &str, place: &str| {
-        json!({ "name": name, "image": format!("example.com/{name}:1"), "podInjectPolicy": place })
-    };
+    let sidecar = |name: &str, place: &str| json!({ "name": name, "image": format!("example.com/{name}:1"), "podInjectPolicy": place });
     let mut twins = sidecar("twins", "BeforeAppContainer");
     twins["upgradeStrategy"] =
         json!({ "upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "example.com/empty:1" });

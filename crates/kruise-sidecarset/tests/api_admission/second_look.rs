@@ -33,8 +33,9 @@ impl Admission for Mirror {
         let before: Value = request.object.as_ref()?.parse().ok()?;
         let mut after = before.clone();
         for container in after["spec"]["containers"].as_array_mut()? {
-            let image = container["image"].as_str()?.replace("example.com/", "mirror.example.com/");
-            container["image"] = json!(image);
+            // Not again at its own second look.
+            let image = container["image"].as_str()?.trim_start_matches("mirror.");
+            container["image"] = json!(format!("mirror.{image}"));
             container["imagePullPolicy"] = json!("Always");
         }
         Some(Answer::changed(&before, &after))
@@ -71,12 +72,8 @@ async fn what_another_webhook_makes_of_a_sidecar_stays() {
     let stage = Stage::new("mirror").await;
     let stop = CancellationToken::new();
     let (address, ca) = mirror(&stop).await;
-    let configurations = cluster(
-        &stage.space,
-        "admissionregistration.k8s.io",
-        "v1",
-        "MutatingWebhookConfiguration",
-    );
+    let configurations =
+        cluster(&stage.space, "admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration");
     let name = "a-mirror-of-a-test";
     let hook = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
