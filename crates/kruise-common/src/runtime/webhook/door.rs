@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
@@ -26,13 +26,9 @@ use super::{Ending, now};
 
 /// What is read at once: the largest record of TLS.
 const RECORD: usize = 18 << 10;
-/// What all requests of one HTTP/2 connection may have sent before they are read.
-const WINDOW: u32 = 256 << 10;
-/// Requests of one HTTP/2 connection at a time.
-const STREAMS: u32 = 100;
 /// How long a client may take for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a client may take for the head of a request, and how long HTTP/1.1 may be silent.
+/// How long a client may take for the head of a request, and be silent before it.
 const HEAD: Duration = Duration::from_mins(2);
 /// How long a new connection waits for another one to end.
 const ROOM: Duration = Duration::from_secs(1);
@@ -46,7 +42,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Limits {
     /// Open connections. For a further one that is ended on which nothing was asked for the longest time.
     pub connections: usize,
-    /// Bytes of bodies that are held at a time, by all requests together.
+    /// Bytes that bodies and what is made of them take at a time, of all requests together.
     pub bodies: usize,
     /// After how long without a request a connection is ended.
     pub idle: Duration,
@@ -54,7 +50,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 2048, bodies: 64 << 20, idle: Duration::from_mins(3) }
+        Self { connections: 2048, bodies: 192 << 20, idle: Duration::from_mins(3) }
     }
 }
 
@@ -221,15 +217,8 @@ impl Visit {
     }
 
     async fn serve(self, stream: Stream) {
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(Duration::from_secs(30))
-            .initial_connection_window_size(WINDOW)
-            .initial_stream_window_size(WINDOW)
-            .max_concurrent_streams(STREAMS);
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
         let service = TowerToHyperService::new(self.router);
         let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let (mut seen, mut ends) = (0, false);
