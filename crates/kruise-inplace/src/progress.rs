@@ -157,14 +157,33 @@ pub(crate) fn has_next(state: &UpdateState) -> bool {
 
 /// What the containers of the batches so far still need.
 pub(crate) fn containers(pod: &Pod, state: &UpdateState) -> Option<Missing> {
+    restarts(pod, state).or_else(|| amounts(pod, state).next().map(|(_, missing)| missing))
+}
+
+/// What those of them that are restarted for an image or their env still need.
+fn restarts(pod: &Pod, state: &UpdateState) -> Option<Missing> {
     let mut recorded = state.last_container_statuses.iter().flatten();
     recorded
         .find_map(|(name, last)| image(pod, state, name, last))
         .or_else(|| batched(state).into_iter().find_map(|name| env(pod, state, name)))
-        .or_else(|| {
-            let mut resized = resized(state).into_iter();
-            resized.find_map(|name| resize::missing(pod, name, state.container_resources.get(name)))
-        })
+}
+
+/// Containers that lack amounts which were asked for.
+fn amounts<'a>(
+    pod: &'a Pod,
+    state: &'a UpdateState,
+) -> impl Iterator<Item = (&'a str, Missing)> + 'a {
+    resized(state).into_iter().filter_map(|name| {
+        let missing = resize::missing(pod, name, state.container_resources.get(name));
+        missing.map(|missing| (name, missing))
+    })
+}
+
+/// Whether nothing is restarted any more for what the containers of the batches so far still need (§5.2).
+pub(crate) fn restarts_nothing(pod: &Pod, state: &UpdateState) -> bool {
+    restarts(pod, state).is_none()
+        && amounts(pod, state)
+            .all(|(name, _)| !resize::restarts(pod, name, state.container_resources.get(name)))
 }
 
 /// What a container whose image changed still needs.

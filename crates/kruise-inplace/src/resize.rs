@@ -292,6 +292,14 @@ pub(crate) fn missing(pod: &Pod, name: &str, asked: Option<&Value>) -> Option<Mi
     Some(Missing::Resize { container, why })
 }
 
+/// Whether what was asked for restarts the container; where nobody says what that was, anything may have been.
+pub(crate) fn restarts(pod: &Pod, name: &str, asked: Option<&Value>) -> bool {
+    pod.container(name).is_some_and(|(_, container)| match asked {
+        Some(asked) => Resize::read(asked).restarts(container),
+        None => !container.restarts_for.is_empty(),
+    })
+}
+
 /// Whether the kubelet's status goes by a spec with what was asked for, if it says by which: amounts that are taken back at
 /// once agree with those of before, while the kubelet may yet turn to those in between (W27). What others change later
 /// does not count.

@@ -4,11 +4,11 @@
 use kruise_common::write::Write;
 use serde_json::{Value, json};
 
-use super::to;
+use super::{images, to};
 use crate::begin::{Target, begin, check};
 use crate::diff::{Change, NotInPlace};
 use crate::progress::{Missing, Progress, progress};
-use crate::refresh::{Context, Refresh, refresh};
+use crate::refresh::{Context, Refresh, Waiting, refresh};
 use crate::resize::Resize;
 use crate::tests::cluster::Cluster;
 use crate::tests::pod::{Builder, NOW, after, now, put, sent, stored_state, web_main};
@@ -336,4 +336,37 @@ fn a_node_without_room_is_no_word_on_amounts_that_nobody_names() {
         .condition("PodResizePending", &condition);
     let missing = Missing::Resize { container: "main".to_owned(), why: "Infeasible".to_owned() };
     assert_eq!(progress(&waits.build()), Progress::Incomplete(missing));
+}
+
+/// W17: amounts that the kubelet puts off restart nothing, so they keep no pod out of traffic that has its new image.
+#[test]
+fn amounts_that_are_put_off_keep_no_pod_out_of_traffic() {
+    let played = |restart: &str| {
+        let policy = json!([{ "resourceName": "cpu", "restartPolicy": restart }]);
+        let pod = pod()
+            .annotation("sim.kruise.dev/resize", "Deferred")
+            .spec("main", &json!({ "resizePolicy": policy }));
+        let mut cluster = Cluster::new(&pod);
+        cluster.run(5);
+        let images = images(&[("main", "reg.io/main:v2")]).images;
+        let change = Change { images, ..to_cpu("2") };
+        cluster.perform(&begin(&cluster.pod(), &change, &to("web-b"), cluster.world.now));
+        assert_eq!(idle(&cluster).writes, [], "the image is not there yet");
+        cluster.run(5);
+        cluster
+    };
+    let missing =
+        Missing::Resize { container: "main".to_owned(), why: "Deferred".to_owned() };
+    let mut cluster = played("NotRequired");
+    let back = idle(&cluster);
+    assert_eq!(back.waiting, Some(Waiting::Incomplete(missing.clone())));
+    cluster.perform(&back.writes);
+    cluster.run(1);
+    assert!(cluster.pod().ready());
+    assert_eq!(cluster.pod().meta.labels.get("lifecycle.apps.kruise.io/state"), Some("Normal"));
+    assert_eq!(idle(&cluster).writes, []);
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing.clone()), "not finished");
+    let restarts = played("RestartContainer");
+    assert_eq!(progress(&restarts.pod()), Progress::Incomplete(missing));
+    assert_eq!(idle(&restarts).writes, [], "the container will be restarted for them");
 }
