@@ -212,9 +212,8 @@ pub(crate) fn env(pod: &Pod, state: &UpdateState, name: &str) -> Option<Missing>
     if !state.update_env_from_metadata || container.env.is_empty() {
         return None;
     }
-    // Such an update takes the pod out of traffic, and is over once it serves again: what the daemon says of containers that
-    // restart later, or of metadata that others change, is no news of it.
-    if pod.condition(keys::INPLACE_UPDATE_READY).is_some_and(|condition| condition.status) {
+    // What the daemon says of containers that restart later, or of metadata that others change, is no news of the update.
+    if is_over(pod, state) {
         return None;
     }
     let report = hash::report(pod);
@@ -223,6 +222,19 @@ pub(crate) fn env(pod: &Pod, state: &UpdateState, name: &str) -> Option<Missing>
         .and_then(|(_, status)| hash::of(report.as_ref()?, status))
         .map(|found| found.hashes.extracted_env_from_metadata_hash);
     (found != Some(hash::env(pod, container))).then(|| Missing::Env { container: name.to_owned() })
+}
+
+/// How far the clocks of two leaders may be apart.
+const APART: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether an update that takes the pod out of traffic is over: the pod is back, or was, for the gate fell once more since
+/// the update began, for another one.
+fn is_over(pod: &Pod, state: &UpdateState) -> bool {
+    let Some(gate) = pod.condition(keys::INPLACE_UPDATE_READY) else { return false };
+    let began: Option<Timestamp> = state.update_timestamp.parse().ok();
+    let fell = gate.since.map(Moment::timestamp);
+    let again = fell.zip(began).is_some_and(|(fell, began)| fell.duration_since(began) > APART);
+    gate.status || again
 }
 
 /// Containers of all batches so far.
