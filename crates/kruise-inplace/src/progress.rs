@@ -311,13 +311,14 @@ fn renamed(container: Option<&Container>, status: &ContainerStatus, last: &LastS
 
 /// Whether the container runs, as far as can be seen, the image that the update replaces: it crashed, and was started
 /// again before the kubelet saw the new one, which will end it once more (W27). The same image under another name looks
-/// alike where the runtime keeps to the first name.
+/// alike where the runtime keeps to the first name, unless a digest tells that it is back.
 fn runs_replaced(
     container: Option<&Container>,
     status: &ContainerStatus,
     last: &LastStatus,
 ) -> bool {
-    let wanted = container.is_some_and(|container| same_image(&container.image, &status.image));
+    let back = |it: &Container| !last.superseded.is_empty() && same_digest(it, status);
+    let wanted = container.is_some_and(|it| same_image(&it.image, &status.image) || back(it));
     !last.image_id.is_empty() && *status.image_id == *last.image_id && !wanted
 }
 
@@ -378,11 +379,22 @@ pub fn evidence(
     let overtaken = status.container_id.is_empty()
         || recorded
             .is_some_and(|(state, last)| !restarted(pod, (Some(container), status), last, state));
+    let made_from = match recorded {
+        _ if !overtaken => &*container.image,
+        Some((_, last)) if *last.container_id == *status.container_id => last.made_from.as_str(),
+        _ => "",
+    };
+    // The kubelet goes by the words of the spec. Where those are not known the runtime's have to do.
+    let back = match made_from {
+        "" => same_image(image, &status.image),
+        known => known == image,
+    };
     LastStatus {
         image_id: status.image_id.to_string(),
         container_id: status.container_id.to_string(),
         superseded: if overtaken { container.image.to_string() } else { String::new() },
-        may_stay: overtaken && same_image(image, &status.image),
+        may_stay: overtaken && back,
+        made_from: made_from.to_owned(),
         stays_since: String::new(),
     }
 }

@@ -93,6 +93,14 @@ pub struct LastStatus {
         skip_serializing_if = "go::is_zero"
     )]
     pub may_stay: bool,
+    /// The image of the spec that the container was made from, in the spec's own words, which need not be the runtime's: our
+    /// addition (W27).
+    #[serde(
+        rename = "madeFrom",
+        deserialize_with = "go::or_zero",
+        skip_serializing_if = "String::is_empty"
+    )]
+    pub made_from: String,
     /// Since when the container is known to stay at an image that looks like one overtaken, as [`rfc3339`] writes it: our
     /// addition (W27).
     #[serde(

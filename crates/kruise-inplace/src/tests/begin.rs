@@ -70,7 +70,7 @@ fn drained(more: Vec<Value>) -> Value {
 
 #[test]
 fn a_new_image_is_two_writes_out_of_traffic_first() {
-    let state = r#"{"revision":"web-b","updateTimestamp":"2026-01-02T03:04:05Z","lastContainerStatuses":{"main":{"imageID":"reg.io/main:v1@sha256:1","containerID":"containerd://main-1"}},"updateImages":true,"containerBatchesRecord":[{"timestamp":"2026-01-02T03:04:05Z","containers":["main"]}]}"#;
+    let state = r#"{"revision":"web-b","updateTimestamp":"2026-01-02T03:04:05Z","lastContainerStatuses":{"main":{"imageID":"reg.io/main:v1@sha256:1","containerID":"containerd://main-1","madeFrom":"reg.io/main:v1"}},"updateImages":true,"containerBatchesRecord":[{"timestamp":"2026-01-02T03:04:05Z","containers":["main"]}]}"#;
     let spec = json!({ "on": "pods", "json": [
         { "op": "test", "path": "/metadata/uid", "value": "uid-web-0" },
         { "op": "test", "path": "/metadata/labels/controller-revision-hash", "value": "web-a" },

@@ -134,6 +134,7 @@ fn comparable(record: &str) -> String {
         ("updateTimestamp", false),
         ("timestamp", false),
         ("containerID", true),
+        ("madeFrom", true),
     ] {
         let begin = format!("\"{name}\":\"");
         let mut rest = text.as_str();
@@ -151,8 +152,8 @@ fn comparable(record: &str) -> String {
     text
 }
 
-/// The same change of the same objects: the records of our update are those of OpenKruise's, byte for byte, but for the
-/// container ID that we add.
+/// The same change of the same objects: the records of our update are those of OpenKruise's, byte for byte, but for
+/// what we add: the container ID, and what the container was made from.
 #[test]
 fn the_record_of_an_update_is_written_as_openkruise_writes_it() {
     for (folder, gates) in takeover::captured() {
