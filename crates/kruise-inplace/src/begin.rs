@@ -103,6 +103,7 @@ pub fn begin(pod: &Pod, change: &Change, target: &Target<'_>, now: Timestamp) ->
         update_images: !work.images.is_empty(),
         update_env_from_metadata: !work.env.is_empty(),
         update_resources: !work.resources.is_empty(),
+        env_containers: work.env.keys().cloned().collect(),
         ..UpdateState::default()
     };
     carry_over(pod, &mut state);
@@ -138,9 +139,12 @@ fn carry_over(pod: &Pod, state: &mut UpdateState) {
     for name in batched(&old) {
         if env(pod, &old, name).is_some() {
             state.update_env_from_metadata = true;
+            state.env_containers.push(name.to_owned());
             kept.push(name);
         }
     }
+    state.env_containers.sort_unstable();
+    state.env_containers.dedup();
     for name in resized(&old) {
         let asked = old.container_resources.get(name);
         if asked.is_some_and(|asked| resize::unsent(pod, name, asked).is_some()) {

@@ -212,6 +212,11 @@ pub(crate) fn env(pod: &Pod, state: &UpdateState, name: &str) -> Option<Missing>
     if !state.update_env_from_metadata || container.env.is_empty() {
         return None;
     }
+    // The kubelet starts a container whose image alone changes with the env of today. OpenKruise does not say who reads.
+    let told = &state.env_containers;
+    if !told.is_empty() && !told.iter().any(|told| told == name) {
+        return None;
+    }
     // What the daemon says of containers that restart later, or of metadata that others change, is no news of the update.
     if is_over(pod, state) {
         return None;

@@ -63,6 +63,10 @@ pub struct UpdateState {
         serialize_with = "in_go_order"
     )]
     pub container_resources: BTreeMap<String, Value>,
+    /// Containers whose env reads what changed, sorted; empty if nobody said which: our addition, so that those alone wait
+    /// for the daemon (W5).
+    #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "Vec::is_empty")]
+    pub env_containers: Vec<String>,
 }
 
 /// What a container ran before its update.

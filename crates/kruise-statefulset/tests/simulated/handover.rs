@@ -266,7 +266,9 @@ fn as_openkruise_stores(world: &mut World) {
         world.edit(&POD, &key, |pod| {
             let Some(record) = pod.pointer_mut(UPDATE_STATE) else { return };
             let mut state: Value = serde_json::from_str(record.as_str().unwrap()).unwrap();
-            state.as_object_mut().unwrap().remove("containerResources");
+            for ours in ["containerResources", "envContainers"] {
+                state.as_object_mut().unwrap().remove(ours);
+            }
             for last in state["lastContainerStatuses"].as_object_mut().into_iter().flatten() {
                 last.1.as_object_mut().unwrap().retain(|member, _| member == "imageID");
             }

@@ -47,6 +47,7 @@ fn a_label_that_env_reads_is_two_writes_out_of_traffic_first() {
             "lastContainerStatuses": null,
             "updateEnvFromMetadata": true,
             "containerBatchesRecord": [{ "timestamp": NOW, "containers": ["main"] }],
+            "envContainers": ["main"],
         })
     );
 }
@@ -297,4 +298,72 @@ fn an_update_that_is_under_way_is_not_taken_for_over() {
     cluster.perform(&begin(&cluster.pod(), &image, &to("web-c"), cluster.world.now));
     cluster.run(5);
     assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing));
+}
+
+/// W5: a container whose image alone changes is started with the env of today; nobody asked whether the daemon can look
+/// into it.
+#[test]
+fn an_image_that_overtakes_waits_for_no_report_of_its_own() {
+    let app = json!([{ "name": "APP", "valueFrom": { "fieldRef": { "fieldPath": "metadata.labels['app']" } } }]);
+    let mut cluster = Cluster::new(&pod().spec("side", &json!({ "env": app })));
+    cluster.run(5);
+    report_without(&mut cluster, "side");
+    cluster.perform(&begin(&cluster.pod(), &gold(&["main"]), &to("web-b"), cluster.world.now));
+    let image = images(&[("side", "reg.io/side:v2")]);
+    assert_eq!(check(&cluster.pod(), &image, cluster.world.now), Ok(()));
+    cluster.perform(&begin(&cluster.pod(), &image, &to("web-c"), cluster.world.now));
+    cluster.run(5);
+    let missing = Missing::Env { container: "main".to_owned() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing));
+    kill(&mut cluster, "main");
+    report_without(&mut cluster, "side");
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// The daemon reports, and cannot look into one of the containers.
+fn report_without(cluster: &mut Cluster, container: &str) {
+    cluster.edit(|pod| {
+        let mut report = reported(pod);
+        let all = report["containers"].as_array_mut().unwrap();
+        let blind = all.iter_mut().find(|it| it["name"] == container).unwrap();
+        blind["hashes"].as_object_mut().unwrap().remove("extractedEnvFromMetadataHash");
+        pod["metadata"]["annotations"]["apps.kruise.io/runtime-containers-meta"] =
+            json!(report.to_string());
+    });
+}
+
+/// What OpenKruise began does not say who waits for the daemon: all of its containers that read metadata.
+#[test]
+fn every_reader_of_an_update_that_openkruise_began_waits_for_the_daemon() {
+    let mut cluster = Cluster::new(&reader(pod(), "other"));
+    cluster.run(5);
+    cluster.report();
+    let begun = json!({
+        "revision": "web-b", "updateTimestamp": NOW, "lastContainerStatuses": null, "updateEnvFromMetadata": true,
+        "containerBatchesRecord": [{ "timestamp": NOW, "containers": ["main", "other"] }],
+    });
+    cluster.edit(|pod| {
+        pod["metadata"]["labels"]["tier"] = json!("gold");
+        pod["metadata"]["annotations"]["apps.kruise.io/inplace-update-state"] =
+            json!(begun.to_string());
+        let conditions = pod["status"]["conditions"].as_array_mut().unwrap();
+        conditions.iter_mut().find(|c| c["type"] == "InPlaceUpdateReady").unwrap()["status"] =
+            json!("False");
+    });
+    let missing =
+        |name: &str| Progress::Incomplete(Missing::Env { container: name.to_owned() });
+    assert_eq!(progress(&cluster.pod()), missing("main"));
+    kill(&mut cluster, "main");
+    report_of(&mut cluster, "main");
+    assert_eq!(progress(&cluster.pod()), missing("other"));
+}
+
+/// The daemon reports of one container alone.
+fn report_of(cluster: &mut Cluster, container: &str) {
+    cluster.edit(|pod| {
+        let mut report = reported(pod);
+        report["containers"].as_array_mut().unwrap().retain(|it| it["name"] == container);
+        pod["metadata"]["annotations"]["apps.kruise.io/runtime-containers-meta"] =
+            json!(report.to_string());
+    });
 }
