@@ -285,8 +285,9 @@ pub(crate) fn missing(pod: &Pod, name: &str, asked: Option<&Value>) -> Option<Mi
     let pending = |kind: &str| pod.condition(kind).filter(|condition| condition.status);
     let waits = pending(keys::POD_RESIZE_PENDING).or_else(|| pending(keys::POD_RESIZE_IN_PROGRESS));
     let why = waits.map(|condition| condition.reason.to_string()).unwrap_or_default();
-    // Where nobody says what was asked for it may be what somebody else has asked for since.
-    if why == keys::INFEASIBLE && asked.is_some() {
+    // Where nobody says what was asked for it may be what somebody else has asked for since; and what the kubelet said
+    // before it has seen that is about other amounts.
+    if why == keys::INFEASIBLE && asked.is_some() && seen_by_kubelet(pod, asked) {
         return Some(Missing::Infeasible { container });
     }
     Some(Missing::Resize { container, why })

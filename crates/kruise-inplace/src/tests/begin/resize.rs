@@ -370,3 +370,26 @@ fn amounts_that_are_put_off_keep_no_pod_out_of_traffic() {
     assert_eq!(progress(&restarts.pod()), Progress::Incomplete(missing));
     assert_eq!(idle(&restarts).writes, [], "the container will be restarted for them");
 }
+
+/// W17: what the kubelet said of the amounts before is no word on these, which it has not seen.
+#[test]
+fn a_word_on_other_amounts_is_none_on_these() {
+    let condition = json!({ "status": "True", "reason": "Infeasible" });
+    let waits = pod()
+        .condition("PodResizePending", &condition)
+        .spec("main", &json!({ "resources": cpu("64") }))
+        .edit(|pod| pod["status"]["observedGeneration"] = json!(1));
+    let asked = |amount: &str| {
+        let mut cluster = Cluster::new(&waits);
+        cluster.perform(&begin(&cluster.pod(), &to_cpu(amount), &to("web-b"), now()));
+        let container = "main".to_owned();
+        let missing = Missing::Resize { container, why: "Infeasible".to_owned() };
+        assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing), "{amount}");
+        let seen = cluster.value()["metadata"]["generation"].clone();
+        cluster.edit(|pod| pod["status"]["observedGeneration"] = seen);
+        progress(&cluster.pod())
+    };
+    let container = "main".to_owned();
+    assert_eq!(asked("32"), Progress::Incomplete(Missing::Infeasible { container }));
+    assert_eq!(asked("1"), Progress::Complete);
+}
