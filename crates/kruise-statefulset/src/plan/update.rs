@@ -118,6 +118,8 @@ fn advance(
             return None;
         }
         Next::Claims(action) => {
+            // That may take long, or for ever: who was announced to a hook serves until then.
+            turn.passed.insert(ordinal);
             unavailable.hold(ordinal);
             return action;
         }
