@@ -43,11 +43,14 @@ pub(crate) fn next_batch(
     let mut resize = Operations::default();
     for (name, wanted) in &batch.resources {
         let Some((index, container)) = pod.container(name) else { continue };
-        state.container_resources.insert(name.clone(), resize::asked(wanted, generation));
-        let wanted = wanted.clone().not_set(container);
-        if !wanted.is_empty() {
-            resize = wanted.apply(container, index, resize);
-        }
+        let lacks = wanted.clone().not_set(container);
+        let asked = if lacks.is_empty() {
+            resize::there(wanted, generation, now)
+        } else {
+            resize = lacks.apply(container, index, resize);
+            resize::asked(wanted, generation)
+        };
+        state.container_resources.insert(name.clone(), asked);
     }
     if !resize.is_empty() {
         operations = operations.test(&["metadata", "generation"], pod.meta.generation);

@@ -127,7 +127,7 @@ pub fn refresh(pod: &Pod, context: &Context<'_>, now: Timestamp) -> Refresh {
                 return Refresh { waiting, ..settled };
             }
         }
-        if let Some(resend) = resend(pod, state) {
+        if let Some(resend) = resend(pod, state, now) {
             return resend;
         }
         if let Some(missing) = missing {
@@ -141,9 +141,9 @@ pub fn refresh(pod: &Pod, context: &Context<'_>, now: Timestamp) -> Refresh {
 }
 
 /// The resize that an update asked for and has not sent.
-fn resend(pod: &Pod, state: &UpdateState) -> Option<Refresh> {
-    let operations = resize::send(pod, state)?;
-    let Some(renewed) = resize::renewed(pod, state) else {
+fn resend(pod: &Pod, state: &UpdateState, now: Timestamp) -> Option<Refresh> {
+    let operations = resize::send(pod, state, now)?;
+    let Some(renewed) = resize::renewed(pod, state, now) else {
         let write = Write::json_resize(&POD, &pod.meta, state_test(pod, operations));
         return Some(Refresh::moving("resize that was not sent", vec![write]));
     };

@@ -393,3 +393,34 @@ fn a_word_on_other_amounts_is_none_on_these() {
     assert_eq!(asked("32"), Progress::Incomplete(Missing::Infeasible { container }));
     assert_eq!(asked("1"), Progress::Complete);
 }
+
+/// W17: where nothing had to be sent, because an autoscaler had asked for it before, what it asks for later is its own.
+#[test]
+fn what_the_pod_had_already_is_not_asked_for_later() {
+    let has = json!({ "resources": cpu("2") });
+    let mut cluster = Cluster::new(&pod().spec("main", &has).status("main", &has));
+    cluster.run(5);
+    let writes = begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), cluster.world.now);
+    assert_eq!(writes.len(), 1);
+    cluster.perform(&writes);
+    cluster.run(1);
+    let other = |cluster: &mut Cluster, amount: &str| {
+        cluster.edit(|pod| pod["spec"]["containers"][0]["resources"] = cpu(amount));
+    };
+    let mut soon = cluster.clone();
+    other(&mut soon, "1");
+    for subresource in ["", "resize"] {
+        let writes = idle(&soon).writes;
+        assert_eq!(writes.iter().map(Write::subresource).collect::<Vec<_>>(), [subresource]);
+        soon.perform(&writes);
+    }
+    let amount = "/spec/containers/0/resources/requests/cpu";
+    assert_eq!(soon.value().pointer(amount), Some(&json!("2")), "one of before that came late");
+    cluster.world.now = after(3600);
+    other(&mut cluster, "3");
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+    assert_eq!(idle(&cluster), Refresh::default());
+    let metadata = Change::default();
+    let next = begin(&cluster.pod(), &metadata, &to("web-c"), cluster.world.now);
+    assert_eq!(next.len(), 1, "nor with the next update: {next:?}");
+}
