@@ -244,8 +244,6 @@ fn advance(pod: &Pod, state: &UpdateState, now: Timestamp) -> Refresh {
         return Refresh::wait(Waiting::Incomplete(Missing::NextBatch));
     }
     let (mut next, mut change) = (state.clone(), MetadataChange::default());
-    // Those of the last batch have been made.
-    next.container_resources.clear();
     let mut work = Work::next(state);
     work.fit(pod, &mut change);
     let operations = metadata::apply(pod, state_test(pod, Operations::default()), &change);

@@ -424,3 +424,30 @@ fn what_the_pod_had_already_is_not_asked_for_later() {
     let next = begin(&cluster.pod(), &metadata, &to("web-c"), cluster.world.now);
     assert_eq!(next.len(), 1, "nor with the next update: {next:?}");
 }
+
+/// §10.2.3: which containers were resized is known after a later batch of images alone as well.
+#[test]
+fn a_later_batch_of_images_does_not_forget_which_containers_were_resized() {
+    let small = json!({ "requests": { "cpu": "1" } });
+    let pod = pod()
+        .container("side", "reg.io/side:v1")
+        .spec("side", &json!({ "resources": small }))
+        .status("side", &json!({ "resources": small }))
+        .priority("main", 1)
+        .priority("side", 0);
+    let change =
+        Change { images: images(&[("side", "reg.io/side:v2")]).images, ..to_cpu("2") };
+    let mut cluster = Cluster::new(&pod);
+    cluster.run(5);
+    cluster.perform(&begin(&cluster.pod(), &change, &to("web-b"), cluster.world.now));
+    for _ in 0..3 {
+        cluster.run(3);
+        cluster.perform(&idle(&cluster).writes);
+    }
+    assert_eq!((progress(&cluster.pod()), idle(&cluster).writes), (Progress::Complete, vec![]));
+    // An autoscaler asks for something, which is put off.
+    cluster.edit(|pod| {
+        pod["spec"]["containers"][1]["resources"]["requests"]["cpu"] = json!("3");
+    });
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
