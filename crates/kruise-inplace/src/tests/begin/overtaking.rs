@@ -353,3 +353,20 @@ fn another_spelling_of_the_image_is_no_way_back() {
     started(&mut cluster, "containerd://main-2", full);
     assert_eq!(progress(&cluster.pod()), Progress::Complete);
 }
+
+/// The kubelet has the pod, and has told nothing yet: it may have begun with the image that is overtaken.
+#[test]
+fn a_container_without_a_status_may_be_started_with_the_image_overtaken() {
+    let mut cluster = Cluster::new(&web_main());
+    let known = cluster.value()["status"]["containerStatuses"].clone();
+    cluster.edit(|pod| pod["status"]["containerStatuses"] = json!([]));
+    let second = images(&[("main", "reg.io/main:v2")]);
+    cluster.perform(&begin(&cluster.pod(), &second, &to("web-b"), now()));
+    let status = Missing::Status { container: "main".to_owned() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(status));
+    cluster.edit(|pod| pod["status"]["containerStatuses"] = known);
+    let superseded = Missing::Superseded { container: "main".to_owned() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(superseded));
+    started(&mut cluster, "containerd://main-2", "reg.io/main:v2");
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
