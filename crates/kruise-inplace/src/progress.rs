@@ -308,8 +308,11 @@ fn remade(status: &ContainerStatus, last: &LastStatus) -> bool {
 
 /// Whether the image has another ID than before, and no name but the wanted one. A kubelet would tell of another container
 /// and name the image too, but not everything that plays nodes does, such as test suites that write statuses themselves.
+/// A runtime gives the content that runs another name too, when another pod has pulled it from elsewhere.
 fn renamed(container: Option<&Container>, status: &ContainerStatus, last: &LastStatus) -> bool {
-    let other = !status.image_id.is_empty() && *status.image_id != *last.image_id;
+    let content = digest(&status.image_id);
+    let same = content.is_some() && content == digest(&last.image_id);
+    let other = !status.image_id.is_empty() && *status.image_id != *last.image_id && !same;
     let wanted = |container: &Container| same_image(&container.image, &status.image);
     other && !last.image_id.is_empty() && (status.image.is_empty() || container.is_some_and(wanted))
 }

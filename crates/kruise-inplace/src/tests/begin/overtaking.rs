@@ -370,3 +370,22 @@ fn a_container_without_a_status_may_be_started_with_the_image_overtaken() {
     started(&mut cluster, "containerd://main-2", "reg.io/main:v2");
     assert_eq!(progress(&cluster.pod()), Progress::Complete);
 }
+
+/// Another pod of the node pulled the same content under the new name, by which the runtime calls it from then on.
+#[test]
+fn a_new_name_of_the_same_content_is_no_new_container() {
+    let mut cluster = Cluster::new(&web_main());
+    let second = images(&[("main", "reg.eu/main:v1")]);
+    cluster.edit(|pod| {
+        pod["status"]["containerStatuses"][0]["imageID"] = json!("reg.io/main@sha256:1");
+    });
+    cluster.perform(&begin(&cluster.pod(), &second, &to("web-b"), now()));
+    cluster.edit(|pod| {
+        let status = &mut pod["status"]["containerStatuses"][0];
+        status["image"] = json!("reg.eu/main:v1");
+        status["imageID"] = json!("reg.eu/main@sha256:1");
+    });
+    assert_eq!(progress(&cluster.pod()), restart("main"));
+    started(&mut cluster, "containerd://main-2", "reg.eu/main:v1");
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
