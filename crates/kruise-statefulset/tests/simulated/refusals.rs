@@ -227,7 +227,8 @@ fn a_resize_that_a_quota_refuses_keeps_no_pod_out_of_traffic_that_has_its_new_im
     release["spec"]["template"]["spec"]["containers"][0]["image"] = json!("example.com/app:2");
     change(&mut sim, &key, &release);
     live(&mut sim, &key, SignedDuration::from_mins(5));
-    let image = |at: usize| &sim.world.list(&POD).nth(at).unwrap()["spec"]["containers"][0]["image"];
+    let image =
+        |at: usize| &sim.world.list(&POD).nth(at).unwrap()["spec"]["containers"][0]["image"];
     assert_eq!((image(2), serving(&sim)), (&json!("example.com/app:2"), 3));
     sim.fate = Box::new(|_, _| Fate::Done);
     sim.settle(&key, 400).unwrap();

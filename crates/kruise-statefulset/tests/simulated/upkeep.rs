@@ -164,9 +164,11 @@ fn a_grace_period_and_a_partition_keep_to_each_other() {
 #[test]
 fn upkeep_that_is_refused_does_not_keep_an_update_away() {
     let set = web_with(3, &in_place());
-    let warmed = json!({ "spec": { "lifecycle": { "preNormal": { "labelsHandler": { "warm": "on" } } } } });
+    let warmed =
+        json!({ "spec": { "lifecycle": { "preNormal": { "labelsHandler": { "warm": "on" } } } } });
     let warm = json!({ "metadata": { "labels": { "warm": "on" } } });
-    let unnamed = json!({ "metadata": { "labels": { "statefulset.kubernetes.io/pod-name": null } } });
+    let unnamed =
+        json!({ "metadata": { "labels": { "statefulset.kubernetes.io/pod-name": null } } });
     for (hook, meta) in [(warmed, warm), (json!({}), unnamed)] {
         let mut set = set.clone();
         merge(&mut set, &hook);

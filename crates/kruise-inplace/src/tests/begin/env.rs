@@ -350,8 +350,7 @@ fn every_reader_of_an_update_that_openkruise_began_waits_for_the_daemon() {
         conditions.iter_mut().find(|c| c["type"] == "InPlaceUpdateReady").unwrap()["status"] =
             json!("False");
     });
-    let missing =
-        |name: &str| Progress::Incomplete(Missing::Env { container: name.to_owned() });
+    let missing = |name: &str| Progress::Incomplete(Missing::Env { container: name.to_owned() });
     assert_eq!(progress(&cluster.pod()), missing("main"));
     kill(&mut cluster, "main");
     report_of(&mut cluster, "main");

@@ -355,8 +355,7 @@ fn amounts_that_are_put_off_keep_no_pod_out_of_traffic() {
         cluster.run(5);
         cluster
     };
-    let missing =
-        Missing::Resize { container: "main".to_owned(), why: "Deferred".to_owned() };
+    let missing = Missing::Resize { container: "main".to_owned(), why: "Deferred".to_owned() };
     let mut cluster = played("NotRequired");
     let back = idle(&cluster);
     assert_eq!(back.waiting, Some(Waiting::Incomplete(missing.clone())));
@@ -435,8 +434,7 @@ fn a_later_batch_of_images_does_not_forget_which_containers_were_resized() {
         .status("side", &json!({ "resources": small }))
         .priority("main", 1)
         .priority("side", 0);
-    let change =
-        Change { images: images(&[("side", "reg.io/side:v2")]).images, ..to_cpu("2") };
+    let change = Change { images: images(&[("side", "reg.io/side:v2")]).images, ..to_cpu("2") };
     let mut cluster = Cluster::new(&pod);
     cluster.run(5);
     cluster.perform(&begin(&cluster.pod(), &change, &to("web-b"), cluster.world.now));
