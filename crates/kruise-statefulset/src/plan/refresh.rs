@@ -42,11 +42,8 @@ pub fn upkeep(snapshot: &Snapshot, now: Timestamp) -> Upkeep {
         }
         let Refresh { writes, what, waiting, finished, moves } = refresh_pod(pod, &context, now);
         let itself = !writes.is_empty() && writes.iter().all(|it| it.subresource().is_empty());
-        let asks = match moves {
-            true => pod.revision(),
-            // Refused, it does not come before an update that its owner wants instead.
-            false => itself.then_some(UPKEEP),
-        };
+        // Upkeep that was refused does not come before an update that the owner wants instead.
+        let asks = if moves { pod.revision() } else { itself.then_some(UPKEEP) };
         if let Some(until) = asks.and_then(|asked| snapshot.rests(*ordinal, asked, now)) {
             holds.push((*ordinal, Hold::UpdateRefused { pod: pod.name().to_owned(), until }));
         } else if !writes.is_empty() {
