@@ -242,7 +242,9 @@ fn gets_recorded(
         }
     }
     let Some(IntOrString::String(text)) = &strategy.partition else { return Ok(false) };
-    let percent = text.strip_suffix('%').and_then(|digits| digits.parse::<u32>().ok());
+    // More than a number holds is all of them, too.
+    let digits = text.strip_suffix('%').filter(|it| it.bytes().all(|digit| digit.is_ascii_digit()));
+    let percent = digits.and_then(|digits| digits.parse::<f64>().ok());
     let Some(percent) = percent else {
         let why = format!("updateStrategy.partition: {text:?} is not a percentage");
         return Err(Refusal::revision(set.name(), &why));
@@ -257,5 +259,5 @@ fn gets_recorded(
             return Ok(false);
         }
     }
-    Ok(chance(set.name(), recorded) < f64::from(percent) / 100.0)
+    Ok(chance(set.name(), recorded) < percent / 100.0)
 }

@@ -48,6 +48,8 @@ pub struct Absence {
     pub none_since: Option<Timestamp>,
     /// When the last of those that came in place of others was made, if none of them is as the set wants it.
     pub unproven: Option<Timestamp>,
+    /// How often another one was evicted for all that.
+    pub tries: u32,
 }
 
 impl Absence {
@@ -89,6 +91,8 @@ struct Memory {
     /// Whether the workload was seen without any pod, and since when.
     none: bool,
     none_since: Option<Timestamp>,
+    /// Evictions since a pod came back as it should.
+    tries: u32,
 }
 
 impl Evictions {
@@ -121,6 +125,7 @@ impl Evictions {
         for (pod, of) in evicted {
             let memory = workloads.entry(of.uid.clone()).or_default();
             memory.known.extend(of.pods.iter().cloned());
+            memory.tries = memory.tries.saturating_add(u32::from(!memory.came.is_empty()));
             memory.came.clear();
             memory.since = now;
             memory.none = false;
@@ -171,7 +176,8 @@ impl Memory {
     }
 
     fn absence(&self, unproven: Option<Timestamp>) -> Absence {
-        let Self { absent, since, none_since, .. } = self;
-        Absence { pods: absent.clone(), since: *since, none_since: *none_since, unproven }
+        let Self { absent, since, none_since, tries, .. } = self;
+        let (since, none_since, tries) = (*since, *none_since, *tries);
+        Absence { pods: absent.clone(), since, none_since, unproven, tries }
     }
 }

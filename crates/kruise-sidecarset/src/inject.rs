@@ -12,12 +12,16 @@ mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kruise_api::keys;
 use serde_json::{Map, Value, json};
 
 use crate::choose::{Chosen, Refusal};
-use crate::containers::names;
+use crate::containers::{Entries, names};
+
+/// For how long a record can be one of the same request: as long as API servers wait for one, with room for clocks of replicas
+/// that are apart.
+const REQUEST: SignedDuration = SignedDuration::from_mins(5);
 
 /// What injection may know besides the pod and the sets.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +54,8 @@ pub(crate) struct Pod<'a> {
     labels: BTreeMap<String, String>,
     /// Every name that an injected container has, in a set or in a pod: resources do not follow those (RES-2).
     injected: BTreeSet<String>,
+    /// Sets that this very request has injected: the webhook is asked again (`reinvocationPolicy`).
+    seen: BTreeSet<&'a str>,
     /// Every name that an injected container has in the pod. What the pod has under such a name is about to be replaced.
     placed: BTreeSet<String>,
 }
@@ -102,7 +108,11 @@ pub fn pairs(pod: &Value, member: &str) -> BTreeMap<String, String> {
 }
 
 /// Injects the chosen sets, which are in the order of their names, into a pod.
-pub fn inject(raw: &Value, chosen: &[Chosen], settings: Settings) -> Result<Injection, Refusal> {
+pub fn inject<'a>(
+    raw: &'a Value,
+    chosen: &'a [Chosen],
+    settings: Settings,
+) -> Result<Injection, Refusal> {
     if chosen.is_empty() {
         return Ok(Injection::default());
     }
@@ -115,6 +125,7 @@ pub fn inject(raw: &Value, chosen: &[Chosen], settings: Settings) -> Result<Inje
         raw,
         annotations,
         labels: pairs(raw, "labels"),
+        seen: seen(&before, chosen, settings.now),
         injected: chosen.iter().flat_map(|set| set.prepared.names()).collect(),
         placed: chosen
             .iter()
@@ -135,6 +146,24 @@ pub fn inject(raw: &Value, chosen: &[Chosen], settings: Settings) -> Result<Inje
     metadata::record(&mut pod, chosen, settings.now)?;
     annotate(raw, &before, &pod.annotations, &mut injection.operations);
     Ok(injection)
+}
+
+/// The sets that were injected in this revision just now. A pod that is copied from another one brings old records along, or
+/// the state of an update: those containers are of another time (INJ-54).
+fn seen<'a>(
+    annotations: &BTreeMap<String, String>,
+    chosen: &'a [Chosen],
+    now: Timestamp,
+) -> BTreeSet<&'a str> {
+    if annotations.contains_key(keys::SIDECARSET_INPLACE_UPDATE_STATE) {
+        return BTreeSet::new();
+    }
+    let records = annotations.get(keys::SIDECARSET_HASH).map(String::as_str);
+    let records = Entries::parse(records).unwrap_or_default();
+    let just_now = |since: Timestamp| now.duration_since(since).abs() <= REQUEST;
+    let sets = chosen.iter();
+    let sets = sets.filter(|set| records.since(&set.set, &set.hashes.full).is_some_and(just_now));
+    sets.map(|set| &*set.set).collect()
 }
 
 /// The operations that make one set of annotations of another.

@@ -8,7 +8,7 @@ use kruise_api::raw::RawJson;
 use kruise_api::sidecarset::container::{EXTENSIONS, SidecarContainer};
 use kruise_api::sidecarset::v1beta1::SidecarSetSpec;
 use kruise_api::sidecarset::validate::bounded_regex;
-use regex::Regex;
+use regex::bytes::Regex;
 use serde_json::{Map, Value};
 
 use crate::containers::twins;

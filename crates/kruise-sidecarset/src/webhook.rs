@@ -243,6 +243,10 @@ impl Webhook {
     /// Defaults, spelling and hashes of a set (§7, §8).
     fn fill(&self, request: &Request) -> Answer {
         let Some(object) = &request.object else { return Answer::allowed() };
+        // Of a new one the API server forgets a time of deletion later on.
+        if request.old.as_ref().is_some_and(is_ending) {
+            return Answer::allowed();
+        }
         if let Err(answer) = decode(object) {
             return answer;
         }
@@ -276,15 +280,13 @@ impl Webhook {
 
     /// Rules of a set (VAL-1…VAL-75).
     fn judge(&self, request: &Request) -> Answer {
-        let new = match request.object.as_ref().map(decode) {
-            Some(Ok(new)) => new,
-            Some(Err(answer)) => return answer,
-            None => return Answer::allowed(),
-        };
-        // What is being removed must be able to lose its finalizers.
-        if new.metadata.deletion_timestamp.is_some() {
+        let Some(object) = request.object.as_ref().filter(|object| !is_ending(object)) else {
             return Answer::allowed();
-        }
+        };
+        let new = match decode(object) {
+            Ok(new) => new,
+            Err(answer) => return answer,
+        };
         let old = request.old.as_ref().and_then(|old| decode(old).ok());
         let rows = self.caches.sets.rows();
         let none = BTreeMap::new();
@@ -367,6 +369,15 @@ fn told(injection: Injection) -> Answer {
     let audit = (!sets.is_empty()).then(|| ("sidecarsets", sets.join(",")));
     let audit = audit.into_iter().collect();
     Answer { verdict, warnings, outcome: Some(outcome), audit, ..Answer::default() }
+}
+
+/// Whether a set is being deleted: it must be able to lose its finalizers, also if nobody can read its spec.
+fn is_ending(raw: &kruise_api::raw::RawJson) -> bool {
+    #[derive(Deserialize)]
+    struct Ending {
+        metadata: Metadata,
+    }
+    raw.parse::<Ending>().is_ok_and(|object| object.metadata.deletion_timestamp.is_some())
 }
 
 /// Reads a set; 400 if it is none (DEF-22).

@@ -18,6 +18,8 @@ mod conformance;
 mod outages;
 #[path = "api_admission/requirements.rs"]
 mod requirements;
+#[path = "api_admission/second_look.rs"]
+mod second_look;
 #[path = "api_admission/together.rs"]
 mod together;
 #[path = "api_admission/twins.rs"]

@@ -19,6 +19,7 @@ import (
 type Controller struct {
 	Name, Kind, Title, Article, Plural, Short, Page, Component, Metric string
 	Description, Owner, Wanted                                         string
+	MemoryLimit                                                        string `yaml:"memoryLimit"`
 	WebhookPort                                                        int `yaml:"webhookPort"`
 	MetricsPort                                                        int `yaml:"metricsPort"`
 	Scale                                                              bool
@@ -83,11 +84,24 @@ func chart(root, dir string, c Controller) {
 
 // expand fills [[ ]]; {{ }} is left to Helm, and to Prometheus and Grafana.
 func expand(name, text string, c Controller) string {
-	t, err := template.New(name).Delims("[[", "]]").Option("missingkey=error").Parse(text)
+	t, err := template.New(name).Delims("[[", "]]").Option("missingkey=error").Funcs(template.FuncMap{"bytes": inBytes}).Parse(text)
 	check(err)
 	var out bytes.Buffer
 	check(t.Execute(&out, c))
 	return out.String()
+}
+
+// inBytes is a quantity of memory, such as 2Gi, as a number.
+func inBytes(quantity string) string {
+	var number int64
+	var unit string
+	_, err := fmt.Sscanf(quantity, "%d%s", &number, &unit)
+	check(err)
+	shift, ok := map[string]int{"Mi": 20, "Gi": 30}[unit]
+	if !ok {
+		log.Fatalf("controllers.yaml: memoryLimit: %s", quantity)
+	}
+	return fmt.Sprint(number << shift)
 }
 
 // Gate is a feature gate as the code knows it; Stage is empty for those that are accepted without effect.

@@ -31,6 +31,9 @@ impl Schedule {
     }
 }
 
+/// How far clocks of replicas may be apart.
+const SKEW: SignedDuration = SignedDuration::from_hours(24);
+
 /// What is known of a stored pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
@@ -75,7 +78,10 @@ pub enum Step {
 
 /// What is to be done at `now`.
 pub fn next_step(facts: &Facts, schedule: &Schedule, now: Timestamp) -> Step {
-    let Some(serving) = facts.serving.filter(|pair| pair.from <= now && now < pair.to) else {
+    // One that begins later was made by somebody whose clock is ahead of ours, and is in use: to take another one without an
+    // overlap would do harm.
+    let begun = |pair: &Pair| pair.from <= now.checked_add(SKEW).unwrap_or(now);
+    let Some(serving) = facts.serving.filter(|pair| begun(pair) && now < pair.to) else {
         return Step::Replace;
     };
     let after = |from: Timestamp, wait: SignedDuration| from.checked_add(wait).unwrap_or(from);
@@ -97,7 +103,8 @@ pub fn next_step(facts: &Facts, schedule: &Schedule, now: Timestamp) -> Step {
     if facts.registered.is_none() {
         return Step::Register;
     }
-    let life = serving.to.duration_since(serving.from);
-    let renew = after(serving.from, life / 3 * 2);
+    // Certificates are valid from a time before they were made.
+    let life = serving.to.duration_since(serving.from).min(schedule.validity);
+    let renew = after(serving.to, -(life / 3));
     if renew > now { Step::Wait(renew) } else { Step::Prepare }
 }

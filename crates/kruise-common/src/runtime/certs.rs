@@ -75,16 +75,21 @@ pub struct Made {
     pub ca: String,
 }
 
-/// Makes a CA that signs one certificate for `hosts`, valid from a minute before `now` (clocks differ) for `validity`.
+/// How long before it was made a certificate is valid: clocks differ.
+const BACKDATED: SignedDuration = SignedDuration::from_hours(1);
+
+/// Makes a CA that signs one certificate for `hosts`, valid from an hour before `now` for `validity` from now on.
 pub fn make(
     name: &str,
     hosts: &[String],
     validity: SignedDuration,
     now: Timestamp,
 ) -> Result<Made, rcgen::Error> {
-    let from = time::OffsetDateTime::from_unix_timestamp(now.as_second() - 60)
+    let second = now.as_second().saturating_sub(BACKDATED.as_secs());
+    let from = time::OffsetDateTime::from_unix_timestamp(second)
         .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-    let to = from + time::Duration::seconds(validity.as_secs().saturating_add(60));
+    let life = validity.as_secs().saturating_add(BACKDATED.as_secs());
+    let to = from + time::Duration::seconds(life);
     let named = |text: String| {
         let mut name = DistinguishedName::new();
         name.push(DnType::CommonName, text);

@@ -184,14 +184,16 @@ async fn reply(desk: &Desk, room: &Semaphore, path: &str, request: HttpRequest<B
         return refuse(StatusCode::SERVICE_UNAVAILABLE, text);
     }
     // The room is held until the review is answered: what is made of a body is larger than it.
-    let (body, _held) = match read(request.into_body(), room).await {
+    let (body, _held) = match read(request.into_body(), (room, desk.limits.bodies)).await {
         Ok(read) => read,
         Err(Unread::TooMuch) => {
             let text = "too much is asked at a time\n".to_owned();
             return refuse(StatusCode::SERVICE_UNAVAILABLE, text);
         }
         Err(Unread::TooLong) => {
-            let text = format!("the body is longer than {BODY} bytes, or did not arrive\n");
+            let text = format!(
+                "the body is longer than {BODY} bytes, or too complex, or did not arrive\n"
+            );
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, text);
         }
     };
@@ -221,13 +223,23 @@ enum Unread {
     TooMuch,
 }
 
-/// A body, and the room that it takes: as much as has arrived, not as much as is said to come.
+/// Bytes of memory that a piece of a body takes, with what is made of it: an object of one member is some hundred bytes, an item
+/// of a list dozens, whatever they are on the wire.
+fn price(piece: &[u8]) -> usize {
+    const OBJECT: usize = 640;
+    const ITEM: usize = 64;
+    let count = |sign: u8| piece.iter().filter(|byte| **byte == sign).count();
+    2 * piece.len() + OBJECT * count(b'{') + ITEM * count(b',')
+}
+
+/// A body, and the room that it takes: as much as has arrived, not as much as is said to come; at most `limit`.
 async fn read(
     body: Body,
-    room: &Semaphore,
+    (room, limit): (&Semaphore, usize),
 ) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), Unread> {
     let deadline = now() + PATIENCE;
-    let (mut bytes, mut held): (Vec<u8>, Option<SemaphorePermit<'_>>) = (Vec::new(), None);
+    let (mut bytes, mut cost) = (Vec::new(), 0);
+    let mut held: Option<SemaphorePermit<'_>> = None;
     let mut frames = body.into_data_stream();
     loop {
         let next = timeout_at(deadline, frames.next()).await.map_err(|_| Unread::TooLong)?;
@@ -237,8 +249,12 @@ async fn read(
             return Err(Unread::TooLong);
         }
         bytes.extend_from_slice(&frame);
+        cost += price(&frame);
+        if cost > limit {
+            return Err(Unread::TooLong);
+        }
         let has = held.as_ref().map_or(0, SemaphorePermit::num_permits);
-        let more = (bytes.len() / PAGE + 1).saturating_sub(has);
+        let more = (cost / PAGE + 1).saturating_sub(has);
         if let Some(more) = u32::try_from(more).ok().filter(|more| *more > 0) {
             let more = timeout(ROOM, room.acquire_many(more)).await;
             let more = more.map_err(|_| Unread::TooMuch)?.map_err(|_| Unread::TooMuch)?;

@@ -381,9 +381,12 @@ impl Left {
     }
 }
 
+/// The reason of an answer that is none of the API server's.
+const UNREADABLE: &str = "Unreadable";
+
 /// The body of a failure; proxies send something else.
 fn read_status(code: http::StatusCode, body: &[u8]) -> Status {
-    let text = || Status::failure(String::from_utf8_lossy(body).trim(), "Unreadable");
+    let text = || Status::failure(String::from_utf8_lossy(body).trim(), UNREADABLE);
     let status: Status = serde_json::from_slice(body).unwrap_or_else(|_| text());
     if status.code == 0 { status.with_code(code.as_u16()) } else { status }
 }
@@ -407,6 +410,8 @@ fn classify(status: &Status) -> WriteError {
         (403, _) if terminating => Category::NamespaceTerminating,
         (401 | 403, _) => Category::Forbidden,
         (404, _) => Category::NotFound,
+        // A gateway's, about a connection that broke: the write may have been done.
+        (503, UNREADABLE) => Category::Unknown,
         (429 | 503, _) => Category::Throttled,
         (500.., _) => Category::Server,
         _ => Category::Unknown,

@@ -34,7 +34,15 @@ fn nothing_is_served_before_there_is_a_pair() {
     let none = Facts { serving: None, next: None, trusted: 0, since: None, registered: None };
     assert_eq!(next_step(&none, &schedule(), at(0)), Step::Replace);
     assert_eq!(next_step(&steady(0), &schedule(), at(VALIDITY)), Step::Replace, "expired");
-    assert_eq!(next_step(&steady(100), &schedule(), at(0)), Step::Replace, "not valid yet");
+    let ahead = next_step(&steady(100), &schedule(), at(0));
+    assert_eq!(ahead, Step::Wait(at(100 + VALIDITY / 3 * 2)), "by the clock of somebody else");
+    let days = 2 * 24 * 60 * 60;
+    assert_eq!(next_step(&steady(days), &schedule(), at(0)), Step::Replace, "not valid yet");
+    // Valid from a time before it was made, when it was valid for longer.
+    let backdated =
+        Facts { serving: Some(Pair { from: at(-3600), to: at(VALIDITY) }), ..steady(0) };
+    let due = Step::Wait(at(VALIDITY / 3 * 2));
+    assert_eq!(next_step(&backdated, &schedule(), at(0)), due);
 }
 
 #[test]

@@ -230,7 +230,7 @@ async fn a_connection_on_which_nothing_is_asked_any_more_is_ended() {
 /// What is said to come takes nothing: one client could keep all others out without sending anything.
 #[tokio::test]
 async fn bodies_have_a_budget_together() {
-    let server = server_with(Limits { bodies: 64 << 10, ..Limits::default() }).await;
+    let server = server_with(Limits { bodies: 128 << 10, ..Limits::default() }).await;
     let head = "POST /judge HTTP/1.1\r\nHost: t\r\nContent-Length: 8000000\r\n\r\n";
     let mut slow = server.connect().await.unwrap();
     slow.write_all(head.as_bytes()).await.unwrap();
@@ -245,4 +245,7 @@ async fn bodies_have_a_budget_together() {
     drop(slow);
     let room = async { while server.ask("POST /judge", &large).await == full {} };
     tokio::time::timeout(Duration::from_secs(30), room).await.unwrap();
+    // What counts is what is made of it: four bytes here are some hundred.
+    let (status, text) = server.ask("POST /judge", "[{}],".repeat(1000).as_bytes()).await;
+    assert_eq!((status, text.contains("too complex")), (413, true), "{text}");
 }

@@ -1,6 +1,6 @@
 //! Containers as they enter a pod, and where they go (INJ-10…INJ-16, INJ-49…INJ-54).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kruise_api::keys;
 use kruise_api::sidecarset::container::ENABLED;
@@ -10,11 +10,14 @@ use super::{
     Injection, Pod, add, env, hot_upgrade, is_injected, name_of, resources, text_of, volumes,
 };
 use crate::choose::{Chosen, Refusal};
-use crate::containers::Entries;
 use crate::prepared::Sidecar;
 
 /// Lists of a container that are made anew for each pod.
 const LISTS: [&str; 3] = ["env", "volumeMounts", "volumeDevices"];
+
+/// How many values are compared to tell whether a container has to be replaced. More than any has; whoever creates pods must
+/// not keep a replica busy.
+const COMPARISONS: u32 = 1_000_000;
 
 /// A container that is to be injected.
 pub(super) struct Built<'a> {
@@ -22,7 +25,7 @@ pub(super) struct Built<'a> {
     container: Value,
     /// Before the pod's own containers.
     first: bool,
-    /// The pod was injected with this revision of the set: the webhook is asked again.
+    /// The pod was just injected with this revision of the set: the webhook is asked again.
     again: bool,
 }
 
@@ -39,10 +42,8 @@ pub(super) fn build<'a>(
     sorted: bool,
 ) -> Result<Lists<'a>, Refusal> {
     let mut lists = Lists { init: Vec::new(), plain: Vec::new() };
-    let records = pod.annotations.get(keys::SIDECARSET_HASH).map(String::as_str);
-    let records = Entries::parse(records).unwrap_or_default();
     for set in chosen {
-        let again = records.hash(&set.set) == Some(&*set.hashes.full);
+        let again = pod.seen.contains(&*set.set);
         let built = |container: Value, first| Built { set: &set.set, container, first, again };
         for (list, sidecars, init) in [
             (&mut lists.init, &set.prepared.init_containers, true),
@@ -110,11 +111,9 @@ fn complete(
 fn env_of(core: &Value, more: Vec<Value>) -> Vec<Value> {
     let mut env = super::items(core, "env").to_vec();
     env.push(json!({ "name": keys::IS_INJECTED_ENV, "value": "true" }));
-    for variable in more {
-        if env.iter().all(|known| name_of(known) != name_of(&variable)) {
-            env.push(variable);
-        }
-    }
+    let mut names: BTreeSet<String> =
+        env.iter().map(|variable| name_of(variable).to_owned()).collect();
+    env.extend(more.into_iter().filter(|variable| names.insert(name_of(variable).to_owned())));
     env
 }
 
@@ -181,9 +180,15 @@ fn place_list(pod: &Pod<'_>, list: &str, built: Vec<Built<'_>>, injection: &mut 
         let name = name_of(&container);
         let there = existing.iter().enumerate().find(|(_, other)| name_of(other) == name);
         match there {
-            // Asked again (`reinvocationPolicy`): what others added to our container since, such as the mount of the
-            // ServiceAccount's token, stays.
-            Some((_, other)) if covers(other, &container) => {}
+            Some((index, other)) if again && is_injected(other) => {
+                let value = completed(other, &container);
+                if value != *other {
+                    let path = format!("/spec/{list}/{index}");
+                    let operation = json!({ "op": "replace", "path": path, "value": value });
+                    injection.operations.push(operation);
+                }
+            }
+            Some((_, other)) if covers(other, &container, &mut COMPARISONS.clone()) => {}
             Some((index, other)) => {
                 if !is_injected(other) {
                     let text = format!(
@@ -192,9 +197,7 @@ fn place_list(pod: &Pod<'_>, list: &str, built: Vec<Built<'_>>, injection: &mut 
                     injection.warnings.push(text);
                 }
                 let path = format!("/spec/{list}/{index}");
-                let kept = again && is_injected(other);
-                let value = if kept { enriched(&container, other) } else { container };
-                let operation = json!({ "op": "replace", "path": path, "value": value });
+                let operation = json!({ "op": "replace", "path": path, "value": container });
                 injection.operations.push(operation);
             }
             None if first => front.push(container),
@@ -213,49 +216,45 @@ fn place_list(pod: &Pod<'_>, list: &str, built: Vec<Built<'_>>, injection: &mut 
 }
 
 /// Whether `there` has all that `wanted` has: members of objects, and items of lists of objects. Other lists are the same or
-/// not.
-fn covers(there: &Value, wanted: &Value) -> bool {
+/// not. More than `left` comparisons are not made: then it has not.
+fn covers(there: &Value, wanted: &Value, left: &mut u32) -> bool {
+    let Some(fewer) = left.checked_sub(1) else { return false };
+    *left = fewer;
     match (there, wanted) {
         (Value::Object(there), Value::Object(wanted)) => wanted
             .iter()
-            .all(|(name, value)| there.get(name).is_some_and(|known| covers(known, value))),
+            .all(|(name, value)| there.get(name).is_some_and(|known| covers(known, value, left))),
         (Value::Array(there), Value::Array(wanted)) if wanted.iter().all(Value::is_object) => {
-            wanted.iter().all(|item| there.iter().any(|known| covers(known, item)))
+            wanted.iter().all(|item| there.iter().any(|known| covers(known, item, left)))
         }
         _ => there == wanted,
     }
 }
 
-/// Our container, with what others have added to it since: members that ours does not have, and items of lists that are
-/// told apart by a name or a path. What both have is ours.
-fn enriched(ours: &Value, there: &Value) -> Value {
-    let mut merged = ours.clone();
+/// A container that we put there at the first look, with what ours has and it has not: others may have changed it since, such
+/// as a plugin that has images always pulled, or a webhook that names a mirror. They would not be asked a third time.
+fn completed(there: &Value, ours: &Value) -> Value {
+    let mut merged = there.clone();
     let Some(members) = merged.as_object_mut() else { return merged };
-    for (member, value) in there.as_object().into_iter().flatten() {
-        let Some(own) = members.get_mut(member) else {
+    for (member, value) in ours.as_object().into_iter().flatten() {
+        let Some(known) = members.get_mut(member) else {
             members.insert(member.clone(), value.clone());
             continue;
         };
-        match (member.as_str(), own) {
-            ("env", Value::Array(own)) => extend(own, value, "name"),
-            ("volumeMounts", Value::Array(own)) => extend(own, value, "mountPath"),
-            ("volumeDevices", Value::Array(own)) => extend(own, value, "devicePath"),
-            // Anything in them is a setting of its own; of other members half a value may mean something else.
-            ("resources" | "securityContext", own) if own.is_object() => {
-                *own = enriched(own, value);
-            }
+        match (member.as_str(), known) {
+            ("env", Value::Array(known)) => extend(known, value, "name"),
+            ("volumeMounts", Value::Array(known)) => extend(known, value, "mountPath"),
+            ("volumeDevices", Value::Array(known)) => extend(known, value, "devicePath"),
             _ => {}
         }
     }
     merged
 }
 
-fn extend(own: &mut Vec<Value>, there: &Value, key: &str) {
-    for item in there.as_array().into_iter().flatten() {
-        if own.iter().all(|known| text_of(known, key) != text_of(item, key)) {
-            own.push(item.clone());
-        }
-    }
+fn extend(known: &mut Vec<Value>, ours: &Value, key: &str) {
+    let names: BTreeSet<String> = known.iter().map(|item| text_of(item, key).to_owned()).collect();
+    let ours = ours.as_array().into_iter().flatten();
+    known.extend(ours.filter(|item| !names.contains(text_of(item, key))).cloned());
 }
 
 /// Appends to a list of the pod's spec, which may not exist yet.

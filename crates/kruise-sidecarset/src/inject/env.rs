@@ -1,7 +1,7 @@
 //! Env that a sidecar gets from the pod's own containers: named ones (INJ-40…INJ-44) and those that shared mounts need
 //! (INJ-32).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kruise_api::sidecarset::container::{Source, TransferEnv};
 use serde_json::Value;
@@ -24,18 +24,14 @@ pub(super) fn transferred(pod: &Pod<'_>, wanted: &[TransferEnv], from_init: bool
         let containers: Vec<&Value> =
             pod.sources(from_init).filter(|container| name_of(container) == source).collect();
         let variables = || containers.iter().flat_map(|container| items(container, "env"));
-        let mut wanted: Vec<&str> = names.iter().copied().filter(|name| *name != ALL).collect();
-        if names.contains(ALL) {
-            // As they stand there: one may be made of those before it.
-            for name in variables().map(name_of) {
-                if !wanted.contains(&name) {
-                    wanted.push(name);
-                }
-            }
-        }
         // Of variables with one name the last one counts, as it does in the container.
-        let last = |name: &str| variables().rfind(|variable| name_of(variable) == name);
-        found.extend(wanted.into_iter().filter_map(|name| last(name).cloned()));
+        let last: BTreeMap<&str, &Value> = variables().map(|one| (name_of(one), one)).collect();
+        // All of them as they stand there: one may be made of those before it.
+        let all = variables().map(name_of).filter(|_| names.contains(ALL));
+        let wanted = names.iter().copied().filter(|name| *name != ALL).chain(all);
+        let mut taken = BTreeSet::new();
+        let wanted = wanted.filter(|name| taken.insert(*name));
+        found.extend(wanted.filter_map(|name| last.get(name).copied().cloned()));
     }
     found
 }
@@ -53,11 +49,25 @@ fn source<'p>(pod: &'p Pod<'_>, transfer: &'p TransferEnv) -> Option<&'p str> {
     value.map(String::as_str)
 }
 
-/// The variables of a container that the path of one of its mounts names as `$(NAME)`.
-pub(super) fn of_sub_path(container: &Value, mount: &Value) -> Vec<Value> {
-    let variables = items(container, "env");
-    let named = |name: &str| variables.iter().find(|variable| name_of(variable) == name).cloned();
-    references(text_of(mount, "subPathExpr")).into_iter().filter_map(named).collect()
+/// The variables of a container that the paths of its mounts name as `$(NAME)`, but for those whose name is `taken`; takes
+/// their names.
+pub(super) fn of_sub_paths(container: &Value, taken: &mut BTreeSet<String>) -> Vec<Value> {
+    let paths = items(container, "volumeMounts").iter().map(|mount| text_of(mount, "subPathExpr"));
+    let mut wanted = paths.flat_map(references).peekable();
+    if wanted.peek().is_none() {
+        return Vec::new();
+    }
+    // Of variables with one name the first one counts.
+    let variables = items(container, "env").iter().rev();
+    let first: BTreeMap<&str, &Value> = variables.map(|one| (name_of(one), one)).collect();
+    let mut found = Vec::new();
+    for name in wanted {
+        if let Some(variable) = first.get(name).filter(|_| !taken.contains(name)) {
+            taken.insert(name.to_owned());
+            found.push((*variable).clone());
+        }
+    }
+    found
 }
 
 /// Every `$(NAME)` of a text.

@@ -15,6 +15,9 @@ use crate::containers::{Entries, Entry, injected_sets, listed};
 
 type Annotations = BTreeMap<String, String>;
 
+/// How many characters of an annotation that cannot be read are shown.
+const SHOWN: usize = 512;
+
 /// Applies `patchPodMetadata` of the sets, in their order.
 pub(super) fn patch(annotations: &mut Annotations, chosen: &[Chosen]) -> Result<(), Refusal> {
     let mut verbatim = BTreeSet::new();
@@ -102,18 +105,22 @@ pub(super) fn record(pod: &mut Pod<'_>, chosen: &[Chosen], now: Timestamp) -> Re
     for key in [keys::SIDECARSET_HASH, keys::SIDECARSET_HASH_WITHOUT_IMAGE] {
         let before = pod.annotations.get(key).map(String::as_str);
         let wrong = |why: String| {
-            let value = before.unwrap_or_default();
+            // Whoever creates a pod must not be able to fill the log.
+            let value: String = before.unwrap_or_default().chars().take(SHOWN).collect();
             let text = format!(
                 "pod({place}) invalid annotations[{key}] value {value}, unmarshal failed: {why}"
             );
             Refusal::Other(text)
         };
         let mut entries = Entries::parse(before).map_err(wrong)?;
+        let since = |entries: &Entries, set: &Chosen, hash: &str| {
+            entries.since(&set.set, hash).filter(|_| pod.seen.contains(&*set.set))
+        };
         for set in chosen.iter().filter(|set| set.prepared.sidecars().next().is_some()) {
             let full = key == keys::SIDECARSET_HASH;
             let hash = if full { &set.hashes.full } else { &set.hashes.without_image };
             entries.set(&Entry {
-                updated: entries.since(&set.set, hash).unwrap_or(now),
+                updated: since(&entries, set, hash).unwrap_or(now),
                 hash: hash.clone(),
                 set: set.set.to_string(),
                 sidecars: listed(&set.prepared.spec),

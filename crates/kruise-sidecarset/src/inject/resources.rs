@@ -4,7 +4,7 @@ use kruise_api::sidecarset::container::{ResourceExprs, ResourcesPolicy};
 use kruise_api::sidecarset::expression::{
     Amount, BadNumber, ExpressionError, Measure, evaluate, variable,
 };
-use regex::Regex;
+use regex::bytes::Regex;
 use serde_json::{Map, Value, json};
 
 use super::{Pod, name_of, text_of};
@@ -24,7 +24,7 @@ pub(super) fn resources(
     let own: Vec<&Value> = natives
         .chain(pod.list("containers"))
         .filter(|container| !pod.injected.contains(name_of(container)))
-        .filter(|container| regex.is_match(name_of(container)))
+        .filter(|container| regex.is_match(name_of(container).as_bytes()))
         .collect();
     if own.is_empty() {
         return Err(format!("no containers match the regex pattern {pattern:?}"));

@@ -38,10 +38,11 @@ pub(super) fn mounts(pod: &Pod<'_>, sidecar: &Value, shared: Shared) -> (Vec<Val
         .chain(devices)
         .map(str::to_owned)
         .collect();
+    let mut named = BTreeSet::new();
     for container in pod.sources(shared.from_init) {
+        // Copied even if the mount itself is left out, as in OpenKruise.
+        variables.extend(env::of_sub_paths(container, &mut named));
         for mount in items(container, "volumeMounts") {
-            // Copied even if the mount itself is left out, as in OpenKruise.
-            variables.extend(env::of_sub_path(container, mount));
             if taken.insert(text_of(mount, "mountPath").to_owned()) {
                 mounts.push(mount.clone());
             }

@@ -10,8 +10,11 @@ use super::turn::Turn;
 use crate::evicted::Absence;
 use crate::member::Member;
 
-/// How long after a pod came back otherwise than the set wants it another one of its workload is tried.
+/// How long after a pod came back otherwise than the set wants it another one of its workload is tried: twice as long each
+/// time, up to a day or so. Some never come back otherwise, such as those that are selected by a label that a webhook behind
+/// ours gives them.
 const TRIAL: SignedDuration = SignedDuration::from_mins(5);
+const MOST_DOUBLINGS: u32 = 8;
 
 /// Tells of pods that were evicted and are not back.
 pub fn tell(turn: &mut Turn<'_>) {
@@ -52,11 +55,12 @@ pub fn lately_absent(turn: &Turn<'_>) -> usize {
 /// Whether a pod of this pod's workload may be evicted, for all that became of earlier ones.
 pub fn is_proven(turn: &mut Turn<'_>, pod: &Pod) -> bool {
     let Some(owner) = pod.meta.controller() else { return false };
-    let absence = turn.snapshot.absences.get(&owner.uid);
-    let Some(made) = absence.and_then(|absence| absence.unproven) else { return true };
+    let Some(absence) = turn.snapshot.absences.get(&owner.uid) else { return true };
+    let Some(made) = absence.unproven else { return true };
     // One at a time is tried.
     let from = if turn.evicted_of.contains(&owner.uid) { turn.now } else { made };
-    let until = from.checked_add(TRIAL).unwrap_or(from);
+    let trial = TRIAL.saturating_mul(1 << absence.tries.min(MOST_DOUBLINGS));
+    let until = from.checked_add(trial).unwrap_or(from);
     if until <= turn.now {
         return true;
     }

@@ -67,11 +67,11 @@ pub fn chosen(pod: &Value, sets: &[Arc<SidecarSet>]) -> Vec<Chosen> {
     .unwrap()
 }
 
-/// The pod after its injection and what is said about it; injecting again changes nothing.
+/// The pod after its injection and what is said about it; injecting again, within the same request, changes nothing.
 pub fn outcome(pod: &Value, sets: &[Arc<SidecarSet>]) -> Result<(Value, Vec<String>), Refusal> {
     let injection = inject(pod, &chosen(pod, sets), settings(false))?;
     let after = patched(pod, &injection.operations);
-    let later = Settings { now: "2030-01-01T00:00:00Z".parse().unwrap(), ..settings(false) };
+    let later = Settings { now: "2026-11-23T00:05:32Z".parse().unwrap(), ..settings(false) };
     let again = inject(&after, &chosen(&after, sets), later)?;
     assert_eq!(again.operations, [] as [Value; 0], "injected twice: {after}");
     Ok((after, injection.warnings))
@@ -86,6 +86,12 @@ pub fn patched(pod: &Value, operations: &[Value]) -> Value {
 
 pub fn injected(pod: &Value, sets: &[Arc<SidecarSet>]) -> Value {
     outcome(pod, sets).unwrap().0
+}
+
+/// The pod after another look at it an hour later: it was copied from one that was injected then.
+pub fn copied(pod: &Value, sets: &[Arc<SidecarSet>]) -> Value {
+    let later = Settings { now: "2026-11-23T01:04:32Z".parse().unwrap(), ..settings(false) };
+    patched(pod, &inject(pod, &chosen(pod, sets), later).unwrap().operations)
 }
 
 pub fn refused(pod: &Value, sets: &[Arc<SidecarSet>]) -> String {

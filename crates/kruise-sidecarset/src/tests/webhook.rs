@@ -410,6 +410,12 @@ fn sets_are_judged() {
     assert!(text.ends_with("Cannot find specific ControllerRevision, err: ControllerRevision.apps \"log\" not found"), "{text}");
     let ending = json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" }, "spec": { "selector": null } });
     assert_eq!(judged(&set("log", &ending), Some(&good)), Answer::allowed());
+    // Nobody can read this one; its finalizers go all the same.
+    let mut odd = set("log", &ending);
+    odd["spec"]["containers"] = json!([{ "name": 5 }]);
+    assert_eq!(judged(&odd, Some(&odd)), Answer::allowed());
+    let update = request(Operation::Update, Some(&odd), Some(&odd));
+    assert_eq!(asked(&webhook, MUTATE, &update), Answer::allowed());
 
     let patching =
         set("log", &json!({ "spec": { "patchPodMetadata": [{ "annotations": { "k": "v" } }] } }));

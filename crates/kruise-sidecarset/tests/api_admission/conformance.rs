@@ -58,6 +58,31 @@ async fn cnf_1_and_2_all_sets_of_a_pod_act_at_once_and_only_in_their_namespace()
 
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
+async fn cnf_3_sidecars_stand_before_and_behind_the_pod_s_own_containers() {
+    let stage = Stage::new("cnf3").await;
+    let sidecar = |name: &str, place: &str| json!({ "name": name, "image": format!("example.com/{name}:1"), "podInjectPolicy": place });
+    let mut twins = sidecar("twins", "BeforeAppContainer");
+    twins["upgradeStrategy"] =
+        json!({ "upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "example.com/empty:1" });
+    let placed = json!({ "spec": { "containers": [
+        sidecar("behind", "AfterAppContainer"), twins, sidecar("before", "BeforeAppContainer"),
+        sidecar("last", "AfterAppContainer"),
+    ] } });
+    for version in ["v1alpha1", "v1beta1"] {
+        by_version(&stage, version, stage.set(version, &placed)).await;
+        let mut pod = Stage::pod("pod", version, &json!({}));
+        let other = json!({ "name": "other", "image": "example.com/other:1" });
+        pod["spec"]["containers"].as_array_mut().unwrap().push(other);
+        let made = with_all(&stage, &pod, version).await;
+        let wanted = ["twins-1", "twins-2", "before", "main", "other", "behind", "last"];
+        assert_eq!(containers(&made), wanted, "{version}");
+        sets(&stage.space, version).delete(version, &DeleteParams::default()).await.unwrap();
+    }
+    stage.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: hack/test api"]
 async fn cnf_4_a_pause_of_injection_concerns_new_pods_only() {
     let stage = Stage::new("cnf4").await;
     for version in ["v1alpha1", "v1beta1"] {

@@ -30,7 +30,7 @@ fn restarted(pods: &[Value]) -> bool {
 
 #[tokio::test]
 #[ignore = "needs a cluster: hack/test api"]
-async fn ac13_amounts_change_without_a_restart_and_the_rollout_ends_when_they_are_reported() {
+async fn ac13_a_pod_resize_needs_no_restart_and_the_rollout_ends_when_they_are_reported() {
     let space = Space::new("ac13-cpu").await;
     let controller = Controller::start(&space, ALL_GATES).await;
     let mut change = cpu("10m");

@@ -16,8 +16,8 @@ use kruise_sidecarset::choose::skips;
 use kruise_sidecarset::containers::{Entries, injected_sets, working, working_text};
 use kruise_sidecarset::inplace::Rewrite;
 use kruise_sidecarset::member::Member;
-use kruise_sidecarset::object::WireSet;
-use kruise_sidecarset::snapshot::{Options, Settings};
+use kruise_sidecarset::object::{SidecarSet, WireSet};
+use kruise_sidecarset::snapshot::{Invalid, Options, Settings};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
@@ -35,8 +35,13 @@ static SETTINGS: LazyLock<Settings> = LazyLock::new(|| {
     } });
     let wire: WireSet = serde_json::from_value(set).expect("a set");
     let options = Options { native_updates: true, ..Options::default() };
-    Settings::new(&wire.into_record(&Interner::default()), options).expect("settings")
+    settings(&wire.into_record(&Interner::default()), options).expect("settings")
 });
+
+fn settings(set: &SidecarSet, options: Options) -> Result<Settings, Invalid> {
+    let hashes = set.content.as_ref().map(|content| content.computed.clone());
+    Settings::new(set, hashes.unwrap_or_default(), options)
+}
 
 /// A pod of the set in which every annotation that is read says this.
 fn pod(text: &str) -> Value {
@@ -139,7 +144,7 @@ fn set(text: &str) {
     let wire: WireSet = serde_json::from_value(set).expect("a set");
     let set = wire.into_record(&Interner::default());
     assert_eq!(set.replaces().unwrap_or_default(), text);
-    match Settings::new(&set, Options::default()) {
+    match settings(&set, Options::default()) {
         Ok(settings) => assert!(settings.deadline.is_some_and(|wait| wait.is_positive()), "{text}"),
         Err(invalid) => assert!(invalid.field.contains("deadline"), "{invalid}"),
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use regex::{Regex, RegexBuilder};
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::containers;
 use crate::shared::field::FieldError;
@@ -16,16 +16,21 @@ use crate::sidecarset::expression::{Amount, BadNumber, ExpressionError, Measure,
 use crate::sidecarset::v1beta1::SidecarSetSpec;
 
 /// Largest compiled program of a regular expression, in bytes.
-const REGEX_SIZE: usize = 256 * 1024;
+const REGEX_SIZE: usize = 256 << 10;
+/// The same, of one that cannot do without Unicode.
+const REGEX_SIZE_OF_UNICODE: usize = 2 << 20;
 
 /// A regular expression in bounded space; matching takes time linear in the text. `\Q…\E`, which Go allows, means the text
-/// between as it stands (29.3.6).
+/// between as it stands (29.3.6). As in Go, `\w` and its like are about ASCII; of all of Unicode six of them would be too large.
 pub fn bounded_regex(text: &str) -> Result<Regex, String> {
-    let built = RegexBuilder::new(&unquoted(text))
-        .size_limit(REGEX_SIZE)
-        .dfa_size_limit(REGEX_SIZE)
-        .build();
-    built.map_err(|error| error.to_string())
+    let text = unquoted(text);
+    let build = |unicode: bool| {
+        let size = if unicode { REGEX_SIZE_OF_UNICODE } else { REGEX_SIZE };
+        let mut builder = RegexBuilder::new(&text);
+        builder.unicode(unicode).size_limit(size).dfa_size_limit(size).build()
+    };
+    // What only Unicode can say is left to it.
+    build(false).or_else(|_| build(true)).map_err(|error| error.to_string())
 }
 
 /// The same expression without `\Q…\E`; what is not closed reaches to the end.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use regex::Regex;
+use regex::bytes::Regex;
 use serde::Deserialize;
 
 use crate::keys;
@@ -64,7 +64,8 @@ impl Whitelist<'_> {
             let rule = "sidecarSet patch metadata annotation is not allowed";
             return refused(format!("{rule} ({place} has no rule for this set)"));
         }
-        let other = keys.filter(|key| !allowed.iter().any(|expression| expression.is_match(key)));
+        let other = keys
+            .filter(|key| !allowed.iter().any(|expression| expression.is_match(key.as_bytes())));
         let rule = |key| format!("sidecarSet patch metadata annotation({key}) is not allowed");
         other.map(|key| FieldError::required(path, rule(key))).collect()
     }

@@ -267,8 +267,20 @@ fn quoted_text_of_a_regular_expression_stands_for_itself() {
         (r"^\Qab\E+$", "abbb", "abab"),
     ] {
         let regex = bounded_regex(pattern).unwrap();
-        assert!(regex.is_match(yes), "{pattern}");
-        assert!(pattern == r"\Q" || !regex.is_match(no), "{pattern}");
+        assert!(regex.is_match(yes.as_bytes()), "{pattern}");
+        assert!(pattern == r"\Q" || !regex.is_match(no.as_bytes()), "{pattern}");
     }
     assert!(bounded_regex(r"\").is_err() && bounded_regex(r"(\Q)\E").is_err());
+}
+
+/// As in Go, `\w` is about ASCII, and expressions with many of them are small.
+#[test]
+fn classes_of_a_regular_expression_are_about_ascii() {
+    use crate::sidecarset::validate::bounded_regex;
+    let is = |pattern: &str, text: &str| bounded_regex(pattern).unwrap().is_match(text.as_bytes());
+    assert!(is(r"^[\w-]{1,63}$", "web-1") && is(r"^(\w+-)*\w+\.\w+/\w+(\W\w+)*$", "a-b.c/d e"));
+    assert!(!is(r"^\w$", "ä") && !is(r"^\d$", "٣") && is("^ä+$", "ää") && is(r"^\D{2}$", "ab"));
+    // What only Unicode can say.
+    assert!(is("^[äö]$", "ö") && is("(?i)^Ä[é-ü]$", "äü"));
+    assert!(bounded_regex(r"[äö\w]{60}{60}").is_err(), "bounded");
 }

@@ -42,7 +42,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Limits {
     /// Open connections. For a further one that is ended on which nothing was asked for the longest time.
     pub connections: usize,
-    /// Bytes of bodies that are held at a time, by all requests together.
+    /// Bytes that bodies and what is made of them take at a time, of all requests together.
     pub bodies: usize,
     /// After how long without a request a connection is ended.
     pub idle: Duration,
@@ -50,7 +50,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 2048, bodies: 64 << 20, idle: Duration::from_mins(3) }
+        Self { connections: 2048, bodies: 192 << 20, idle: Duration::from_mins(3) }
     }
 }
 

@@ -25,6 +25,7 @@ async fn answers_have_categories() {
         (404, "NotFound", Category::NotFound),
         (429, "TooManyRequests", Category::Throttled),
         (503, "ServiceUnavailable", Category::Throttled),
+        (503, "Unreadable", Category::Unknown),
         (500, "InternalError", Category::Server),
         (504, "Timeout", Category::Server),
     ] {

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{injected, item, names, outcome, pod, refused, set};
+use super::{copied, injected, item, names, outcome, pod, refused, set};
 
 fn sidecar(name: &str, place: &str) -> Value {
     json!({ "name": name, "image": "i:1", "podInjectPolicy": place })
@@ -96,51 +96,67 @@ fn what_admission_adds_to_a_sidecar_survives_a_second_question() {
     let twice = injected(&once, std::slice::from_ref(&set));
     assert_eq!(twice, once);
     once["spec"]["containers"][0]["args"] = json!(["-v", "-w"]);
-    let restored = injected(&once, &[set]);
+    assert_eq!(injected(&once, std::slice::from_ref(&set)), once, "nobody is asked a third time");
+    let restored = copied(&once, &[set]);
     assert_eq!(item(&restored, "containers", "s")["args"], json!(["-v"]), "ours is ours");
 }
 
-/// INT-7, INT-11: another webhook changes our container; what it adds stays, what both say is ours.
+/// INT-7, INT-11: what others made of our container since stays, such as what a plugin that has images always pulled insists
+/// on; what they took away comes back.
 #[test]
-fn what_other_webhooks_add_to_a_changed_sidecar_survives() {
+fn what_others_made_of_a_sidecar_survives_a_second_question() {
     let spec = json!({ "containers": [{
-        "name": "s", "image": "i:1", "env": [{ "name": "A", "value": "1" }],
+        "name": "s", "image": "i:1", "env": [{ "name": "A", "value": "1" }, { "name": "C", "value": "4" }],
         "volumeMounts": [{ "name": "v", "mountPath": "/v" }], "resources": { "requests": { "cpu": "1" } },
+        "livenessProbe": { "httpGet": { "path": "/", "port": 80 } },
     }] });
     let set = set("a", &spec);
     let first = injected(&pod(&json!({})), std::slice::from_ref(&set));
+    assert_eq!(item(&first, "containers", "s")["imagePullPolicy"], "IfNotPresent");
     let mut changed = first.clone();
     let sidecar = &mut changed["spec"]["containers"][0];
     sidecar["image"] = json!("mirror/i:1");
-    sidecar["env"] = json!([{ "name": "A", "value": "2" }, { "name": "IS_INJECTED", "value": "true" }, { "name": "B", "value": "3" }]);
-    sidecar["volumeMounts"] = json!([{ "name": "token", "mountPath": "/t" }]);
+    sidecar["imagePullPolicy"] = json!("Always");
+    sidecar["livenessProbe"]["httpGet"]["port"] = json!(15020);
+    sidecar["volumeMounts"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "name": "token", "mountPath": "/t" }));
     sidecar["volumeDevices"] = json!([{ "name": "d", "devicePath": "/d" }]);
     sidecar["resources"]["limits"] = json!({ "cpu": "2" });
     sidecar["securityContext"] = json!({ "runAsNonRoot": true });
     let again = injected(&changed, std::slice::from_ref(&set));
+    assert_eq!(again, changed);
+    let sidecar = &mut changed["spec"]["containers"][0];
+    sidecar["env"] = json!([{ "name": "A", "value": "2" }, { "name": "IS_INJECTED", "value": "true" }, { "name": "B", "value": "3" }]);
+    sidecar.as_object_mut().unwrap().remove("volumeMounts");
+    let again = injected(&changed, std::slice::from_ref(&set));
     let sidecar = item(&again, "containers", "s");
-    assert_eq!(sidecar["image"], "i:1");
     assert_eq!(
         sidecar["env"],
-        json!([{ "name": "A", "value": "1" }, { "name": "IS_INJECTED", "value": "true" }, { "name": "B", "value": "3" }])
+        json!([
+            { "name": "A", "value": "2" }, { "name": "IS_INJECTED", "value": "true" }, { "name": "B", "value": "3" },
+            { "name": "C", "value": "4" },
+        ])
     );
-    assert_eq!(
-        sidecar["volumeMounts"],
-        json!([{ "name": "v", "mountPath": "/v" }, { "name": "token", "mountPath": "/t" }])
-    );
-    assert_eq!(sidecar["volumeDevices"], json!([{ "name": "d", "devicePath": "/d" }]));
-    assert_eq!(
-        sidecar["resources"],
-        json!({ "requests": { "cpu": "1" }, "limits": { "cpu": "2" } })
-    );
-    assert_eq!(sidecar["securityContext"], json!({ "runAsNonRoot": true }));
+    assert_eq!(sidecar["volumeMounts"], json!([{ "name": "v", "mountPath": "/v" }]));
     // A pod that was copied brings a sidecar of another time along: that one is replaced (INJ-54).
     let later = json!({ "containers": [{ "name": "s", "image": "i:2" }] });
     let replaced = injected(&changed, &[super::set("a", &later)]);
     let sidecar = item(&replaced, "containers", "s");
     assert_eq!(sidecar["image"], "i:2");
     assert_eq!(
-        (&sidecar["securityContext"], &sidecar["volumeMounts"]),
+        (&sidecar["securityContext"], &sidecar["volumeDevices"]),
         (&Value::Null, &Value::Null)
     );
+    let of_old = copied(&changed, std::slice::from_ref(&set));
+    assert_eq!(item(&of_old, "containers", "s"), item(&first, "containers", "s"));
+    let since =
+        |pod: &Value| pod["metadata"]["annotations"]["kruise.io/sidecarset-hash"].to_string();
+    assert!(since(&first).contains("2026-11-23T00:04:32Z"), "{}", since(&first));
+    assert!(since(&of_old).contains("2026-11-23T01:04:32Z"), "INJ-50: {}", since(&of_old));
+    // So is one whose sidecars were updated in place a moment ago.
+    changed["metadata"]["annotations"]["kruise.io/sidecarset-inplace-update-state"] = json!("{}");
+    let of_updated = injected(&changed, std::slice::from_ref(&set));
+    assert_eq!(item(&of_updated, "containers", "s"), item(&first, "containers", "s"));
 }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{asking, injected, item, pod, set};
+use super::{asking, copied, injected, item, pod, set};
 
 /// Env of the sidecar `s` after injection into a pod whose containers are `containers`.
 fn env(sidecar: &Value, containers: &Value) -> Vec<String> {
@@ -139,4 +139,51 @@ fn init_containers_share_where_the_set_asks_for_it() {
     assert_eq!(after["volumeMounts"], json!([main, { "name": "p", "mountPath": "/prep" }]));
     assert_eq!(after["volumeDevices"], json!([{ "name": "d", "devicePath": "/dev/p" }]));
     assert_eq!(after["env"][1], json!({ "name": "P", "value": "p" }));
+}
+
+/// Whoever may create pods must not be able to end a replica: what is made of a pod is no more than what it brings along.
+#[test]
+fn a_variable_that_paths_name_many_times_is_there_once() {
+    let long = "x".repeat(100_000);
+    let app = json!({
+        "name": "app", "image": "app:1", "env": [{ "name": "A", "value": long }],
+        "volumeMounts": [{ "name": "v", "mountPath": "/m", "subPathExpr": "$(A)".repeat(10_000) }],
+    });
+    let sharing = json!({ "containers": [{
+        "name": "s", "image": "i:1", "shareVolumePolicy": { "type": "enabled" },
+    }] });
+    let before = pod(&json!({ "spec": { "containers": [app] } }));
+    let after = injected(&before, &[set("a", &sharing)]);
+    let env = item(&after, "containers", "s")["env"].as_array().unwrap().clone();
+    assert_eq!(env.len(), 2, "the mark and the variable");
+    assert!(after.to_string().len() < 3 * before.to_string().len());
+}
+
+/// The same with lists that are long: none of them is gone through once for each of its items.
+#[test]
+fn long_lists_are_no_reason_to_take_long() {
+    let count = 5_000;
+    let env: Vec<Value> =
+        (0..count).map(|at| json!({ "name": format!("V{at}"), "value": "$(A)" })).collect();
+    let mounts: Vec<Value> = (0..count)
+        .map(|at| json!({ "name": "v", "mountPath": format!("/{at}"), "subPathExpr": format!("$(V{at})") }))
+        .collect();
+    let app = json!({ "name": "app", "image": "app:1", "env": env, "volumeMounts": mounts });
+    let asking = json!({ "containers": [{
+        "name": "s", "image": "i:1", "shareVolumePolicy": { "type": "enabled" },
+        "transferEnv": [{ "sourceContainerName": "app", "envNames": ["*"] }],
+    }] });
+    let set = set("a", &asking);
+    let after =
+        injected(&pod(&json!({ "spec": { "containers": [app] } })), std::slice::from_ref(&set));
+    let sidecar = item(&after, "containers", "s");
+    assert_eq!(sidecar["env"].as_array().map(Vec::len), Some(count + 1));
+    assert_eq!(sidecar["volumeMounts"].as_array().map(Vec::len), Some(count));
+    // One that was copied, and whose items stand the other way round: it is replaced.
+    let mut turned = after.clone();
+    let at =
+        turned["spec"]["containers"].as_array().unwrap().iter().position(|it| it["name"] == "s");
+    turned["spec"]["containers"][at.unwrap()]["env"].as_array_mut().unwrap().reverse();
+    let replaced = copied(&turned, &[set]);
+    assert_eq!(item(&replaced, "containers", "s"), sidecar);
 }

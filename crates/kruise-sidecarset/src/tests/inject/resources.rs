@@ -147,3 +147,22 @@ fn native_sidecars_and_twins_get_them() {
         assert_eq!(item(&after, "containers", twin)["resources"], expected);
     }
 }
+
+/// Another webhook adds a container between two looks: half of what follows from it, beside half of what followed before, would
+/// be a request above the limit.
+#[test]
+fn resources_do_not_change_at_a_second_look() {
+    let cpu = json!({ "limits": { "cpu": "cpu" }, "requests": { "cpu": "cpu" } });
+    let set = policy("sum", ".*", cpu);
+    let app = json!({ "name": "app", "image": "app:1", "resources": {
+        "limits": { "cpu": "200m" }, "requests": { "cpu": "200m" },
+    } });
+    let mut once =
+        injected(&pod(&json!({ "spec": { "containers": [app] } })), std::slice::from_ref(&set));
+    let resources = json!({ "limits": { "cpu": "200m" }, "requests": { "cpu": "200m" } });
+    assert_eq!(item(&once, "containers", "s")["resources"], resources);
+    let added =
+        json!({ "name": "proxy", "image": "p:1", "resources": { "requests": { "cpu": "100m" } } });
+    once["spec"]["containers"].as_array_mut().unwrap().push(added);
+    assert_eq!(injected(&once, &[set]), once);
+}

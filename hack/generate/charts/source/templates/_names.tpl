@@ -66,6 +66,15 @@ default
 {{- $sum -}}
 {{- end -}}
 
+{{- /* A quantity such as 2Gi in bytes; nothing if there is none. */ -}}
+{{- define "[[ .Name ]].bytes" -}}
+{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 -}}
+{{- $unit := regexFind "[a-zA-Z]*$" . -}}
+{{- if and (regexMatch "^[0-9]+(\\.[0-9]+)?[a-zA-Z]*$" .) (hasKey $units $unit) -}}
+{{- mulf (regexFind "^[0-9.]+" .) (index $units $unit) | int64 -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "[[ .Name ]].webhookService" -}}
 {{- include "[[ .Name ]].fullname" . }}-webhook
 {{- end -}}
