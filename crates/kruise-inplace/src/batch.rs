@@ -1,7 +1,7 @@
 //! The writes of one batch of containers (§6).
 
 use jiff::Timestamp;
-use kruise_api::shared::inplace::{Batch, PreCheck, UpdateState, rfc3339};
+use kruise_api::shared::inplace::{Batch, LastStatus, PreCheck, UpdateState, rfc3339};
 use kruise_common::kind::POD;
 use kruise_common::pod::Pod;
 use kruise_common::write::{Operations, Write};
@@ -43,11 +43,14 @@ pub(crate) fn next_batch(
     let mut resize = Operations::default();
     for (name, wanted) in &batch.resources {
         let Some((index, container)) = pod.container(name) else { continue };
-        state.container_resources.insert(name.clone(), resize::asked(wanted, generation));
-        let wanted = wanted.clone().not_set(container);
-        if !wanted.is_empty() {
-            resize = wanted.apply(container, index, resize);
-        }
+        let lacks = wanted.clone().not_set(container);
+        let asked = if lacks.is_empty() {
+            resize::there(wanted, generation, now)
+        } else {
+            resize = lacks.apply(container, index, resize);
+            resize::asked(wanted, generation)
+        };
+        state.container_resources.insert(name.clone(), asked);
     }
     if !resize.is_empty() {
         operations = operations.test(&["metadata", "generation"], pod.meta.generation);
@@ -101,6 +104,10 @@ fn set_image(
         let path = |member| ["status", "containerStatuses", &position, member];
         operations = operations.test(&path("name"), name).test(&path("imageID"), &*status.image_id);
         let last = evidence(pod, (container, status), image, Some(state));
+        state.last_container_statuses.get_or_insert_default().insert(name.to_owned(), last);
+    } else if pod.node.is_some() {
+        // Its kubelet may have begun with the image that it was made with (W27). One without a node has none.
+        let last = LastStatus { superseded: container.image.to_string(), ..LastStatus::default() };
         state.last_container_statuses.get_or_insert_default().insert(name.to_owned(), last);
     }
     operations.replace(&path("image"), Value::from(image))

@@ -34,7 +34,7 @@ pub struct Target<'a> {
 
 /// Whether `pod` can take the change where it is. What depends on the templates alone, [`crate::diff`] has said.
 pub fn check(pod: &Pod, change: &Change, now: Timestamp) -> Result<(), NotInPlace> {
-    let (_, work) = pending(pod, change);
+    let (_, work) = pending(pod, change, now);
     if !work.env.is_empty() {
         check_daemon(pod, &work, now)?;
     }
@@ -94,7 +94,7 @@ fn is_late(pod: &Pod, report: &RuntimeMeta, name: &str, now: Timestamp) -> bool 
 
 /// The writes that start moving `pod` to the target. [`check`] has allowed it.
 pub fn begin(pod: &Pod, change: &Change, target: &Target<'_>, now: Timestamp) -> Vec<Write> {
-    let (metadata, work) = pending(pod, change);
+    let (metadata, work) = pending(pod, change, now);
     // Without the gate nobody would notice, and nobody would wait for the end of a grace period.
     let drains = work.restarts(pod) && pod.gated_by(keys::INPLACE_UPDATE_READY);
     let mut state = UpdateState {
@@ -103,9 +103,10 @@ pub fn begin(pod: &Pod, change: &Change, target: &Target<'_>, now: Timestamp) ->
         update_images: !work.images.is_empty(),
         update_env_from_metadata: !work.env.is_empty(),
         update_resources: !work.resources.is_empty(),
+        env_containers: work.env.keys().cloned().collect(),
         ..UpdateState::default()
     };
-    carry_over(pod, &mut state);
+    carry_over(pod, &mut state, now);
     let busy = work.restarts(pod) || !state.container_batches_record.is_empty();
     let operations = start(pod, as_seen(pod, &work), (target.revision, busy), now);
     if target.grace_seconds > 0 && drains {
@@ -124,7 +125,7 @@ pub fn begin(pod: &Pod, change: &Change, target: &Target<'_>, now: Timestamp) ->
 
 /// Keeps the evidence that an earlier update still waits for: whatever the new one changes, the pod is finished only when
 /// both are. Its annotation alone remembers, for the new one overwrites it.
-fn carry_over(pod: &Pod, state: &mut UpdateState) {
+fn carry_over(pod: &Pod, state: &mut UpdateState, now: Timestamp) {
     let Ok(Some(old)) = update_state(pod) else { return };
     let mut kept: Vec<&str> = Vec::new();
     for (name, last) in old.last_container_statuses.iter().flatten() {
@@ -138,12 +139,15 @@ fn carry_over(pod: &Pod, state: &mut UpdateState) {
     for name in batched(&old) {
         if env(pod, &old, name).is_some() {
             state.update_env_from_metadata = true;
+            state.env_containers.push(name.to_owned());
             kept.push(name);
         }
     }
+    state.env_containers.sort_unstable();
+    state.env_containers.dedup();
     for name in resized(&old) {
         let asked = old.container_resources.get(name);
-        if asked.is_some_and(|asked| resize::unsent(pod, name, asked).is_some()) {
+        if asked.is_some_and(|asked| resize::unsent(pod, name, asked, Some(now)).is_some()) {
             continue;
         }
         if resize::missing(pod, name, asked).is_some() {

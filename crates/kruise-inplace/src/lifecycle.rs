@@ -284,7 +284,7 @@ pub fn cancel(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -> Vec<W
             let hook = lifecycle.and_then(|lifecycle| lifecycle.in_place_update.as_ref());
             let markers = hook.map(markers).unwrap_or_default();
             let markers = MetadataChange { annotations: untold(pod).annotations, ..markers };
-            ("Normal", PRE_UPDATE, markers)
+            (let_in(pod, lifecycle, &markers), PRE_UPDATE, markers)
         }
         _ => return Vec::new(),
     };
@@ -295,18 +295,23 @@ pub fn cancel(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -> Vec<W
 /// Where a pod goes on whose deletion is called off with these markers put back: an update that was under way has its end
 /// yet, and a hook that has not let go of the pod is waited for (L-9).
 fn resumed(pod: &Pod, lifecycle: Option<&Lifecycle>, markers: &MetadataChange) -> &'static str {
-    let missing =
-        |hook: Option<&LifecycleHook>| hook.is_some_and(|hook| !all_with(hook, pod, markers));
+    let hook = lifecycle.and_then(|all| all.in_place_update.as_ref());
     let updated = matches!(update_state(pod), Ok(Some(_)));
     if updated && progress(pod) != Progress::Complete {
         "Updating"
-    } else if updated && missing(lifecycle.and_then(|all| all.in_place_update.as_ref())) {
+    } else if updated && hook.is_some_and(|hook| !all_with(hook, pod, markers)) {
         "Updated"
-    } else if !updated && missing(lifecycle.and_then(|all| all.pre_normal.as_ref())) {
-        "PreparingNormal"
     } else {
-        "Normal"
+        let_in(pod, lifecycle, markers)
     }
+}
+
+/// `Normal`, unless the pod was never updated and its `preNormal` hook has not let it in yet.
+fn let_in(pod: &Pod, lifecycle: Option<&Lifecycle>, markers: &MetadataChange) -> &'static str {
+    let updated = matches!(update_state(pod), Ok(Some(_)));
+    let hook = lifecycle.and_then(|all| all.pre_normal.as_ref());
+    let waits = !updated && hook.is_some_and(|hook| !all_with(hook, pod, markers));
+    if waits { "PreparingNormal" } else { "Normal" }
 }
 
 /// Whether every marker of `hook` is on the pod once these are.

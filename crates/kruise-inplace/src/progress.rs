@@ -157,14 +157,33 @@ pub(crate) fn has_next(state: &UpdateState) -> bool {
 
 /// What the containers of the batches so far still need.
 pub(crate) fn containers(pod: &Pod, state: &UpdateState) -> Option<Missing> {
+    restarts(pod, state).or_else(|| amounts(pod, state).next().map(|(_, missing)| missing))
+}
+
+/// What those of them that are restarted for an image or their env still need.
+fn restarts(pod: &Pod, state: &UpdateState) -> Option<Missing> {
     let mut recorded = state.last_container_statuses.iter().flatten();
     recorded
         .find_map(|(name, last)| image(pod, state, name, last))
         .or_else(|| batched(state).into_iter().find_map(|name| env(pod, state, name)))
-        .or_else(|| {
-            let mut resized = resized(state).into_iter();
-            resized.find_map(|name| resize::missing(pod, name, state.container_resources.get(name)))
-        })
+}
+
+/// Containers that lack amounts which were asked for.
+fn amounts<'a>(
+    pod: &'a Pod,
+    state: &'a UpdateState,
+) -> impl Iterator<Item = (&'a str, Missing)> + 'a {
+    resized(state).into_iter().filter_map(|name| {
+        let missing = resize::missing(pod, name, state.container_resources.get(name));
+        missing.map(|missing| (name, missing))
+    })
+}
+
+/// Whether nothing is restarted any more for what the containers of the batches so far still need (§5.2).
+pub(crate) fn restarts_nothing(pod: &Pod, state: &UpdateState) -> bool {
+    restarts(pod, state).is_none()
+        && amounts(pod, state)
+            .all(|(name, _)| !resize::restarts(pod, name, state.container_resources.get(name)))
 }
 
 /// What a container whose image changed still needs.
@@ -193,9 +212,13 @@ pub(crate) fn env(pod: &Pod, state: &UpdateState, name: &str) -> Option<Missing>
     if !state.update_env_from_metadata || container.env.is_empty() {
         return None;
     }
-    // Such an update takes the pod out of traffic, and is over once it serves again: what the daemon says of containers that
-    // restart later, or of metadata that others change, is no news of it.
-    if pod.condition(keys::INPLACE_UPDATE_READY).is_some_and(|condition| condition.status) {
+    // The kubelet starts a container whose image alone changes with the env of today. OpenKruise does not say who reads.
+    let told = &state.env_containers;
+    if !told.is_empty() && !told.iter().any(|told| told == name) {
+        return None;
+    }
+    // What the daemon says of containers that restart later, or of metadata that others change, is no news of the update.
+    if is_over(pod, state) {
         return None;
     }
     let report = hash::report(pod);
@@ -204,6 +227,19 @@ pub(crate) fn env(pod: &Pod, state: &UpdateState, name: &str) -> Option<Missing>
         .and_then(|(_, status)| hash::of(report.as_ref()?, status))
         .map(|found| found.hashes.extracted_env_from_metadata_hash);
     (found != Some(hash::env(pod, container))).then(|| Missing::Env { container: name.to_owned() })
+}
+
+/// How far the clocks of two leaders may be apart.
+const APART: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether an update that takes the pod out of traffic is over: the pod is back, or was, for the gate fell once more since
+/// the update began, for another one.
+fn is_over(pod: &Pod, state: &UpdateState) -> bool {
+    let Some(gate) = pod.condition(keys::INPLACE_UPDATE_READY) else { return false };
+    let began: Option<Timestamp> = state.update_timestamp.parse().ok();
+    let fell = gate.since.map(Moment::timestamp);
+    let again = fell.zip(began).is_some_and(|(fell, began)| fell.duration_since(began) > APART);
+    gate.status || again
 }
 
 /// Containers of all batches so far.
@@ -272,21 +308,25 @@ fn remade(status: &ContainerStatus, last: &LastStatus) -> bool {
 
 /// Whether the image has another ID than before, and no name but the wanted one. A kubelet would tell of another container
 /// and name the image too, but not everything that plays nodes does, such as test suites that write statuses themselves.
+/// A runtime gives the content that runs another name too, when another pod has pulled it from elsewhere.
 fn renamed(container: Option<&Container>, status: &ContainerStatus, last: &LastStatus) -> bool {
-    let other = !status.image_id.is_empty() && *status.image_id != *last.image_id;
+    let content = digest(&status.image_id);
+    let same = content.is_some() && content == digest(&last.image_id);
+    let other = !status.image_id.is_empty() && *status.image_id != *last.image_id && !same;
     let wanted = |container: &Container| same_image(&container.image, &status.image);
     other && !last.image_id.is_empty() && (status.image.is_empty() || container.is_some_and(wanted))
 }
 
 /// Whether the container runs, as far as can be seen, the image that the update replaces: it crashed, and was started
 /// again before the kubelet saw the new one, which will end it once more (W27). The same image under another name looks
-/// alike where the runtime keeps to the first name.
+/// alike where the runtime keeps to the first name, unless a digest tells that it is back.
 fn runs_replaced(
     container: Option<&Container>,
     status: &ContainerStatus,
     last: &LastStatus,
 ) -> bool {
-    let wanted = container.is_some_and(|container| same_image(&container.image, &status.image));
+    let back = |it: &Container| !last.superseded.is_empty() && same_digest(it, status);
+    let wanted = container.is_some_and(|it| same_image(&it.image, &status.image) || back(it));
     !last.image_id.is_empty() && *status.image_id == *last.image_id && !wanted
 }
 
@@ -347,11 +387,22 @@ pub fn evidence(
     let overtaken = status.container_id.is_empty()
         || recorded
             .is_some_and(|(state, last)| !restarted(pod, (Some(container), status), last, state));
+    let made_from = match recorded {
+        _ if !overtaken => &*container.image,
+        Some((_, last)) if *last.container_id == *status.container_id => last.made_from.as_str(),
+        _ => "",
+    };
+    // The kubelet goes by the words of the spec. Where those are not known the runtime's have to do.
+    let back = match made_from {
+        "" => same_image(image, &status.image),
+        known => known == image,
+    };
     LastStatus {
         image_id: status.image_id.to_string(),
         container_id: status.container_id.to_string(),
         superseded: if overtaken { container.image.to_string() } else { String::new() },
-        may_stay: overtaken && same_image(image, &status.image),
+        may_stay: overtaken && back,
+        made_from: made_from.to_owned(),
         stays_since: String::new(),
     }
 }

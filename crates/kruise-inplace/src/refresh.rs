@@ -18,7 +18,9 @@ use crate::conditions;
 use crate::diff::MetadataChange;
 use crate::lifecycle::{self, HookPending};
 use crate::metadata;
-use crate::progress::{self, Missing, containers, has_next, seen_by_kubelet, settles};
+use crate::progress::{
+    self, Missing, containers, has_next, restarts_nothing, seen_by_kubelet, settles,
+};
 use crate::resize;
 use crate::state::{drop_grace, grace_state, grace_test, state_test, store, update_state};
 use crate::work::Work;
@@ -116,19 +118,19 @@ pub fn refresh(pod: &Pod, context: &Context<'_>, now: Timestamp) -> Refresh {
         return finish_grace(pod, &grace, state, now);
     }
     if let Some(state) = &state {
-        if let Some(operations) = resize::send(pod, state) {
-            if let Some(renewed) = resize::renewed(pod, state) {
-                let seen =
-                    Operations::default().test(&["metadata", "generation"], pod.meta.generation);
-                let operations = store(pod, state_test(pod, seen), &renewed);
-                // Not a part of the move: nobody refuses it, and it must not rest while that does.
-                let write = Write::json(&POD, &pod.meta, operations);
-                return Refresh::write("resize that others came before", write);
+        let missing = containers(pod, state);
+        // What waits only for amounts, and is not restarted for them, serves meanwhile: the node may have no room for long.
+        if missing.is_some() && !has_next(state) && restarts_nothing(pod, state) {
+            let settled = settle(pod, context, Some(state), now);
+            if !settled.writes.is_empty() {
+                let waiting = missing.map(Waiting::Incomplete);
+                return Refresh { waiting, ..settled };
             }
-            let write = Write::json_resize(&POD, &pod.meta, state_test(pod, operations));
-            return Refresh::moving("resize that was not sent", vec![write]);
         }
-        if let Some(missing) = containers(pod, state) {
+        if let Some(resend) = resend(pod, state, now) {
+            return resend;
+        }
+        if let Some(missing) = missing {
             return unfinished(pod, state, missing, now);
         }
         if has_next(state) {
@@ -136,6 +138,20 @@ pub fn refresh(pod: &Pod, context: &Context<'_>, now: Timestamp) -> Refresh {
         }
     }
     settle(pod, context, state.as_ref(), now)
+}
+
+/// The resize that an update asked for and has not sent.
+fn resend(pod: &Pod, state: &UpdateState, now: Timestamp) -> Option<Refresh> {
+    let operations = resize::send(pod, state, now)?;
+    let Some(renewed) = resize::renewed(pod, state, now) else {
+        let write = Write::json_resize(&POD, &pod.meta, state_test(pod, operations));
+        return Some(Refresh::moving("resize that was not sent", vec![write]));
+    };
+    let seen = Operations::default().test(&["metadata", "generation"], pod.meta.generation);
+    let operations = store(pod, state_test(pod, seen), &renewed);
+    // Not a part of the move: nobody refuses it, and it must not rest while that does.
+    let write = Write::json(&POD, &pod.meta, operations);
+    Some(Refresh::write("resize that others came before", write))
 }
 
 /// A container has not become what it should. One that stays at an image overtaken runs the wanted one, of which the
@@ -228,8 +244,6 @@ fn advance(pod: &Pod, state: &UpdateState, now: Timestamp) -> Refresh {
         return Refresh::wait(Waiting::Incomplete(Missing::NextBatch));
     }
     let (mut next, mut change) = (state.clone(), MetadataChange::default());
-    // Those of the last batch have been made.
-    next.container_resources.clear();
     let mut work = Work::next(state);
     work.fit(pod, &mut change);
     let operations = metadata::apply(pod, state_test(pod, Operations::default()), &change);

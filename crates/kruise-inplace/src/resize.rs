@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use kruise_api::keys;
-use kruise_api::shared::inplace::UpdateState;
+use kruise_api::shared::inplace::{UpdateState, rfc3339};
 use kruise_api::shared::quantity::Quantity;
 use kruise_common::pod::{Container, Pod, Resources};
 use kruise_common::write::Operations;
@@ -226,21 +227,45 @@ pub(crate) fn asked(resize: &Resize, generation: i64) -> Value {
 
 const GENERATION: &str = "generation";
 
+/// [`asked`] of a container that has it already: nothing is sent.
+pub(crate) fn there(resize: &Resize, generation: i64, now: Timestamp) -> Value {
+    let mut value = asked(resize, generation);
+    if let Some(members) = value.as_object_mut() {
+        members.insert(THERE.to_owned(), json!(rfc3339(now)));
+    }
+    value
+}
+
+const THERE: &str = "there";
+
+/// How long a resize of before, which was not answered, may yet arrive and undo what was there.
+const LATE: SignedDuration = SignedDuration::from_secs(60);
+
 /// What was asked for of a container and not sent: the controller died, or the write was refused. Had it been sent, and
-/// undone by somebody else, the pod would be two generations on.
-pub(crate) fn unsent(pod: &Pod, name: &str, asked: &Value) -> Option<Resize> {
+/// undone by somebody else, the pod would be two generations on. Of what was there one generation is enough for that, but
+/// for a while, as long as the time is known.
+pub(crate) fn unsent(
+    pod: &Pod,
+    name: &str,
+    asked: &Value,
+    now: Option<Timestamp>,
+) -> Option<Resize> {
     let (_, container) = pod.container(name)?;
     let differs = Resize::read(asked).not_set(container);
     let generation = asked.get(GENERATION).and_then(Value::as_i64)?;
+    if let Some(there) = asked.get(THERE) {
+        let there: Timestamp = there.as_str()?.parse().ok()?;
+        now.filter(|now| now.duration_since(there).abs() < LATE)?;
+    }
     (!differs.is_empty() && pod.meta.generation <= generation.saturating_add(1)).then_some(differs)
 }
 
 /// The resizes that an update asked for and has not sent.
-pub(crate) fn send(pod: &Pod, state: &UpdateState) -> Option<Operations> {
+pub(crate) fn send(pod: &Pod, state: &UpdateState, now: Timestamp) -> Option<Operations> {
     let mut operations = Operations::default();
     for (name, asked) in &state.container_resources {
         let Some((index, container)) = pod.container(name) else { continue };
-        if let Some(resize) = unsent(pod, name, asked) {
+        if let Some(resize) = unsent(pod, name, asked, Some(now)) {
             operations = resize.apply(container, index, operations);
         }
     }
@@ -249,12 +274,13 @@ pub(crate) fn send(pod: &Pod, state: &UpdateState) -> Option<Operations> {
 
 /// The state as it has to be before a resize is sent that was not sent so far, if others have changed the pod since: what
 /// they did must not be taken for it.
-pub(crate) fn renewed(pod: &Pod, state: &UpdateState) -> Option<UpdateState> {
+pub(crate) fn renewed(pod: &Pod, state: &UpdateState, now: Timestamp) -> Option<UpdateState> {
     let mut renewed = state.clone();
     for (name, asked) in &mut renewed.container_resources {
-        if unsent(pod, name, asked).is_some()
+        if unsent(pod, name, asked, Some(now)).is_some()
             && let Some(members) = asked.as_object_mut()
         {
+            members.remove(THERE);
             members.insert(GENERATION.to_owned(), json!(pod.meta.generation));
         }
     }
@@ -266,7 +292,7 @@ pub(crate) fn missing(pod: &Pod, name: &str, asked: Option<&Value>) -> Option<Mi
     let (_, container) = pod.container(name)?;
     let differs = asked.is_some_and(|asked| !Resize::read(asked).not_set(container).is_empty());
     if differs {
-        let unsent = asked.and_then(|asked| unsent(pod, name, asked));
+        let unsent = asked.and_then(|asked| unsent(pod, name, asked, None));
         return unsent.map(|_| Missing::Unsent { container: name.to_owned() });
     }
     let runs_with = pod.status(name).and_then(|(_, status)| status.resources.as_deref());
@@ -285,11 +311,20 @@ pub(crate) fn missing(pod: &Pod, name: &str, asked: Option<&Value>) -> Option<Mi
     let pending = |kind: &str| pod.condition(kind).filter(|condition| condition.status);
     let waits = pending(keys::POD_RESIZE_PENDING).or_else(|| pending(keys::POD_RESIZE_IN_PROGRESS));
     let why = waits.map(|condition| condition.reason.to_string()).unwrap_or_default();
-    // Where nobody says what was asked for it may be what somebody else has asked for since.
-    if why == keys::INFEASIBLE && asked.is_some() {
+    // Where nobody says what was asked for it may be what somebody else has asked for since; and what the kubelet said
+    // before it has seen that is about other amounts.
+    if why == keys::INFEASIBLE && asked.is_some() && seen_by_kubelet(pod, asked) {
         return Some(Missing::Infeasible { container });
     }
     Some(Missing::Resize { container, why })
+}
+
+/// Whether what was asked for restarts the container; where nobody says what that was, anything may have been.
+pub(crate) fn restarts(pod: &Pod, name: &str, asked: Option<&Value>) -> bool {
+    pod.container(name).is_some_and(|(_, container)| match asked {
+        Some(asked) => Resize::read(asked).restarts(container),
+        None => !container.restarts_for.is_empty(),
+    })
 }
 
 /// Whether the kubelet's status goes by a spec with what was asked for, if it says by which: amounts that are taken back at

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use kruise_api::shared::inplace::{GraceState, UpdateState};
 use kruise_common::pod::Pod;
 use serde_json::Value;
@@ -24,12 +25,13 @@ pub(crate) struct Work {
 }
 
 /// What there is to do to `pod`: its metadata, and its containers.
-pub(crate) fn pending(pod: &Pod, change: &Change) -> (MetadataChange, Work) {
+pub(crate) fn pending(pod: &Pod, change: &Change, now: Timestamp) -> (MetadataChange, Work) {
     let grace = grace_state(pod).ok().flatten().unwrap_or_default();
     let state = update_state(pod).ok().flatten().unwrap_or_default();
     let mut work = Work::waiting(&grace);
     let unsent = state.container_resources.iter();
-    let unsent = unsent.filter_map(|(name, asked)| Some((name, resize::unsent(pod, name, asked)?)));
+    let unsent = unsent
+        .filter_map(|(name, asked)| Some((name, resize::unsent(pod, name, asked, Some(now))?)));
     work.resources.extend(unsent.map(|(name, resize)| (name.clone(), resize)));
     work.extend(Work::next(&state));
     let mut metadata = metadata::read_patch(&grace.meta_data_patch).unwrap_or_default();

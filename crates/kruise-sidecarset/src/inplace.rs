@@ -358,6 +358,7 @@ const LAST: Members = &[
     ("containerID", K::String, O::Empty),
     ("superseded", K::String, O::Empty),
     ("mayStay", K::Bool, O::Empty),
+    ("madeFrom", K::String, O::Empty),
     ("staysSince", K::String, O::Empty),
 ];
 

@@ -72,6 +72,8 @@ pub type Move = (i32, Arc<str>);
 pub const DELETION: &str = "";
 /// For that its claims grow.
 pub const GROWTH: &str = "+claims";
+/// For that it is kept as it is to be, by a patch of the pod itself.
+pub const UPKEEP: &str = "+upkeep";
 /// For that it changes its owner.
 pub const OWNER: &str = "+owner";
 

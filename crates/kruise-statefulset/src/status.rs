@@ -183,7 +183,7 @@ fn conditions(
         && plan.holds.iter().all(|hold| !matches!(hold, Hold::NameTaken { .. }));
     let [creation_rests, other_rests] = resting(plan);
     let create_settled = !creation_rests && (complete || applied.done().any(created));
-    let update_settled = complete || applied.done().any(repaired);
+    let update_settled = (complete && !other_rests) || applied.done().any(repaired);
     // Everything else that can be refused, from the revision to a reference; settled by a turn that is refused nothing.
     let other = |action: &Action| {
         !matches!(

@@ -63,6 +63,10 @@ pub struct UpdateState {
         serialize_with = "in_go_order"
     )]
     pub container_resources: BTreeMap<String, Value>,
+    /// Containers whose env reads what changed, sorted; empty if nobody said which: our addition, so that those alone wait
+    /// for the daemon (W5).
+    #[serde(deserialize_with = "go::or_zero", skip_serializing_if = "Vec::is_empty")]
+    pub env_containers: Vec<String>,
 }
 
 /// What a container ran before its update.
@@ -93,6 +97,14 @@ pub struct LastStatus {
         skip_serializing_if = "go::is_zero"
     )]
     pub may_stay: bool,
+    /// The image of the spec that the container was made from, in the spec's own words, which need not be the runtime's: our
+    /// addition (W27).
+    #[serde(
+        rename = "madeFrom",
+        deserialize_with = "go::or_zero",
+        skip_serializing_if = "String::is_empty"
+    )]
+    pub made_from: String,
     /// Since when the container is known to stay at an image that looks like one overtaken, as [`rfc3339`] writes it: our
     /// addition (W27).
     #[serde(

@@ -70,7 +70,7 @@ fn drained(more: Vec<Value>) -> Value {
 
 #[test]
 fn a_new_image_is_two_writes_out_of_traffic_first() {
-    let state = r#"{"revision":"web-b","updateTimestamp":"2026-01-02T03:04:05Z","lastContainerStatuses":{"main":{"imageID":"reg.io/main:v1@sha256:1","containerID":"containerd://main-1"}},"updateImages":true,"containerBatchesRecord":[{"timestamp":"2026-01-02T03:04:05Z","containers":["main"]}]}"#;
+    let state = r#"{"revision":"web-b","updateTimestamp":"2026-01-02T03:04:05Z","lastContainerStatuses":{"main":{"imageID":"reg.io/main:v1@sha256:1","containerID":"containerd://main-1","madeFrom":"reg.io/main:v1"}},"updateImages":true,"containerBatchesRecord":[{"timestamp":"2026-01-02T03:04:05Z","containers":["main"]}]}"#;
     let spec = json!({ "on": "pods", "json": [
         { "op": "test", "path": "/metadata/uid", "value": "uid-web-0" },
         { "op": "test", "path": "/metadata/labels/controller-revision-hash", "value": "web-a" },
@@ -254,12 +254,16 @@ fn containers_are_matched_by_name() {
     assert_eq!(state["nextContainerImages"], Value::Null, "a missing container waits for nobody");
 }
 
-/// §6.6.
+/// §6.6, W27: of a container that no kubelet has told of, at most the image that one may have begun with.
 #[test]
-fn a_container_without_a_status_gets_no_record() {
+fn a_container_without_a_status_gets_no_record_of_what_runs() {
     let pod = web_main().edit(|pod| pod["status"]["containerStatuses"] = json!([]));
     let writes = start(&pod, &images(&[("main", "reg.io/main:v2")]));
     assert_eq!(put(&writes, "/spec/containers/0/image"), Some(json!("reg.io/main:v2")));
+    let begun = json!({ "main": { "superseded": "reg.io/main:v1" } });
+    assert_eq!(stored_state(&writes)["lastContainerStatuses"], begun);
+    let unbound = pod.edit(|pod| drop(pod["spec"].as_object_mut().unwrap().remove("nodeName")));
+    let writes = start(&unbound, &images(&[("main", "reg.io/main:v2")]));
     assert_eq!(stored_state(&writes)["lastContainerStatuses"], Value::Null);
 }
 

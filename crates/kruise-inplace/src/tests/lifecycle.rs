@@ -413,3 +413,16 @@ fn a_deletion_that_is_called_off_leads_back_to_what_the_pod_waits_for() {
     assert_eq!(back(updated("containerd://main-0")), "Updated", "its hook has not let it in again");
     assert_eq!(back(all().updated(&state("containerd://main-0"))), "Normal");
 }
+
+/// L-9: a pod that was never let in is not let in because an update that was announced is not wanted any more.
+#[test]
+fn an_update_that_is_called_off_leads_back_to_what_the_pod_waits_for() {
+    let back = |pod: Builder| {
+        let pod = pod.state("PreparingUpdate").build();
+        put_state(&cancel(&pod, Some(&apart()), now()))
+    };
+    assert_eq!(back(web_main().label("drain", "on")), "PreparingNormal");
+    assert_eq!(back(web_main().label("warm", "on")), "Normal");
+    let state = json!({ "revision": "web-a", "updateTimestamp": NOW, "updateImages": true });
+    assert_eq!(back(web_main().updated(&state)), "Normal", "it was in before");
+}

@@ -95,7 +95,7 @@ fn states_of_other_sets_and_unknown_members_survive() {
     assert_eq!(
         text,
         format!(
-            r#"{{"log":{{"revision":"{full}","updateTimestamp":"2026-02-01T00:00:00Z","lastContainerStatuses":{{"agent":{{"imageID":"example.com/agent@sha256:1","containerID":"c://1"}}}},"more":1}},"zeta":{{"revision":"z","updateTimestamp":"2020-01-01T00:00:00Z","lastContainerStatuses":{{"z":{{}}}},"updateImages":true}}}}"#
+            r#"{{"log":{{"revision":"{full}","updateTimestamp":"2026-02-01T00:00:00Z","lastContainerStatuses":{{"agent":{{"imageID":"example.com/agent@sha256:1","containerID":"c://1","madeFrom":"example.com/agent:1"}}}},"more":1}},"zeta":{{"revision":"z","updateTimestamp":"2020-01-01T00:00:00Z","lastContainerStatuses":{{"z":{{}}}},"updateImages":true}}}}"#
         )
     );
     let record = added(&operations, "kruise.io/sidecarset-hash").unwrap();

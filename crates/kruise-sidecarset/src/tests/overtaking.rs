@@ -117,7 +117,7 @@ fn a_container_with_the_image_overtaken_is_not_the_wanted_one() {
         update(&mut object, &third);
         assert_eq!(
             recorded(&object),
-            json!({ "imageID": "example.com/agent@sha256:1", "containerID": "c://1", "superseded": image(2) })
+            json!({ "imageID": "example.com/agent@sha256:1", "containerID": "c://1", "superseded": image(2), "madeFrom": image(1) })
         );
         started(&mut object, native, "c://2", &image(2));
         let half = member(&object, &third);
@@ -147,7 +147,7 @@ fn the_same_image_under_another_tag_settles_once() {
             let write = Rewrite::new(&waits, &second, (&"log-1".into(), 5000), until).settle();
             perform(&mut object, &write);
         }
-        assert_eq!(recorded(&object), json!({ "containerID": "c://1" }));
+        assert_eq!(recorded(&object), json!({ "containerID": "c://1", "madeFrom": image(1) }));
         let done = member(&object, &second);
         assert!(done.consistent && done.overtaken.is_empty(), "native: {native}");
     }

@@ -9,7 +9,7 @@ use kruise_inplace::diff::Change;
 use kruise_inplace::refresh::Finished;
 
 use crate::revision::NewRevision;
-use crate::snapshot::{DELETION, GROWTH, Move, OWNER, creation};
+use crate::snapshot::{DELETION, GROWTH, Move, OWNER, UPKEEP, creation};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,8 +51,9 @@ pub enum Action {
         what: String,
         /// The update that ends with it.
         finished: Option<Finished>,
-        /// The revision to which it moves the pod on, if it does.
-        towards: Option<Arc<str>>,
+        /// What is asked for with it: the revision to which it moves the pod on, or [`UPKEEP`] if a policy that looks at
+        /// whole pods may refuse it. What writes conditions alone goes past those.
+        asks: Option<Arc<str>>,
     },
     /// Create the missing claims of an ordinal, then its pod.
     CreatePod {
@@ -139,8 +140,10 @@ impl Action {
     /// The ordinal and the revision, if the action moves a pod towards one where it is.
     pub fn moves(&self) -> Option<(i32, &Arc<str>)> {
         match self {
-            Self::UpdateInPlace { ordinal, revision, .. }
-            | Self::Refresh { ordinal, towards: Some(revision), .. } => Some((*ordinal, revision)),
+            Self::UpdateInPlace { ordinal, revision, .. } => Some((*ordinal, revision)),
+            Self::Refresh { ordinal, asks: Some(asked), .. } if **asked != *UPKEEP => {
+                Some((*ordinal, asked))
+            }
             _ => None,
         }
     }
@@ -151,6 +154,8 @@ impl Action {
             Self::DeletePod { ordinal, .. } => Some((*ordinal, Arc::from(DELETION))),
             Self::CreatePod { ordinal, revision } => Some((*ordinal, creation(revision))),
             Self::ResizeClaims { ordinal, .. } => Some((*ordinal, Arc::from(GROWTH))),
+            Self::RepairIdentity { ordinal } => Some((*ordinal, Arc::from(UPKEEP))),
+            Self::Refresh { ordinal, asks, .. } => Some((*ordinal, asks.clone()?)),
             Self::AdoptPod { name } | Self::ReleasePod { name } => {
                 parse_name(name).map(|(_, ordinal)| (ordinal, Arc::from(OWNER)))
             }

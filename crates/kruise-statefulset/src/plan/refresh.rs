@@ -10,7 +10,7 @@ use kruise_inplace::refresh::{Refresh, Waiting, refresh as refresh_pod};
 use super::action::Action;
 use super::hold::Hold;
 use super::turn::Turn;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, UPKEEP};
 
 /// Plans the upkeep of all claimed pods.
 pub fn refresh(turn: &mut Turn<'_>) {
@@ -41,12 +41,14 @@ pub fn upkeep(snapshot: &Snapshot, now: Timestamp) -> Upkeep {
             continue;
         }
         let Refresh { writes, what, waiting, finished, moves } = refresh_pod(pod, &context, now);
-        let towards = pod.revision().filter(|_| moves);
-        if let Some(until) = towards.and_then(|revision| snapshot.rests(*ordinal, revision, now)) {
+        let itself = !writes.is_empty() && writes.iter().all(|it| it.subresource().is_empty());
+        // Upkeep that was refused does not come before an update that the owner wants instead.
+        let asks = if moves { pod.revision() } else { itself.then_some(UPKEEP) };
+        if let Some(until) = asks.and_then(|asked| snapshot.rests(*ordinal, asked, now)) {
             holds.push((*ordinal, Hold::UpdateRefused { pod: pod.name().to_owned(), until }));
         } else if !writes.is_empty() {
-            let (ordinal, towards) = (*ordinal, towards.map(Arc::from));
-            actions.push((ordinal, Action::Refresh { ordinal, what, finished, towards }));
+            let (ordinal, asks) = (*ordinal, asks.map(Arc::from));
+            actions.push((ordinal, Action::Refresh { ordinal, what, finished, asks }));
         }
         if let Some(waiting) = waiting {
             holds.push((*ordinal, hold(pod, waiting)));

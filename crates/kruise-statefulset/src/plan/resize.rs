@@ -23,7 +23,7 @@ const ONLINE: SignedDuration = SignedDuration::from_mins(3);
 pub enum Next {
     /// Its pod: the claims fit.
     Pod,
-    /// Its claims: they are made to ask for more, or have asked and wait. The pod serves.
+    /// Its claims: they are made to ask for more, or have asked and wait. The pod serves meanwhile.
     Claims(Option<Action>),
     /// Its pod is deleted so that they grow, as soon as its hook lets go of it.
     Restart(Option<Action>),

@@ -16,7 +16,7 @@ use super::recover;
 use super::turn::{Flow, Turn};
 use super::update::call_off;
 use crate::pod::identity_matches;
-use crate::snapshot::creation;
+use crate::snapshot::{UPKEEP, creation};
 
 /// Most creations that are decided in one turn: the next one sees what became of them.
 const AT_ONCE: usize = 1000;
@@ -219,8 +219,12 @@ fn existing(turn: &mut Turn<'_>, ordinal: i32, pod: &Pod, actions: &mut Vec<Acti
         }
     }
     if !turn.touched.contains(&ordinal) && !identity_matches(pod) {
-        turn.touched.insert(ordinal);
-        actions.push(Action::RepairIdentity { ordinal });
+        if let Some(until) = turn.snapshot.rests(ordinal, UPKEEP, turn.now) {
+            turn.explain(ordinal, Hold::UpdateRefused { pod: pod.name().to_owned(), until });
+        } else {
+            turn.touched.insert(ordinal);
+            actions.push(Action::RepairIdentity { ordinal });
+        }
     }
     Step::Next
 }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use kruise_api::keys;
 use kruise_api::raw::RawJson;
 use kruise_common::plan::Note;
 use kruise_common::pod::Pod;
 use kruise_common::refusal::Refusal;
-use kruise_inplace::begin::check;
+use kruise_inplace::begin::{began, check};
 use kruise_inplace::diff::{Change, DiffOptions, NotInPlace, diff};
 use kruise_inplace::lifecycle::{Announced, UpdateGate, before_update, cancel};
 use kruise_inplace::progress::Missing;
@@ -117,6 +118,8 @@ fn advance(
             return None;
         }
         Next::Claims(action) => {
+            // That may take long, or for ever: who was announced to a hook serves until then.
+            turn.passed.insert(ordinal);
             unavailable.hold(ordinal);
             return action;
         }
@@ -303,10 +306,22 @@ fn cannot_resize(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> Option<&'static st
         return None;
     }
     match turn.snapshot.unfinished().get(&ordinal)? {
-        Missing::Infeasible { .. } if infeasible => Some("its node has no room for its resources"),
+        Missing::Infeasible { .. } if infeasible && heard(turn, pod) => {
+            Some("its node has no room for its resources")
+        }
         Missing::Unsent { .. } if fixed => Some("the API server refuses to resize it"),
         _ => None,
     }
+}
+
+/// How long a kubelet that does not say which spec it has seen (before 1.34) may take to look at new amounts. A look each
+/// minute ends the wait at the latest.
+const LOOKS: SignedDuration = SignedDuration::from_secs(10);
+
+/// Whether what the kubelet says of a resize is about the amounts of today.
+fn heard(turn: &Turn<'_>, pod: &Pod) -> bool {
+    let long = |began| turn.now.duration_since(began) >= LOOKS;
+    pod.observed_generation != 0 || began(pod).is_none_or(long)
 }
 
 /// What moves the pod to the update revision now, if anything may.

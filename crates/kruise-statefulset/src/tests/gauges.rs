@@ -55,7 +55,7 @@ fn unavailable_replicas_are_measured() {
 fn an_update_that_ends_says_how_long_it_took() {
     let since = now().checked_sub(jiff::SignedDuration::from_secs(75)).unwrap();
     let refresh =
-        |finished| Action::Refresh { ordinal: 1, what: String::new(), finished, towards: None };
+        |finished| Action::Refresh { ordinal: 1, what: String::new(), finished, asks: None };
     let finished = Some(Finished { since, changed: "image" });
     let samples = StatefulSetController::samples(&alone(&json!({})), &refresh(finished), now());
     let [sample] = &samples[..] else { panic!("one sample: {samples:?}") };

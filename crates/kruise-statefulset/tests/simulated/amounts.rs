@@ -152,6 +152,9 @@ fn pods_whose_amounts_are_put_off_go_within_the_budget() {
         settle(&mut sim, &key);
         let new = |pod: &Value| pod["spec"]["containers"][0]["image"] == "example.com/app:2";
         assert!(sim.world.list(&POD).any(new), "{policy}: {}", sim.transcript.join("\n"));
+        // Its amounts are put off still; nothing is restarted for them, so it serves.
+        let serving = sim.world.list(&POD).filter(|pod| is_true(pod, "Ready")).count();
+        assert_eq!(serving, 3, "{policy}: {}", sim.transcript.join("\n"));
     }
 }
 

@@ -134,6 +134,7 @@ fn comparable(record: &str) -> String {
         ("updateTimestamp", false),
         ("timestamp", false),
         ("containerID", true),
+        ("madeFrom", true),
     ] {
         let begin = format!("\"{name}\":\"");
         let mut rest = text.as_str();
@@ -151,8 +152,8 @@ fn comparable(record: &str) -> String {
     text
 }
 
-/// The same change of the same objects: the records of our update are those of OpenKruise's, byte for byte, but for the
-/// container ID that we add.
+/// The same change of the same objects: the records of our update are those of OpenKruise's, byte for byte, but for
+/// what we add: the container ID, and what the container was made from.
 #[test]
 fn the_record_of_an_update_is_written_as_openkruise_writes_it() {
     for (folder, gates) in takeover::captured() {
@@ -265,7 +266,9 @@ fn as_openkruise_stores(world: &mut World) {
         world.edit(&POD, &key, |pod| {
             let Some(record) = pod.pointer_mut(UPDATE_STATE) else { return };
             let mut state: Value = serde_json::from_str(record.as_str().unwrap()).unwrap();
-            state.as_object_mut().unwrap().remove("containerResources");
+            for ours in ["containerResources", "envContainers"] {
+                state.as_object_mut().unwrap().remove(ours);
+            }
             for last in state["lastContainerStatuses"].as_object_mut().into_iter().flatten() {
                 last.1.as_object_mut().unwrap().retain(|member, _| member == "imageID");
             }

@@ -218,6 +218,25 @@ fn a_resize_that_a_quota_refuses_holds_up_no_other_pod_and_is_rolled_back() {
     assert_eq!(uids(&sim)[1..], before[1..], "nobody else was re-created");
 }
 
+/// §5.4d: an image that comes with amounts which a quota refuses is there, and its pod serves.
+#[test]
+fn a_resize_that_a_quota_refuses_keeps_no_pod_out_of_traffic_that_has_its_new_image() {
+    let (mut sim, key) = amounts("InPlaceIfPossible");
+    refuse(&mut sim, |write| of_pod(write, "200m"));
+    let mut release = cpu("200m");
+    release["spec"]["template"]["spec"]["containers"][0]["image"] = json!("example.com/app:2");
+    change(&mut sim, &key, &release);
+    live(&mut sim, &key, SignedDuration::from_mins(5));
+    let image =
+        |at: usize| &sim.world.list(&POD).nth(at).unwrap()["spec"]["containers"][0]["image"];
+    assert_eq!((image(2), serving(&sim)), (&json!("example.com/app:2"), 3));
+    sim.fate = Box::new(|_, _| Fate::Done);
+    sim.settle(&key, 400).unwrap();
+    let status = &sim.world.get(&STATEFUL_SET, &key).unwrap()["status"];
+    assert_eq!(status["currentRevision"], status["updateRevision"]);
+    assert_eq!((serving(&sim), status["availableReplicas"].clone()), (3, json!(3)));
+}
+
 /// W17: on some servers less memory is no change that a living container may see.
 #[test]
 fn a_resize_that_no_living_pod_may_see_re_creates_pods_within_the_budget() {

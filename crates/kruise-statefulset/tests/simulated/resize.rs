@@ -491,6 +491,32 @@ fn a_pod_at_its_hook_whose_claims_cannot_grow_serves_again() {
     assert!(sim.world.list(&POD).all(|pod| is_true(pod, "Ready")));
 }
 
+/// Nor does it wait out of traffic for a claim that grows: it is announced again when the claim is there.
+#[test]
+fn a_pod_at_its_hook_serves_while_its_claim_grows() {
+    let hook = json!({ "spec": {
+        "lifecycle": { "inPlaceUpdate": { "labelsHandler": { "hold": "on" }, "markPodNotReady": true } },
+        "template": { "metadata": { "labels": { "hold": "on" } } },
+    } });
+    let (mut sim, key) = set(2, &[in_place(), hook]);
+    sim.world.growth = Growth::Never;
+    set_image(&mut sim, &key, "example.com/app:2");
+    settle(&mut sim, &key);
+    let state = "/metadata/labels/lifecycle.apps.kruise.io~1state";
+    let states = |sim: &Sim| -> Vec<String> {
+        sim.world.list(&POD).map(|pod| text(pod, state).to_owned()).collect()
+    };
+    assert_eq!(states(&sim), ["Normal", "PreparingUpdate"]);
+    change(&mut sim, &key, &templates("2Gi", "1Gi"));
+    settle(&mut sim, &key);
+    assert_eq!(sizes(&sim, &key, 2), ["1Gi", "2Gi"]);
+    assert_eq!(states(&sim), ["Normal", "Normal"]);
+    assert!(sim.world.list(&POD).all(|pod| is_true(pod, "Ready")));
+    sim.world.growth = Growth::Online;
+    settle(&mut sim, &key);
+    assert_eq!(states(&sim), ["Normal", "PreparingUpdate"]);
+}
+
 /// Who is re-created for another reason does not wait for a file system, as with `ReCreate`.
 #[test]
 fn a_change_that_cannot_be_made_in_place_does_not_wait_for_the_file_system() {

@@ -1,7 +1,12 @@
 //! What goes on whatever else is so: updates that are under way end, and pods on their way out are left alone.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
+use jiff::SignedDuration;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::POD;
+use kruise_common::testing::drive::Fate;
 use kruise_common::write::{Request, Write};
 use serde_json::{Value, json};
 
@@ -152,4 +157,57 @@ fn a_grace_period_and_a_partition_keep_to_each_other() {
     let after: Vec<String> =
         sim.world.list(&POD).map(|pod| text(pod, "/metadata/uid").to_owned()).collect();
     assert_eq!(after, before, "in place");
+}
+
+/// A policy that looks at whole pods refuses every patch of one that runs a forbidden image, and so its upkeep: the way to
+/// another image stays open, and what is refused is asked for less and less.
+#[test]
+fn upkeep_that_is_refused_does_not_keep_an_update_away() {
+    let set = web_with(3, &in_place());
+    let warmed =
+        json!({ "spec": { "lifecycle": { "preNormal": { "labelsHandler": { "warm": "on" } } } } });
+    let warm = json!({ "metadata": { "labels": { "warm": "on" } } });
+    let unnamed =
+        json!({ "metadata": { "labels": { "statefulset.kubernetes.io/pod-name": null } } });
+    for (hook, meta) in [(warmed, warm), (json!({}), unnamed)] {
+        let mut set = set.clone();
+        merge(&mut set, &hook);
+        let (mut sim, key) = drive(set);
+        sim.settle(&key, 400).unwrap();
+        let tries = Rc::new(Cell::new(0));
+        let counted = tries.clone();
+        sim.fate = Box::new(move |_, write| {
+            let patches = *write.kind == POD && write.verb() == "patch";
+            let allowed = format!("{:?}", write.request).contains("example.com/app:2");
+            if !patches || !write.subresource().is_empty() || allowed {
+                return Fate::Done;
+            }
+            counted.set(counted.get() + 1);
+            Fate::Denied
+        });
+        for ordinal in 0..3 {
+            let name = key.sibling(format!("web-{ordinal}"));
+            sim.world.edit(&POD, &name, |pod| merge(pod, &meta));
+        }
+        let pass = |sim: &mut Sim, seconds: u32| {
+            for _ in 0..seconds {
+                sim.relist();
+                sim.turn(&key);
+                while sim.world.nodes() {}
+                sim.world.now += SignedDuration::from_secs(1);
+            }
+        };
+        pass(&mut sim, 600);
+        assert!((6..=3 * 14).contains(&tries.get()), "{} tries: {meta}", tries.get());
+        let holds = sim.plan(&key).unwrap().holds;
+        let told = holds.iter().any(|hold| hold.to_string().starts_with("UpdateRefused"));
+        assert!(told, "{meta}: {holds:?}");
+        set_image(&mut sim, &key, "example.com/app:2");
+        pass(&mut sim, 60);
+        let new = |pod: &Value| pod["spec"]["containers"][0]["image"] == "example.com/app:2";
+        assert!(sim.world.list(&POD).all(new), "{meta}: {}", sim.transcript.join("\n"));
+        sim.fate = Box::new(|_, _| Fate::Done);
+        sim.settle(&key, 400).unwrap();
+        assert!(sim.world.list(&POD).all(|pod| is_true(pod, "Ready")));
+    }
 }

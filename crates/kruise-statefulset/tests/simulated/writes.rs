@@ -231,6 +231,49 @@ fn a_resize_that_the_node_can_never_make_recreates_the_pod_if_that_is_allowed() 
     }
 }
 
+/// W17: what the kubelet said of the amounts before deletes no pod whose amounts were put right a moment ago, also if the
+/// kubelet does not say what it has seen.
+#[test]
+fn a_resize_that_is_taken_back_re_creates_nothing() {
+    for (told, cpu) in [(true, "1"), (true, "2"), (false, "2")] {
+        let mut set = base(&json!({ "spec": { "template": { "metadata": { "annotations": {
+            "sim.kruise.dev/resize": "Infeasible",
+        }}}}}));
+        set["spec"]["updateStrategy"]["rollingUpdate"]["podUpdatePolicy"] = json!("InPlaceOnly");
+        let (mut sim, key) = drive_with(set, gates());
+        settle(&mut sim, &key);
+        let before = pod(&sim)["metadata"]["uid"].clone();
+        let mut resized = container(1);
+        resized["resources"]["requests"]["cpu"] = json!("64");
+        change(&mut sim, &key, &containers(&[resized]));
+        settle(&mut sim, &key);
+        if !told {
+            sim.world.edit(&POD, &key.sibling("web-0"), |pod| {
+                pod["status"].as_object_mut().unwrap().remove("observedGeneration");
+            });
+        }
+        let mut right = container(1);
+        right["resources"]["requests"]["cpu"] = json!(cpu);
+        let mut back = containers(&[right]);
+        merge(
+            &mut back,
+            &json!({ "spec": { "updateStrategy": { "rollingUpdate": { "podUpdatePolicy": "InPlaceIfPossible" } } } }),
+        );
+        change(&mut sim, &key, &back);
+        // All that the controller does before the kubelet looks.
+        for _ in 0..5 {
+            sim.relist();
+            sim.turn(&key);
+        }
+        sim.world.edit(&POD, &key.sibling("web-0"), |pod| {
+            pod["metadata"]["annotations"]["sim.kruise.dev/resize"] = json!("");
+        });
+        settle(&mut sim, &key);
+        assert_eq!(pod(&sim)["metadata"]["uid"], before, "told: {told}, {cpu}");
+        assert!(is_true(&pod(&sim), "Ready"));
+    }
+}
+
 /// §18: what the kubelet cannot do is not tried: the pod is created anew, or waits if that is not allowed.
 #[test]
 fn a_kubelet_that_cannot_resize_is_not_asked_to() {

@@ -31,8 +31,8 @@ fn the_highest_priority_goes_first_with_those_that_have_none() {
             "revision": "web-b",
             "updateTimestamp": NOW,
             "lastContainerStatuses": {
-                "any": { "imageID": "reg.io/any:v1@sha256:1", "containerID": "containerd://any-1" },
-                "early": { "imageID": "reg.io/early:v1@sha256:1", "containerID": "containerd://early-1" },
+                "any": { "imageID": "reg.io/any:v1@sha256:1", "containerID": "containerd://any-1", "madeFrom": "reg.io/any:v1" },
+                "early": { "imageID": "reg.io/early:v1@sha256:1", "containerID": "containerd://early-1", "madeFrom": "reg.io/early:v1" },
             },
             "updateImages": true,
             "nextContainerImages": { "late": "reg.io/late:v2" },

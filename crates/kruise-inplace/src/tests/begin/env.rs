@@ -47,6 +47,7 @@ fn a_label_that_env_reads_is_two_writes_out_of_traffic_first() {
             "lastContainerStatuses": null,
             "updateEnvFromMetadata": true,
             "containerBatchesRecord": [{ "timestamp": NOW, "containers": ["main"] }],
+            "envContainers": ["main"],
         })
     );
 }
@@ -224,4 +225,144 @@ fn a_report_that_is_a_moment_late_is_waited_for() {
     );
     let nobody = started(5).annotation(key, r#"{"containers":[]}"#);
     assert_eq!(asked(&nobody), Err(NotInPlace::NoDaemon { containers: main() }));
+}
+
+/// `main` was restarted by the daemon for its env, and is back in traffic.
+fn updated() -> Cluster {
+    let mut cluster = Cluster::new(&pod());
+    cluster.run(5);
+    cluster.report();
+    cluster.perform(&begin(&cluster.pod(), &gold(&["main"]), &to("web-b"), cluster.world.now));
+    kill(&mut cluster, "main");
+    cluster.report();
+    let context = Context { lifecycle: None, update_revision: "web-b" };
+    cluster.perform(&refresh(&cluster.pod(), &context, cluster.world.now).writes);
+    cluster.run(2);
+    assert!(cluster.pod().ready());
+    cluster
+}
+
+/// The daemon kills a container, and the kubelet starts it anew.
+fn kill(cluster: &mut Cluster, container: &str) {
+    let pod = cluster.pod();
+    let (_, status) = pod.status(container).unwrap();
+    let named = format!("{container}/{}", status.container_id);
+    cluster.edit(|pod| pod["metadata"]["annotations"]["sim.kruise.dev/kill"] = json!(named));
+    cluster.run(3);
+}
+
+/// §10.2.2: the gate that falls for a later update, whose image is refused, wakes nothing of one that is over.
+#[test]
+fn a_later_update_that_is_refused_asks_for_nothing_of_one_that_is_over() {
+    let mut cluster = updated();
+    // The daemon has gone, and the node was rebooted.
+    cluster.edit(|pod| {
+        let annotations = pod["metadata"]["annotations"].as_object_mut().unwrap();
+        annotations.remove("apps.kruise.io/runtime-containers-meta");
+    });
+    cluster.crash("main");
+    cluster.run(120);
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+    let later = images(&[("main", "reg.io/app:v2")]);
+    let first = begin(&cluster.pod(), &later, &to("web-c"), cluster.world.now);
+    cluster.perform(&first[..1]);
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+    let mut refused = cluster.clone();
+    let context = Context { lifecycle: None, update_revision: "web-c" };
+    refused.perform(&refresh(&refused.pod(), &context, refused.world.now).writes);
+    refused.run(1);
+    assert!(refused.pod().ready(), "it serves between the attempts");
+    cluster.run(5);
+    let again = begin(&cluster.pod(), &later, &to("web-c"), cluster.world.now);
+    assert_eq!(stored_state(&again)["updateEnvFromMetadata"], Value::Null);
+    cluster.perform(&again);
+    cluster.run(5);
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// One that is under way is asked for whatever comes upon it, also by a leader whose clock is behind.
+#[test]
+fn an_update_that_is_under_way_is_not_taken_for_over() {
+    let mut cluster = Cluster::new(&pod());
+    cluster.run(5);
+    cluster.report();
+    let (now, behind) = (cluster.world.now, crate::tests::pod::after(-30));
+    let first = begin(&cluster.pod(), &gold(&["main"]), &to("web-b"), now);
+    cluster.perform(&first[..1]);
+    let second = begin(&cluster.pod(), &gold(&["main"]), &to("web-b"), behind);
+    cluster.perform(&second);
+    let missing = Missing::Env { container: "main".to_owned() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing.clone()));
+    let image = images(&[("side", "reg.io/side:v2")]);
+    cluster.run(90);
+    cluster.perform(&begin(&cluster.pod(), &image, &to("web-c"), cluster.world.now));
+    cluster.run(5);
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing));
+}
+
+/// W5: a container whose image alone changes is started with the env of today; nobody asked whether the daemon can look
+/// into it.
+#[test]
+fn an_image_that_overtakes_waits_for_no_report_of_its_own() {
+    let app = json!([{ "name": "APP", "valueFrom": { "fieldRef": { "fieldPath": "metadata.labels['app']" } } }]);
+    let mut cluster = Cluster::new(&pod().spec("side", &json!({ "env": app })));
+    cluster.run(5);
+    report_without(&mut cluster, "side");
+    cluster.perform(&begin(&cluster.pod(), &gold(&["main"]), &to("web-b"), cluster.world.now));
+    let image = images(&[("side", "reg.io/side:v2")]);
+    assert_eq!(check(&cluster.pod(), &image, cluster.world.now), Ok(()));
+    cluster.perform(&begin(&cluster.pod(), &image, &to("web-c"), cluster.world.now));
+    cluster.run(5);
+    let missing = Missing::Env { container: "main".to_owned() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing));
+    kill(&mut cluster, "main");
+    report_without(&mut cluster, "side");
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// The daemon reports, and cannot look into one of the containers.
+fn report_without(cluster: &mut Cluster, container: &str) {
+    cluster.edit(|pod| {
+        let mut report = reported(pod);
+        let all = report["containers"].as_array_mut().unwrap();
+        let blind = all.iter_mut().find(|it| it["name"] == container).unwrap();
+        blind["hashes"].as_object_mut().unwrap().remove("extractedEnvFromMetadataHash");
+        pod["metadata"]["annotations"]["apps.kruise.io/runtime-containers-meta"] =
+            json!(report.to_string());
+    });
+}
+
+/// What OpenKruise began does not say who waits for the daemon: all of its containers that read metadata.
+#[test]
+fn every_reader_of_an_update_that_openkruise_began_waits_for_the_daemon() {
+    let mut cluster = Cluster::new(&reader(pod(), "other"));
+    cluster.run(5);
+    cluster.report();
+    let begun = json!({
+        "revision": "web-b", "updateTimestamp": NOW, "lastContainerStatuses": null, "updateEnvFromMetadata": true,
+        "containerBatchesRecord": [{ "timestamp": NOW, "containers": ["main", "other"] }],
+    });
+    cluster.edit(|pod| {
+        pod["metadata"]["labels"]["tier"] = json!("gold");
+        pod["metadata"]["annotations"]["apps.kruise.io/inplace-update-state"] =
+            json!(begun.to_string());
+        let conditions = pod["status"]["conditions"].as_array_mut().unwrap();
+        conditions.iter_mut().find(|c| c["type"] == "InPlaceUpdateReady").unwrap()["status"] =
+            json!("False");
+    });
+    let missing = |name: &str| Progress::Incomplete(Missing::Env { container: name.to_owned() });
+    assert_eq!(progress(&cluster.pod()), missing("main"));
+    kill(&mut cluster, "main");
+    report_of(&mut cluster, "main");
+    assert_eq!(progress(&cluster.pod()), missing("other"));
+}
+
+/// The daemon reports of one container alone.
+fn report_of(cluster: &mut Cluster, container: &str) {
+    cluster.edit(|pod| {
+        let mut report = reported(pod);
+        report["containers"].as_array_mut().unwrap().retain(|it| it["name"] == container);
+        pod["metadata"]["annotations"]["apps.kruise.io/runtime-containers-meta"] =
+            json!(report.to_string());
+    });
 }

@@ -48,7 +48,10 @@ fn changed_metadata_does_not_end_an_update_that_is_not_finished() {
             "revision": "web-c",
             "updateTimestamp": NOW,
             "lastContainerStatuses": {
-                "main": { "imageID": "reg.io/main:v1@sha256:1", "containerID": "containerd://main-1" },
+                "main": {
+                    "imageID": "reg.io/main:v1@sha256:1", "containerID": "containerd://main-1",
+                    "madeFrom": "reg.io/main:v1",
+                },
             },
             "updateImages": true,
             "containerBatchesRecord": [
@@ -268,4 +271,121 @@ fn every_kind_of_change_is_waited_for() {
         json!({ "main": { "requests": { "cpu": "2" }, "generation": 4 } })
     );
     assert_eq!(state["containerBatchesRecord"][0]["containers"], json!(["main"]));
+}
+
+/// `main` runs this image, which the runtime calls otherwise; it was told to run v2, and then the third one. Its kubelet
+/// has seen nothing of that; `dead` if it has ended the container meanwhile.
+fn called(image: &str, name: &str, third: &str, (dead, recorded): (bool, bool)) -> Cluster {
+    let status = json!({ "image": name, "imageID": "reg.io/main@sha256:1" });
+    let pod = web_main()
+        .spec("main", &json!({ "image": image }))
+        .status("main", &status)
+        .edit(|pod| pod["metadata"]["generation"] = json!(1))
+        .edit(|pod| pod["status"]["observedGeneration"] = json!(1));
+    let mut cluster = Cluster::new(&pod);
+    let second = images(&[("main", "reg.io/main:v2")]);
+    cluster.perform(&begin(&cluster.pod(), &second, &to("web-b"), now()));
+    cluster.edit(|pod| pod["metadata"]["generation"] = json!(2));
+    if dead {
+        let state = json!({ "waiting": { "reason": "ImagePullBackOff" } });
+        cluster.edit(|pod| pod["status"]["containerStatuses"][0]["state"] = state);
+    }
+    if !recorded {
+        // As written by those before us.
+        let mut state = stored_state_of(&cluster);
+        let main = state["lastContainerStatuses"]["main"].as_object_mut().unwrap();
+        main.remove("madeFrom");
+        cluster.edit(|pod| {
+            pod["metadata"]["annotations"]["apps.kruise.io/inplace-update-state"] =
+                json!(state.to_string());
+        });
+    }
+    let third = images(&[("main", third)]);
+    cluster.perform(&begin(&cluster.pod(), &third, &to("web-a"), now()));
+    cluster.edit(|pod| pod["metadata"]["generation"] = json!(3));
+    cluster
+}
+
+fn seen(cluster: &mut Cluster) {
+    cluster.edit(|pod| pod["status"]["observedGeneration"] = json!(3));
+}
+
+/// W27: of an image pulled by digest a runtime reports the ID, of one with several tags any of them. The kubelet goes by
+/// what it made the container from.
+#[test]
+fn the_way_back_ends_whatever_the_runtime_calls_the_image() {
+    for (image, name) in
+        [("reg.io/main@sha256:1", "sha256:cfg"), ("reg.io/main:v1", "reg.io/main:v1.0")]
+    {
+        let mut cluster = called(image, name, image, (false, true));
+        assert_eq!(progress(&cluster.pod()), restart("main"), "{name}: it may yet act on v2");
+        seen(&mut cluster);
+        assert_eq!(progress(&cluster.pod()), Progress::Complete, "{name}");
+    }
+}
+
+/// The image overtaken could not be pulled; the container that comes after is the wanted one, as its digest proves.
+#[test]
+fn a_container_of_the_way_back_is_known_by_its_digest() {
+    for recorded in [true, false] {
+        let image = "reg.io/main@sha256:1";
+        let mut cluster = called(image, "sha256:cfg", image, (true, recorded));
+        assert_eq!(progress(&cluster.pod()), restart_after("ImagePullBackOff"));
+        started(&mut cluster, "containerd://main-2", "sha256:cfg");
+        cluster.edit(|pod| pod["status"]["containerStatuses"][0]["imageID"] = json!(image));
+        seen(&mut cluster);
+        assert_eq!(progress(&cluster.pod()), Progress::Complete, "{recorded}");
+    }
+}
+
+fn restart_after(waiting: &str) -> Progress {
+    let (container, waiting) = ("main".to_owned(), waiting.to_owned());
+    Progress::Incomplete(Missing::Restart { container, waiting })
+}
+
+/// Another spelling is another image to the kubelet: it restarts the container, after it has told that it has seen it.
+#[test]
+fn another_spelling_of_the_image_is_no_way_back() {
+    let full = "docker.io/library/nginx:1.27";
+    let mut cluster = called("nginx:1.27", full, full, (false, true));
+    seen(&mut cluster);
+    assert_eq!(progress(&cluster.pod()), restart("main"));
+    started(&mut cluster, "containerd://main-2", full);
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// The kubelet has the pod, and has told nothing yet: it may have begun with the image that is overtaken.
+#[test]
+fn a_container_without_a_status_may_be_started_with_the_image_overtaken() {
+    let mut cluster = Cluster::new(&web_main());
+    let known = cluster.value()["status"]["containerStatuses"].clone();
+    cluster.edit(|pod| pod["status"]["containerStatuses"] = json!([]));
+    let second = images(&[("main", "reg.io/main:v2")]);
+    cluster.perform(&begin(&cluster.pod(), &second, &to("web-b"), now()));
+    let status = Missing::Status { container: "main".to_owned() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(status));
+    cluster.edit(|pod| pod["status"]["containerStatuses"] = known);
+    let superseded = Missing::Superseded { container: "main".to_owned() };
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(superseded));
+    started(&mut cluster, "containerd://main-2", "reg.io/main:v2");
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// Another pod of the node pulled the same content under the new name, by which the runtime calls it from then on.
+#[test]
+fn a_new_name_of_the_same_content_is_no_new_container() {
+    let mut cluster = Cluster::new(&web_main());
+    let second = images(&[("main", "reg.eu/main:v1")]);
+    cluster.edit(|pod| {
+        pod["status"]["containerStatuses"][0]["imageID"] = json!("reg.io/main@sha256:1");
+    });
+    cluster.perform(&begin(&cluster.pod(), &second, &to("web-b"), now()));
+    cluster.edit(|pod| {
+        let status = &mut pod["status"]["containerStatuses"][0];
+        status["image"] = json!("reg.eu/main:v1");
+        status["imageID"] = json!("reg.eu/main@sha256:1");
+    });
+    assert_eq!(progress(&cluster.pod()), restart("main"));
+    started(&mut cluster, "containerd://main-2", "reg.eu/main:v1");
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
 }

@@ -4,11 +4,11 @@
 use kruise_common::write::Write;
 use serde_json::{Value, json};
 
-use super::to;
+use super::{images, to};
 use crate::begin::{Target, begin, check};
 use crate::diff::{Change, NotInPlace};
 use crate::progress::{Missing, Progress, progress};
-use crate::refresh::{Context, Refresh, refresh};
+use crate::refresh::{Context, Refresh, Waiting, refresh};
 use crate::resize::Resize;
 use crate::tests::cluster::Cluster;
 use crate::tests::pod::{Builder, NOW, after, now, put, sent, stored_state, web_main};
@@ -336,4 +336,116 @@ fn a_node_without_room_is_no_word_on_amounts_that_nobody_names() {
         .condition("PodResizePending", &condition);
     let missing = Missing::Resize { container: "main".to_owned(), why: "Infeasible".to_owned() };
     assert_eq!(progress(&waits.build()), Progress::Incomplete(missing));
+}
+
+/// W17: amounts that the kubelet puts off restart nothing, so they keep no pod out of traffic that has its new image.
+#[test]
+fn amounts_that_are_put_off_keep_no_pod_out_of_traffic() {
+    let played = |restart: &str| {
+        let policy = json!([{ "resourceName": "cpu", "restartPolicy": restart }]);
+        let pod = pod()
+            .annotation("sim.kruise.dev/resize", "Deferred")
+            .spec("main", &json!({ "resizePolicy": policy }));
+        let mut cluster = Cluster::new(&pod);
+        cluster.run(5);
+        let images = images(&[("main", "reg.io/main:v2")]).images;
+        let change = Change { images, ..to_cpu("2") };
+        cluster.perform(&begin(&cluster.pod(), &change, &to("web-b"), cluster.world.now));
+        assert_eq!(idle(&cluster).writes, [], "the image is not there yet");
+        cluster.run(5);
+        cluster
+    };
+    let missing = Missing::Resize { container: "main".to_owned(), why: "Deferred".to_owned() };
+    let mut cluster = played("NotRequired");
+    let back = idle(&cluster);
+    assert_eq!(back.waiting, Some(Waiting::Incomplete(missing.clone())));
+    cluster.perform(&back.writes);
+    cluster.run(1);
+    assert!(cluster.pod().ready());
+    assert_eq!(cluster.pod().meta.labels.get("lifecycle.apps.kruise.io/state"), Some("Normal"));
+    assert_eq!(idle(&cluster).writes, []);
+    assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing.clone()), "not finished");
+    let restarts = played("RestartContainer");
+    assert_eq!(progress(&restarts.pod()), Progress::Incomplete(missing));
+    assert_eq!(idle(&restarts).writes, [], "the container will be restarted for them");
+}
+
+/// W17: what the kubelet said of the amounts before is no word on these, which it has not seen.
+#[test]
+fn a_word_on_other_amounts_is_none_on_these() {
+    let condition = json!({ "status": "True", "reason": "Infeasible" });
+    let waits = pod()
+        .condition("PodResizePending", &condition)
+        .spec("main", &json!({ "resources": cpu("64") }))
+        .edit(|pod| pod["status"]["observedGeneration"] = json!(1));
+    let asked = |amount: &str| {
+        let mut cluster = Cluster::new(&waits);
+        cluster.perform(&begin(&cluster.pod(), &to_cpu(amount), &to("web-b"), now()));
+        let container = "main".to_owned();
+        let missing = Missing::Resize { container, why: "Infeasible".to_owned() };
+        assert_eq!(progress(&cluster.pod()), Progress::Incomplete(missing), "{amount}");
+        let seen = cluster.value()["metadata"]["generation"].clone();
+        cluster.edit(|pod| pod["status"]["observedGeneration"] = seen);
+        progress(&cluster.pod())
+    };
+    let container = "main".to_owned();
+    assert_eq!(asked("32"), Progress::Incomplete(Missing::Infeasible { container }));
+    assert_eq!(asked("1"), Progress::Complete);
+}
+
+/// W17: where nothing had to be sent, because an autoscaler had asked for it before, what it asks for later is its own.
+#[test]
+fn what_the_pod_had_already_is_not_asked_for_later() {
+    let has = json!({ "resources": cpu("2") });
+    let mut cluster = Cluster::new(&pod().spec("main", &has).status("main", &has));
+    cluster.run(5);
+    let writes = begin(&cluster.pod(), &to_cpu("2"), &to("web-b"), cluster.world.now);
+    assert_eq!(writes.len(), 1);
+    cluster.perform(&writes);
+    cluster.run(1);
+    let other = |cluster: &mut Cluster, amount: &str| {
+        cluster.edit(|pod| pod["spec"]["containers"][0]["resources"] = cpu(amount));
+    };
+    let mut soon = cluster.clone();
+    other(&mut soon, "1");
+    for subresource in ["", "resize"] {
+        let writes = idle(&soon).writes;
+        assert_eq!(writes.iter().map(Write::subresource).collect::<Vec<_>>(), [subresource]);
+        soon.perform(&writes);
+    }
+    let amount = "/spec/containers/0/resources/requests/cpu";
+    assert_eq!(soon.value().pointer(amount), Some(&json!("2")), "one of before that came late");
+    cluster.world.now = after(3600);
+    other(&mut cluster, "3");
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
+    assert_eq!(idle(&cluster), Refresh::default());
+    let metadata = Change::default();
+    let next = begin(&cluster.pod(), &metadata, &to("web-c"), cluster.world.now);
+    assert_eq!(next.len(), 1, "nor with the next update: {next:?}");
+}
+
+/// §10.2.3: which containers were resized is known after a later batch of images alone as well.
+#[test]
+fn a_later_batch_of_images_does_not_forget_which_containers_were_resized() {
+    let small = json!({ "requests": { "cpu": "1" } });
+    let pod = pod()
+        .container("side", "reg.io/side:v1")
+        .spec("side", &json!({ "resources": small }))
+        .status("side", &json!({ "resources": small }))
+        .priority("main", 1)
+        .priority("side", 0);
+    let change = Change { images: images(&[("side", "reg.io/side:v2")]).images, ..to_cpu("2") };
+    let mut cluster = Cluster::new(&pod);
+    cluster.run(5);
+    cluster.perform(&begin(&cluster.pod(), &change, &to("web-b"), cluster.world.now));
+    for _ in 0..3 {
+        cluster.run(3);
+        cluster.perform(&idle(&cluster).writes);
+    }
+    assert_eq!((progress(&cluster.pod()), idle(&cluster).writes), (Progress::Complete, vec![]));
+    // An autoscaler asks for something, which is put off.
+    cluster.edit(|pod| {
+        pod["spec"]["containers"][1]["resources"]["requests"]["cpu"] = json!("3");
+    });
+    assert_eq!(progress(&cluster.pod()), Progress::Complete);
 }

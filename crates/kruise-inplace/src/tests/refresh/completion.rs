@@ -198,8 +198,7 @@ fn the_next_batch_starts_when_the_last_one_is_ready() {
     assert_eq!((done.len(), &operations(&done)[1]), (1, &first));
     assert_eq!(put(&done, "/spec/containers/1/image"), Some(json!("reg.io/side:v2")));
     let mut next = state();
-    next["lastContainerStatuses"]["side"] =
-        json!({ "imageID": "reg.io/side:v1@sha256:1", "containerID": "containerd://side-1" });
+    next["lastContainerStatuses"]["side"] = json!({ "imageID": "reg.io/side:v1@sha256:1", "containerID": "containerd://side-1", "madeFrom": "reg.io/side:v1" });
     let second = json!({ "timestamp": NOW, "containers": ["side"] });
     next["containerBatchesRecord"].as_array_mut().unwrap().push(second);
     assert_eq!(stored_state(&done), next);

@@ -35,7 +35,7 @@ fn waiting() -> Builder {
 #[test]
 fn the_end_brings_image_and_state_and_drops_the_plan() {
     let done = at(&waiting(), None, after(11));
-    let state = r#"{"revision":"web-a","updateTimestamp":"2026-01-02T03:04:05Z","lastContainerStatuses":{"main":{"imageID":"reg.io/main:v1@sha256:1","containerID":"containerd://main-1"}},"updateImages":true,"containerBatchesRecord":[{"timestamp":"2026-01-02T03:04:16Z","containers":["main"]}]}"#;
+    let state = r#"{"revision":"web-a","updateTimestamp":"2026-01-02T03:04:05Z","lastContainerStatuses":{"main":{"imageID":"reg.io/main:v1@sha256:1","containerID":"containerd://main-1","madeFrom":"reg.io/main:v1"}},"updateImages":true,"containerBatchesRecord":[{"timestamp":"2026-01-02T03:04:16Z","containers":["main"]}]}"#;
     assert_eq!(
         sent(&done.writes),
         json!([{ "on": "pods", "json": [
