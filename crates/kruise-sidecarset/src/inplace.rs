@@ -305,12 +305,14 @@ impl<'a> Rewrite<'a> {
     }
 
     /// The state of in-place updates of all sets, with what ran before in the containers that change (INP-20). Records of
-    /// other sets stay as they are; of ours what is no container of the set any more goes (W-23).
+    /// other sets stay as they are; of ours what is no container of the set any more goes (W-23). One that nobody can read says
+    /// nothing, and keeps ours from being written no more.
     fn state(&self) -> Option<String> {
         let text = self.member.pod.annotations.get(keys::SIDECARSET_INPLACE_UPDATE_STATE);
         let states: Option<Map<String, Value>> =
             text.and_then(|text| serde_json::from_str(text).ok());
         let mut states = states.unwrap_or_default();
+        states.retain(|_, it| encode_value(&K::Struct(STATE), it, Form::Declared).is_ok());
         let mut own = match states.remove(&*self.settings.name) {
             Some(Value::Object(own)) => own,
             _ => Map::new(),

@@ -107,6 +107,28 @@ fn states_of_other_sets_and_unknown_members_survive() {
     );
 }
 
+/// Without a record nobody would know when the update is over.
+#[test]
+fn a_state_that_nobody_can_read_keeps_no_other_from_being_written() {
+    let unreadable =
+        |of: &str| json!({ of: { "revision": "r", "updateTimestamp": "2026-11-2\u{26b}" } });
+    let spec = json!({ "containers": [{ "name": "agent", "image": "example.com/agent:2" }] });
+    for of in ["log", "zeta"] {
+        let mut object = running();
+        object["metadata"]["annotations"]["kruise.io/sidecarset-inplace-update-state"] =
+            json!(unreadable(of).to_string());
+        object["spec"]["containers"][0]["image"] = json!("example.com/agent:1");
+        let operations = updated(&object, &spec);
+        let text = added(&operations, "kruise.io/sidecarset-inplace-update-state").unwrap();
+        let state: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(state.as_object().map(|it| it.len()), Some(1), "{text}");
+        assert_eq!(
+            state["log"]["lastContainerStatuses"]["agent"]["containerID"], "c://1",
+            "{text}"
+        );
+    }
+}
+
 /// Everything that is changed is tested before: the order of operations is tests first.
 #[test]
 fn tests_come_before_changes_and_cover_them() {
