@@ -471,3 +471,20 @@ fn a_pod_that_ended_is_replaced_beside_any_number_of_missing_ones() {
     assert_eq!(created, 1000);
     assert!(actions.contains(&"delete 2500 (it ended)".to_owned()), "{:?}", actions.last());
 }
+
+/// Somebody deletes a pod and takes its owner away: it is nobody's while it ends, and those below it need not wait (M-25).
+#[test]
+fn a_pod_that_was_let_go_and_ends_holds_up_nobody() {
+    let (mut sim, key) = drive(web(5));
+    settle(&mut sim, &key);
+    sim.world.delete(&POD, &pod(4));
+    edit(&mut sim, 4, &json!({ "ownerReferences": null }));
+    change(&mut sim, &key, &replicas(3));
+    sim.relist();
+    sim.turn(&key).unwrap();
+    assert!(is_going(&sim, 4) && is_going(&sim, 3), "the rule of properties knows of it");
+}
+
+fn is_going(sim: &Sim, ordinal: i32) -> bool {
+    !get(sim, ordinal)["metadata"]["deletionTimestamp"].is_null()
+}
