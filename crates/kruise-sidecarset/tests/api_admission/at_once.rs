@@ -52,8 +52,8 @@ async fn a_pod_created_right_after_its_set_is_injected() {
     clean(&space).await;
     let controller = start(&space, &free_address().to_string(), &[]).await;
     play(&space).await;
-    clean(&space).await;
     controller.stop().await;
+    clean(&space).await;
 }
 
 /// The replica that is asked cannot register hooks: it tells the one that leads.
@@ -69,7 +69,7 @@ async fn a_pod_created_right_after_its_set_is_injected_whoever_answers() {
     let answers = listening(&url, &other, &[]).await;
     asked(&space).await;
     play(&space).await;
-    clean(&space).await;
     answers.stop().await;
     leader.stop().await;
+    clean(&space).await;
 }
