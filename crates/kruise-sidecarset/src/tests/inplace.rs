@@ -121,7 +121,7 @@ fn a_state_that_nobody_can_read_keeps_no_other_from_being_written() {
         let operations = updated(&object, &spec);
         let text = added(&operations, "kruise.io/sidecarset-inplace-update-state").unwrap();
         let state: Value = serde_json::from_str(text).unwrap();
-        assert_eq!(state.as_object().map(|it| it.len()), Some(1), "{text}");
+        assert_eq!(state.as_object().map(serde_json::Map::len), Some(1), "{text}");
         assert_eq!(
             state["log"]["lastContainerStatuses"]["agent"]["containerID"], "c://1",
             "{text}"

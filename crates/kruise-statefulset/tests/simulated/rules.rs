@@ -293,8 +293,9 @@ fn order(seen: &Seen<'_>, step: &Step) {
             );
             let ordinal = |name: &str| name.rsplit('-').next().unwrap().parse::<i32>().unwrap();
             // One that somebody let go of, and that ends, is not the set's any more.
-            let lost = |pod: &&Value| goes(pod) && pod["metadata"]["ownerReferences"].is_null();
-            let condemned = pods(world).into_iter().filter(|pod| !lost(pod)).map(name);
+            let ownerless =
+                |pod: &&Value| goes(pod) && pod["metadata"]["ownerReferences"].is_null();
+            let condemned = pods(world).into_iter().filter(|pod| !ownerless(pod)).map(name);
             let condemned = condemned.filter(|name| !ranks.iter().any(|wanted| wanted == name));
             let last = condemned.map(ordinal).max();
             assert_eq!(
