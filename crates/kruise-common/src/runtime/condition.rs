@@ -39,7 +39,6 @@ pub(crate) fn annotation(
     now: Timestamp,
 ) -> Option<String> {
     let known = stored.and_then(|text| serde_json::from_str::<Vec<Condition>>(text).ok());
-    let readable = known.is_some();
     let mut conditions = known.unwrap_or_default();
     let at = conditions.iter().position(|condition| condition.type_ == keys::CONDITION_DEGRADED);
     let before = at.map(|at| conditions.remove(at));
@@ -56,7 +55,7 @@ pub(crate) fn annotation(
         last_transition_time: since
             .unwrap_or_else(|| Time(Timestamp::from_second(now.as_second()).unwrap_or(now))),
     };
-    if readable && before.as_ref() == Some(&condition) {
+    if before.as_ref() == Some(&condition) {
         return None;
     }
     conditions.push(condition);

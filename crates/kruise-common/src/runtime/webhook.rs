@@ -131,7 +131,7 @@ pub async fn serve(
     let listener = TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
     let mut tls = ServerConfig::builder().with_no_client_auth().with_cert_resolver(certificate);
-    // API servers ask for nothing else, and the many requests of an HTTP/2 connection are one more thing to bound.
+    // API servers ask for nothing else but on loopback, and the many requests of an HTTP/2 connection are one more thing to bound.
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let limits = desk.limits;
     let room = Arc::new(Semaphore::new(limits.bodies / PAGE));

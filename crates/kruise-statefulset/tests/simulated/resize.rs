@@ -470,20 +470,26 @@ fn a_claim_without_volume_keeps_no_pod_from_its_update() {
     }
 }
 
-/// W-34: who waits at a hook for an update that cannot be any more serves again.
-#[test]
-fn a_pod_at_its_hook_whose_claims_cannot_grow_serves_again() {
+/// Two pods with a hook that never lets go of who is announced, and keeps it out of traffic.
+fn hooked() -> (Sim, ObjectKey) {
     let hook = json!({ "spec": {
         "lifecycle": { "inPlaceUpdate": { "labelsHandler": { "hold": "on" }, "markPodNotReady": true } },
         "template": { "metadata": { "labels": { "hold": "on" } } },
     } });
-    let (mut sim, key) = set(2, &[in_place(), hook]);
+    set(2, &[in_place(), hook])
+}
+
+fn states(sim: &Sim) -> Vec<&str> {
+    let state = "/metadata/labels/lifecycle.apps.kruise.io~1state";
+    sim.world.list(&POD).map(|pod| text(pod, state)).collect()
+}
+
+/// W-34: who waits at a hook for an update that cannot be any more serves again.
+#[test]
+fn a_pod_at_its_hook_whose_claims_cannot_grow_serves_again() {
+    let (mut sim, key) = hooked();
     set_image(&mut sim, &key, "example.com/app:2");
     settle(&mut sim, &key);
-    let state = "/metadata/labels/lifecycle.apps.kruise.io~1state";
-    let states = |sim: &Sim| -> Vec<String> {
-        sim.world.list(&POD).map(|pod| text(pod, state).to_owned()).collect()
-    };
     assert_eq!(states(&sim), ["Normal", "PreparingUpdate"]);
     change(&mut sim, &key, &templates("1Gi", "2Gi"));
     settle(&mut sim, &key);
@@ -494,18 +500,10 @@ fn a_pod_at_its_hook_whose_claims_cannot_grow_serves_again() {
 /// Nor does it wait out of traffic for a claim that grows: it is announced again when the claim is there.
 #[test]
 fn a_pod_at_its_hook_serves_while_its_claim_grows() {
-    let hook = json!({ "spec": {
-        "lifecycle": { "inPlaceUpdate": { "labelsHandler": { "hold": "on" }, "markPodNotReady": true } },
-        "template": { "metadata": { "labels": { "hold": "on" } } },
-    } });
-    let (mut sim, key) = set(2, &[in_place(), hook]);
+    let (mut sim, key) = hooked();
     sim.world.growth = Growth::Never;
     set_image(&mut sim, &key, "example.com/app:2");
     settle(&mut sim, &key);
-    let state = "/metadata/labels/lifecycle.apps.kruise.io~1state";
-    let states = |sim: &Sim| -> Vec<String> {
-        sim.world.list(&POD).map(|pod| text(pod, state).to_owned()).collect()
-    };
     assert_eq!(states(&sim), ["Normal", "PreparingUpdate"]);
     change(&mut sim, &key, &templates("2Gi", "1Gi"));
     settle(&mut sim, &key);

@@ -268,16 +268,21 @@ fn a_resize_that_openkruise_began_is_waited_for() {
     assert_eq!(progress(&pending.build()), Progress::Incomplete(missing));
 }
 
-/// W9: resources alone are a batch too.
-#[test]
-fn a_later_batch_of_resources_alone_is_applied() {
+/// Two containers in batches of their own, `main` first.
+fn main_before_side() -> Builder {
     let small = json!({ "requests": { "cpu": "1" } });
-    let pod = pod()
+    pod()
         .container("side", "reg.io/side:v1")
         .spec("side", &json!({ "resources": small }))
         .status("side", &json!({ "resources": small }))
         .priority("main", 1)
-        .priority("side", 0);
+        .priority("side", 0)
+}
+
+/// W9: resources alone are a batch too.
+#[test]
+fn a_later_batch_of_resources_alone_is_applied() {
+    let pod = main_before_side();
     let side = Resize::read(&json!({ "requests": { "cpu": "3" } }));
     let mut change = to_cpu("2");
     change.resources.insert("side".to_owned(), side);
@@ -427,13 +432,7 @@ fn what_the_pod_had_already_is_not_asked_for_later() {
 /// §10.2.3: which containers were resized is known after a later batch of images alone as well.
 #[test]
 fn a_later_batch_of_images_does_not_forget_which_containers_were_resized() {
-    let small = json!({ "requests": { "cpu": "1" } });
-    let pod = pod()
-        .container("side", "reg.io/side:v1")
-        .spec("side", &json!({ "resources": small }))
-        .status("side", &json!({ "resources": small }))
-        .priority("main", 1)
-        .priority("side", 0);
+    let pod = main_before_side();
     let change = Change { images: images(&[("side", "reg.io/side:v2")]).images, ..to_cpu("2") };
     let mut cluster = Cluster::new(&pod);
     cluster.run(5);
