@@ -67,7 +67,7 @@ async fn an_image_changes_in_place_with_three_writes_per_pod_and_no_conflict() {
     space.create(in_place(8)).await;
     space.rolled_out("web").await;
     let before = space.pods().await;
-    let (writes, conflicts) = controller.pod_writes().await;
+    let (writes, conflicts) = controller.pod_writes(2 * 8).await;
     space.patch("web", image(2)).await;
     space.rolled_out("web").await;
     let after = space.pods().await;
@@ -78,7 +78,7 @@ async fn an_image_changes_in_place_with_three_writes_per_pod_and_no_conflict() {
         assert_eq!(new["status"]["containerStatuses"][0]["restartCount"], 1);
         assert_eq!(new["spec"]["containers"][0]["image"], "registry.k8s.io/pause:3.2");
     }
-    let (now, now_conflicts) = controller.pod_writes().await;
+    let (now, now_conflicts) = controller.pod_writes(writes + 3 * 8).await;
     assert_eq!(now - writes, 3 * 8, "3 writes per pod");
     assert_eq!(now_conflicts, conflicts, "no conflict");
     controller.stop().await;

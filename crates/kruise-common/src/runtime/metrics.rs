@@ -34,6 +34,7 @@ pub struct Metrics {
     write_seconds: HistogramVec,
     write_window: Gauge,
     holds: GaugeVec,
+    longest_waits: GaugeVec,
     cache_objects: IntGaugeVec,
     watch_errors: IntCounterVec,
     unresolved_writes: IntCounter,
@@ -83,10 +84,10 @@ impl TurnResult {
     }
 }
 
-/// `kruise_statefulset_holds` of `statefulset-controller`.
-fn holds_name(controller: &str) -> String {
+/// `kruise_statefulset_holds` of `statefulset-controller`, for example.
+fn name_of(controller: &str, what: &str) -> String {
     let kind = controller.strip_suffix("-controller").unwrap_or(controller);
-    format!("kruise_{}_holds", kind.replace('-', "_"))
+    format!("kruise_{}_{what}", kind.replace('-', "_"))
 }
 
 impl Metrics {
@@ -137,8 +138,15 @@ impl Metrics {
             )?,
             holds: GaugeVec::new(
                 Opts::new(
-                    holds_name(controller),
+                    name_of(controller, "holds"),
                     "Objects that wait, by reason (see the runbook).",
+                ),
+                &["reason"],
+            )?,
+            longest_waits: GaugeVec::new(
+                Opts::new(
+                    name_of(controller, "longest_wait_seconds"),
+                    "How long an object has waited at most without that anything was done about it, by reason.",
                 ),
                 &["reason"],
             )?,
@@ -223,6 +231,7 @@ impl Metrics {
             write_seconds,
             write_window,
             holds,
+            longest_waits,
             cache_objects,
             watch_errors,
             unresolved_writes,
@@ -248,6 +257,7 @@ impl Metrics {
             Box::new(write_seconds),
             Box::new(write_window),
             Box::new(holds),
+            Box::new(longest_waits),
             Box::new(cache_objects),
             Box::new(watch_errors),
             Box::new(unresolved_writes),
@@ -315,6 +325,21 @@ impl Metrics {
     /// One object more (`by` 1) or less (`by` -1) waits for `reason`.
     pub fn hold(&self, reason: &str, by: f64) {
         self.holds.with_label_values(&[reason]).add(by);
+    }
+
+    /// How long the object has waited that waits longest, by reason; for a reason that is not named nobody waits.
+    pub fn longest_waits(&self, waits: &BTreeMap<&'static str, Duration>) {
+        for family in self.longest_waits.collect() {
+            for metric in family.get_metric() {
+                let named = metric.get_label().iter().map(|label| label.value().to_owned());
+                for reason in named.filter(|reason| !waits.contains_key(reason.as_str())) {
+                    self.longest_waits.with_label_values(&[&reason]).set(0.0);
+                }
+            }
+        }
+        for (reason, waited) in waits {
+            self.longest_waits.with_label_values(&[reason]).set(waited.as_secs_f64());
+        }
     }
 
     /// Adds an object's number to its gauge, or takes it out (`sign` -1).

@@ -310,7 +310,7 @@ impl Process {
         tasks.spawn(watch_progress(
             health,
             (self.queue.clone(), std::mem::take(&mut self.streaks)),
-            (leadership, crank.metrics.clone()),
+            (leadership, crank),
             self.stop.clone(),
         ));
         self.until_ended(&lost, &campaign, tasks).await
@@ -486,13 +486,15 @@ async fn lead(
 }
 
 /// Tells the probe that the process is alive: a turn ended, or nothing waits for one, or the caches are still being
-/// filled (a restart would only begin that again). Tells the metrics whether a foreign manager keeps us from acting.
-async fn watch_progress(
+/// filled (a restart would only begin that again). Tells the metrics whether a foreign manager keeps us from acting, and how
+/// long objects have waited.
+async fn watch_progress<R: Reconciler>(
     health: Arc<Health>,
     (queue, streaks): (Arc<Queue>, Vec<Arc<Streak>>),
-    (leadership, metrics): (Leadership, Metrics),
+    (leadership, crank): (Leadership, Arc<Crank<R>>),
     stop: CancellationToken,
 ) {
+    let metrics = &crank.metrics;
     let mut every = tokio::time::interval(Duration::from_secs(5));
     let mut turns = metrics.turns();
     loop {
@@ -503,6 +505,7 @@ async fn watch_progress(
         health.set_deaf(any_is_old(&streaks));
         metrics.conflicts(leadership.standby_reason().is_some());
         metrics.queue(&queue.load());
+        metrics.longest_waits(&crank.longest_waits());
         let now = metrics.turns();
         if now != turns || !health.is_filled() || (queue.depth() == 0 && queue.running() == 0) {
             health.progressed();

@@ -56,6 +56,10 @@ const FILES_EVERY: Duration = Duration::from_secs(10);
 /// Least and longest wait after a failed write.
 const RETRY: Backoff = Backoff { base: Duration::from_millis(200), max: Duration::from_secs(30) };
 
+/// For how long after a failed round at most nothing that happens causes another one: what is refused stays refused for a while,
+/// and hooks may change many times a second.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// How long a round may take: an answer that stops in its middle must not end the renewal of certificates.
 const ROUND: Duration = Duration::from_secs(30);
 
@@ -162,7 +166,14 @@ impl Registrar {
             }
             let wait = match round {
                 Ok(wait) => wait,
-                Err(_) => Some(RETRY.delay(trouble.rounds, rand::random())),
+                Err(_) => {
+                    let delay = RETRY.delay(trouble.rounds, rand::random());
+                    let pause = delay.min(PAUSE);
+                    if timeout(pause, stop.cancelled()).await.is_ok() {
+                        return;
+                    }
+                    Some(delay - pause)
+                }
             };
             let due = self.desk.admission.due().map(|due| until_then(due, Timestamp::now()));
             let wait = wait.into_iter().chain(due).min();

@@ -5,7 +5,7 @@
 //! the object. Every hold becomes log, metric and a timer, of a minute if it does not know its end. At most one status
 //! write per object and second, urgent ones aside. Large objects leave the processor to others: their turns keep a distance.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -80,10 +80,18 @@ pub struct Memory {
     failures: u32,
     status_written: Option<Instant>,
     width: Option<Width>,
-    holds: Vec<&'static str>,
+    holds: Vec<Waits>,
     measures: Vec<Measure>,
     /// What the log last said of the holds, and when.
     said: Option<(String, Instant)>,
+}
+
+/// A reason for which an object waits.
+#[derive(Clone, Copy, Debug)]
+struct Waits {
+    reason: &'static str,
+    /// Since when it does, and nothing was done about it.
+    since: Instant,
 }
 
 /// How many actions the last turn that did something had under way without a failure: the next one goes on from there.
@@ -177,6 +185,9 @@ impl<R: Reconciler> Crank<R> {
         let length = (*decided * 10).clamp(TURN.0, TURN.1);
         let applied = self.execute(key, &snapshot, &plan, (now, instant() + length)).await;
         self.tell(key, &snapshot, &applied);
+        if applied.done().next().is_some() {
+            self.got_on(key);
+        }
         for action in applied.done() {
             for sample in R::samples(&snapshot, action, now) {
                 self.metrics.sample(&sample);
@@ -205,21 +216,28 @@ impl<R: Reconciler> Crank<R> {
         let text = summary(&plan.holds);
         let now = instant();
         self.remember(key, |memory| {
-            for gone in memory.holds.iter().filter(|reason| !reasons.contains(reason)) {
-                self.metrics.hold(gone, -1.0);
+            for gone in memory.holds.iter().filter(|known| !reasons.contains(&known.reason)) {
+                self.metrics.hold(gone.reason, -1.0);
             }
-            for new in reasons.iter().filter(|reason| !memory.holds.contains(reason)) {
-                self.metrics.hold(new, 1.0);
-            }
+            let holds: Vec<Waits> = reasons
+                .iter()
+                .map(|reason| {
+                    let known = memory.holds.iter().find(|known| known.reason == *reason);
+                    known.copied().unwrap_or_else(|| {
+                        self.metrics.hold(reason, 1.0);
+                        Waits { reason, since: now }
+                    })
+                })
+                .collect();
             let said = memory.said.as_ref();
-            let due = memory.holds != reasons
+            let due = memory.holds.iter().map(|known| known.reason).ne(reasons)
                 || said.is_some_and(|(last, at)| *last != text && now - *at >= WAITING_EVERY);
             if due {
                 let what = if text.is_empty() { "waits for nothing any more" } else { "waiting" };
                 tracing::info!(controller = R::NAME, object = %key, holds = %text, "{what}");
                 memory.said = Some((text, now));
             }
-            memory.holds = reasons;
+            memory.holds = holds;
         });
         for action in plan.actions() {
             tracing::debug!(controller = R::NAME, object = %key, %action, "planned");
@@ -432,10 +450,32 @@ impl<R: Reconciler> Crank<R> {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gone) = memory.remove(key) {
             self.count(&gone.measures, -1.0);
-            for reason in gone.holds {
-                self.metrics.hold(reason, -1.0);
+            for known in gone.holds {
+                self.metrics.hold(known.reason, -1.0);
             }
         }
+    }
+
+    /// Something was done about the object: what it still waits for, it waits for from now on.
+    fn got_on(&self, key: &ObjectKey) {
+        let now = instant();
+        self.remember(key, |memory| {
+            for known in &mut memory.holds {
+                known.since = now;
+            }
+        });
+    }
+
+    /// For each reason how long the object has waited that waits longest, and nothing was done about it.
+    pub fn longest_waits(&self) -> BTreeMap<&'static str, Duration> {
+        let now = instant();
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut longest = BTreeMap::new();
+        for known in memory.values().flat_map(|memory| &memory.holds) {
+            let waited: &mut Duration = longest.entry(known.reason).or_default();
+            *waited = (*waited).max(now.saturating_duration_since(known.since));
+        }
+        longest
     }
 }
 

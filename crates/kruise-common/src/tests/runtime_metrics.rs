@@ -1,5 +1,6 @@
 //! The names and labels that dashboards and alerts rely on.
 
+use std::collections::BTreeMap;
 #[cfg(feature = "testing")]
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,6 +27,7 @@ fn touched() -> Metrics {
     metrics.requests().with_label_values(&["200", "GET", "127.0.0.1:6443"]).inc();
     metrics.write("patch", "pods/status", "ok", wait, 64.0);
     metrics.hold("Budget", 1.0);
+    metrics.longest_waits(&BTreeMap::from([("Budget", 90 * second)]));
     metrics.cache("pods", 10_000);
     metrics.watch_error("pods");
     metrics.unresolved_write();
@@ -62,6 +64,7 @@ kruise_cache_objects gauge
 kruise_conflict gauge
 kruise_events_dropped_total counter
 kruise_statefulset_holds gauge
+kruise_statefulset_longest_wait_seconds gauge
 kruise_unresolved_writes_total counter
 kruise_watch_errors_total counter
 kruise_webhook_registered gauge
@@ -99,6 +102,7 @@ kruise_cache_objects{resource="pods"} 10000
 kruise_conflict 1
 kruise_events_dropped_total 1
 kruise_statefulset_holds{reason="Budget"} 1
+kruise_statefulset_longest_wait_seconds{reason="Budget"} 90
 kruise_unresolved_writes_total 1
 kruise_watch_errors_total{resource="pods"} 1
 kruise_webhook_registered 1
@@ -132,12 +136,15 @@ fn turns_are_counted_over_all_results() {
 fn gauges_go_down_again() {
     let metrics = touched();
     metrics.hold("Budget", -1.0);
+    metrics.longest_waits(&BTreeMap::from([("Pod", Duration::from_secs(7))]));
     metrics.leads("kruise-statefulset", false);
     metrics.conflicts(false);
     metrics.queue(&Load::default());
     let lines = lines(&metrics);
     for zero in [
         r#"kruise_statefulset_holds{reason="Budget"} 0"#,
+        r#"kruise_statefulset_longest_wait_seconds{reason="Budget"} 0"#,
+        r#"kruise_statefulset_longest_wait_seconds{reason="Pod"} 7"#,
         r#"leader_election_master_status{name="kruise-statefulset"} 0"#,
         "kruise_conflict 0",
         r#"workqueue_depth{controller="statefulset-controller",name="statefulset-controller"} 0"#,
@@ -225,9 +232,12 @@ fn the_page_about_metrics_is_true() {
     let of_controllers = ["kruise_statefulset_", "kruise_broadcastjob_", "kruise_sidecarset_"];
     let mut known: BTreeSet<String> =
         families.iter().map(|(name, ..)| (*name).to_owned()).collect();
-    known.remove("kruise_statefulset_holds");
+    let of_each = ["holds", "longest_wait_seconds"];
+    known.retain(|name| !of_each.iter().any(|what| *name == format!("kruise_statefulset_{what}")));
     assert_eq!(pages::listed_families(&of_controllers), known);
     for controller in ["statefulset", "broadcastjob", "sidecarset"] {
-        pages::lists_family(&format!("kruise_{controller}_holds"), "gauge", &["reason"]);
+        for what in of_each {
+            pages::lists_family(&format!("kruise_{controller}_{what}"), "gauge", &["reason"]);
+        }
     }
 }

@@ -221,9 +221,15 @@ impl Controller {
         self.0.count(family, having).await
     }
 
-    /// Writes to pods: done, and refused by a conflict.
-    pub async fn pod_writes(&self) -> (i64, i64) {
-        let done = self.count("kruise_writes_total", "outcome=\"ok\",resource=\"pods").await;
+    /// Writes to pods, done and refused by a conflict, once at least so many were done: others may see what a write did before
+    /// the answer has reached the controller, which counts it then.
+    pub async fn pod_writes(&self, least: i64) -> (i64, i64) {
+        let ok = "outcome=\"ok\",resource=\"pods";
+        let counted = || async {
+            let done = self.count("kruise_writes_total", ok).await;
+            (done >= least).then_some(done)
+        };
+        let done = wait(&format!("{least} pod writes"), String::new, counted).await;
         let conflicts =
             self.count("kruise_writes_total", "outcome=\"conflict\",resource=\"pods").await;
         (done, conflicts)

@@ -101,3 +101,38 @@ async fn the_metric_counts_objects_by_reason_and_forgets_those_that_are_gone() {
     }
     assert!(it.crank.memory.lock().unwrap().is_empty(), "nothing is remembered of what is gone");
 }
+
+/// What waits on and on is told from a rollout that waits for another pod after every write, and from what comes and goes.
+#[tokio::test(start_paused = true)]
+async fn the_longest_wait_begins_anew_with_everything_that_is_done() {
+    let works_on = Arc::new(Mutex::new(false));
+    let busy = works_on.clone();
+    let it = works(
+        disabled(),
+        move |key| {
+            let mut holds = vec![Wait("Pod", None)];
+            let mut steps = Vec::new();
+            if &*key.name == "busy" {
+                holds = vec![Wait("Budget", None)];
+                steps.extend(busy.lock().unwrap().then(|| Step::InOrder(vec![1])));
+            }
+            Some(Snapshot { holds, steps, ..Snapshot::default() })
+        },
+        fine,
+    );
+    let waits = || {
+        let waits = it.crank.longest_waits();
+        ["Pod", "Budget"].map(|reason| waits.get(reason).map(Duration::as_secs))
+    };
+    for name in ["stuck", "busy"] {
+        it.crank.queue.add(key(name));
+    }
+    pass(s(600)).await;
+    assert_eq!(waits(), [Some(600), Some(600)]);
+    *works_on.lock().unwrap() = true;
+    it.crank.queue.add(key("busy"));
+    pass(ms(1)).await;
+    *works_on.lock().unwrap() = false;
+    pass(s(30)).await;
+    assert_eq!(waits(), [Some(630), Some(30)]);
+}
