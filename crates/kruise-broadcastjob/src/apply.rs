@@ -25,7 +25,8 @@ pub fn apply(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Vec<Write>
         }),
         Action::OpenGate { pod } => snapshot.pod(pod).map(|pod| pod::open_gate(pod, now)),
         Action::Finish(ending) => Some(status::finish(snapshot, *ending, now)),
-        Action::DeleteJob => Some(Write::delete(&BROADCAST_JOB, &snapshot.job.meta)),
+        // As it was seen: one that somebody gave another time to live, or something else to do, is not taken from them.
+        Action::DeleteJob => Some(Write::delete_as_seen(&BROADCAST_JOB, &snapshot.job.meta)),
     };
     write.into_iter().collect()
 }

@@ -295,6 +295,8 @@ pub struct WriteError {
     pub message: String,
     /// The server's demand to wait, in seconds.
     pub retry_after: Option<u32>,
+    /// Whether somebody on the way had too much to do, whatever became of the write: less is to be sent.
+    pub overload: bool,
     /// What was to be written, set by whoever executes an action: an action may have several writes.
     pub target: Option<(&'static Kind, ObjectKey)>,
 }
@@ -382,6 +384,7 @@ impl WriteError {
 
     /// An error of `category` with `message`.
     pub fn new(category: Category, message: impl Into<String>) -> Self {
-        Self { category, message: message.into(), retry_after: None, target: None }
+        let overload = category == Category::Throttled;
+        Self { category, message: message.into(), retry_after: None, overload, target: None }
     }
 }

@@ -249,7 +249,8 @@ impl Candidate {
         loop {
             let sent = Instant::now();
             let room = valid_until.map_or(self.config.renew_deadline, |until| until - sent);
-            let attempt = timeout(room, self.attempt());
+            // One request that hangs on a dead connection must leave room for another one, on another connection.
+            let attempt = timeout(room.min(self.config.renew_deadline / 3), self.attempt());
             let won = tokio::select! {
                 () = stop.cancelled() => break,
                 result = attempt => match result {
@@ -258,7 +259,10 @@ impl Candidate {
                         tracing::warn!(%error, lease = self.config.name, "cannot reach the Lease");
                         None
                     }
-                    Err(_) => None,
+                    Err(_) => {
+                        tracing::warn!(lease = self.config.name, "no answer about the Lease in time");
+                        None
+                    }
                 },
             };
             match won {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
-use crate::write::{Category, WriteError};
+use crate::write::WriteError;
 
 /// The window of all writes of this process.
 #[derive(Debug)]
@@ -32,6 +33,15 @@ struct State {
 pub struct Slot<'a> {
     limiter: &'a Limiter,
     started: Instant,
+}
+
+/// How long writes that were decided together may wait to be sent.
+#[derive(Debug)]
+pub struct Patience {
+    /// Until then.
+    pub until: Instant,
+    /// Or until one of them failed, so that the others are to be decided anew.
+    pub lost: CancellationToken,
 }
 
 impl Limiter {
@@ -68,6 +78,21 @@ impl Limiter {
         }
     }
 
+    /// As [`Self::enter`], as long as `patience` lasts: a write that was decided long ago is not what would be decided now.
+    pub async fn enter_within(&self, patience: &Patience) -> Option<Slot<'_>> {
+        let slot = tokio::select! {
+            biased;
+            () = patience.lost.cancelled() => None,
+            slot = self.enter() => Some(slot),
+            () = sleep_until(patience.until) => None,
+        };
+        if slot.is_none() {
+            // Whoever gives up may have been told of a free slot that somebody else waits for.
+            self.freed.notify_one();
+        }
+        slot
+    }
+
     /// The window in force.
     pub fn window(&self) -> f64 {
         self.lock().window
@@ -92,7 +117,7 @@ impl Slot<'_> {
 
     /// Takes heed of a failed request, if it failed because the server asks for less.
     pub fn heed(&self, error: &WriteError) {
-        if error.category == Category::Throttled {
+        if error.overload {
             self.throttled(error.wait());
         }
     }

@@ -24,7 +24,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind, ObjectMeta};
-use kube::runtime::watcher;
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
@@ -51,6 +51,10 @@ use board::Board;
 use insistence::Insistence;
 use trouble::Trouble;
 
+/// How long a watch is open, in seconds.
+const WATCH_SECONDS: u32 = 55;
+/// For how long after the start it is no problem that the Secret or a configuration was not read yet.
+const FIRST_LOOK: Duration = Duration::from_secs(30);
 /// How often mounted files are read again.
 const FILES_EVERY: Duration = Duration::from_secs(10);
 /// Least and longest wait after a failed write.
@@ -122,6 +126,8 @@ enum Problem {
     Write { what: String, source: kube::Error },
     #[error("the API server did not answer within {ROUND:?}")]
     Slow,
+    #[error("the {0} cannot be read: may it be listed and watched?")]
+    Unread(&'static str),
     #[error("cannot make a certificate: {0}")]
     Make(#[from] rcgen::Error),
     #[error("the certificate {0}")]
@@ -137,6 +143,7 @@ enum Problem {
 }
 
 struct Views {
+    began: Instant,
     secret: watch::Receiver<Seen<Secret>>,
     configurations: [watch::Receiver<Seen<DynamicObject>>; 2],
     insistence: [Insistence; 2],
@@ -146,6 +153,21 @@ struct Views {
     board: Board,
     /// The bundle that all configurations are seen with, and since when.
     trusted: Option<(String, Timestamp)>,
+}
+
+impl Views {
+    /// How long until what was not read yet is a problem.
+    fn first_look_ends(&self) -> Option<Duration> {
+        let [mutating, validating] = &self.configurations;
+        let unread = matches!(*self.secret.borrow(), Seen::Unknown)
+            || [mutating, validating].iter().any(|view| matches!(*view.borrow(), Seen::Unknown));
+        FIRST_LOOK.checked_sub(self.began.elapsed()).filter(|_| unread)
+    }
+}
+
+/// Whether it is still early to wonder why something was not read yet.
+fn first_look(began: Instant, what: &'static str) -> Result<(), Problem> {
+    if began.elapsed() < FIRST_LOOK { Ok(()) } else { Err(Problem::Unread(what)) }
 }
 
 impl Registrar {
@@ -176,7 +198,7 @@ impl Registrar {
                 }
             };
             let due = self.desk.admission.due().map(|due| until_then(due, Timestamp::now()));
-            let wait = wait.into_iter().chain(due).min();
+            let wait = wait.into_iter().chain(due).chain(views.first_look_ends()).min();
             let [mutating, validating] = &mut views.configurations;
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -201,6 +223,7 @@ impl Registrar {
         let configurations = Phase::ALL
             .map(|phase| follow(self.configurations(phase), phase.name(self.terms.binary), tasks));
         Views {
+            began: Instant::now(),
             secret,
             configurations,
             insistence: Default::default(),
@@ -230,7 +253,7 @@ impl Registrar {
             Source::Secret { namespace, name, schedule } => {
                 let seen = views.secret.borrow_and_update().clone();
                 let (stored, secret) = match &seen {
-                    Seen::Unknown => return Ok(None),
+                    Seen::Unknown => return first_look(views.began, "Secret").map(|()| None),
                     Seen::Absent => (Stored::default(), None),
                     Seen::There(secret) => (Stored::of(secret), Some(secret)),
                 };
@@ -371,7 +394,7 @@ impl Registrar {
         for (phase, (view, insistence)) in Phase::ALL.into_iter().zip(known) {
             let seen = view.borrow().clone();
             let stored = match &seen {
-                Seen::Unknown => return Ok(false),
+                Seen::Unknown => return first_look(views.began, phase.kind()).map(|()| false),
                 Seen::Absent => None,
                 Seen::There(stored) => Some(stored),
             };
@@ -541,23 +564,40 @@ where
         + 'static,
 {
     let (sender, receiver) = watch::channel(Seen::Unknown);
+    let config = watcher::Config::default()
+        .fields(&format!("metadata.name={name}"))
+        // A connection that is dead without a word is noticed long before a CA is taken away.
+        .timeout(WATCH_SECONDS);
     tasks.spawn(async move {
-        let objects = watcher::watch_object(api, &name);
-        pin_mut!(objects);
+        let events = watcher::watcher(api, config);
+        pin_mut!(events);
         let mut failures = 0;
-        while let Some(event) = objects.next().await {
-            match event {
-                Ok(object) => {
-                    failures = 0;
-                    let seen = object.map_or(Seen::Absent, |object| Seen::There(Box::new(object)));
-                    sender.send_replace(seen);
-                }
+        let mut listed = None;
+        while let Some(event) = events.next().await {
+            let event = match event {
+                Ok(event) => event,
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(name, failures, %error, "watch failed");
                     tokio::time::sleep(RETRY.delay(failures, rand::random())).await;
+                    continue;
                 }
-            }
+            };
+            failures = 0;
+            let seen = match event {
+                Event::Init => {
+                    listed = None;
+                    continue;
+                }
+                Event::InitApply(object) => {
+                    listed = Some(object);
+                    continue;
+                }
+                Event::InitDone => listed.take(),
+                Event::Apply(object) => Some(object),
+                Event::Delete(_) => None,
+            };
+            sender.send_replace(seen.map_or(Seen::Absent, |object| Seen::There(Box::new(object))));
         }
     });
     receiver

@@ -13,9 +13,11 @@ use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::leader::Leadership;
+use super::limiter::Patience;
 use super::metrics::{Metrics, TurnResult};
 use super::queue::{Queue, Turn};
 use super::recorder::Recorder;
@@ -33,6 +35,9 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// another turn at once, decided anew: pods that became ready meanwhile are not kept waiting by those that are yet to be
 /// touched, a spec that changes in the middle of ten thousand creations is obeyed, and the status goes on.
 const TURN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// How long after its turn began to act a write is still sent. Where the API server asks for less, it waits for others; by
+/// then the spec may say something else, and other pods may have failed.
+const STALE: Duration = Duration::from_secs(3);
 /// How much of the time an object's turns may take to decide, as one part of so many: what happens meanwhile is seen by
 /// the next turn together. A rollout of five thousand pods has hundreds of events a second, and each would have its own.
 const SHARE: u32 = 8;
@@ -168,9 +173,13 @@ impl<R: Reconciler> Crank<R> {
 
     /// `decided` is set to the time that the decision took.
     async fn reconcile(&self, key: &ObjectKey, decided: &mut Duration) -> After {
-        if let Err(error) = self.writer.resolve(key).await {
-            tracing::warn!(controller = R::NAME, object = %key, %error, "cannot look up an unanswered write");
-            return After::Failed { at_least: error.wait(), due: None };
+        match self.writer.resolve(key).await {
+            Ok(true) => {}
+            Ok(false) => return After::At(Duration::ZERO),
+            Err(error) => {
+                tracing::warn!(controller = R::NAME, object = %key, %error, "cannot look up an unanswered write");
+                return After::Failed { at_least: error.wait(), due: None };
+            }
         }
         let began = instant();
         let Some(snapshot) = self.reconciler.observe(key) else {
@@ -328,6 +337,7 @@ impl<R: Reconciler> Crank<R> {
         let actions = step.actions();
         let mut outcomes: Vec<_> =
             actions.iter().map(|action| (action.clone(), Outcome::NotAttempted)).collect();
+        let patience = Patience { until: instant() + STALE, lost: CancellationToken::new() };
         let mut running = FuturesUnordered::new();
         let mut next = 0;
         let mut failed = false;
@@ -337,7 +347,7 @@ impl<R: Reconciler> Crank<R> {
             while !failed && running.len() < *width && (next == 0 || instant() < end) {
                 let Some(action) = actions.get(next) else { break };
                 let index = next;
-                let done = self.perform(key, snapshot, action, now);
+                let done = self.perform(key, snapshot, action, (now, &patience));
                 running.push(done.map(move |outcome| (index, outcome)).boxed());
                 next += 1;
             }
@@ -347,6 +357,9 @@ impl<R: Reconciler> Crank<R> {
                 Outcome::Failed(_) | Outcome::NotAttempted => counts.1 += 1,
             }
             failed |= ends(step, &outcome) || step.gives_up(counts.0, counts.1);
+            if failed {
+                patience.lost.cancel();
+            }
             if step.widens(&outcome) {
                 *width = (*width + 1).min(most);
             }
@@ -356,17 +369,18 @@ impl<R: Reconciler> Crank<R> {
         }
     }
 
-    /// The writes of one action, in order; the first failure ends it.
+    /// The writes of one action, in order; the first failure ends it, and so does one that would be sent too late.
     async fn perform(
         &self,
         key: &ObjectKey,
         snapshot: &R::Snapshot,
         action: &R::Action,
-        now: Timestamp,
+        (now, patience): (Timestamp, &Patience),
     ) -> Outcome {
         for write in R::apply(snapshot, action, now) {
-            match self.writer.send(key, &write).await {
-                Ok(()) => {
+            match self.writer.send(key, &write, patience).await {
+                Ok(false) => return Outcome::NotAttempted,
+                Ok(true) => {
                     tracing::debug!(controller = R::NAME, object = %key, %write, "written");
                 }
                 Err(error) => {
@@ -419,8 +433,10 @@ impl<R: Reconciler> Crank<R> {
             return Ok(Some(left));
         }
         self.remember(key, |memory| memory.status_written = Some(instant()));
-        match self.writer.send(key, &write).await {
-            Ok(()) => Ok(None),
+        let patience = Patience { until: instant() + STALE, lost: CancellationToken::new() };
+        match self.writer.send(key, &write, &patience).await {
+            Ok(true) => Ok(None),
+            Ok(false) => Ok(Some(STATUS_EVERY)),
             // Deleted meanwhile.
             Err(error) if error.category == Category::NotFound => Ok(None),
             Err(error) => {

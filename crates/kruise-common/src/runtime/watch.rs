@@ -6,7 +6,8 @@
 //! without end; one that is dead is noticed within a minute. Whatever vanished while it was down is found
 //! when it is back (mark and sweep).
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
@@ -16,7 +17,6 @@ use kube::{Api, Client};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
 use super::metrics::Metrics;
 use super::queue::Queue;
 use super::writer::Sink;
@@ -25,8 +25,10 @@ use crate::key::ObjectKey;
 use crate::meta::Meta;
 use crate::table::{Change, Record, Table, Wire};
 
+mod failures;
 mod streak;
 
+use failures::Failures;
 pub use streak::Streak;
 
 /// Objects per list page: bounds the memory of a relist.
@@ -35,6 +37,10 @@ const PAGE: u32 = 250;
 const PAGE_PATIENCE: Duration = Duration::from_mins(1);
 /// How long it may take to find out whether a kind can be listed.
 const PROBE: Duration = Duration::from_secs(5);
+/// How often an object is asked for that only a reply told of.
+const LOOK_UPS: u32 = 5;
+/// How often objects are read of which the watch does not tell.
+const STRANGERS_EVERY: Duration = Duration::from_mins(1);
 /// How long a watch is open, in seconds: a dead connection is noticed when its end does not come.
 const WATCH_SECONDS: u32 = 55;
 
@@ -54,6 +60,10 @@ pub struct Cache<W: Wire> {
     pub streak: Arc<Streak>,
     /// Told of every change but those of a status alone, if somebody wants to know.
     changed: Option<Arc<Notify>>,
+    /// The label that all that is watched has, if not everything is.
+    label: OnceLock<&'static str>,
+    /// What replies told of though it has not that label: the watch will never tell of it.
+    strangers: Mutex<HashMap<ObjectKey, Arc<str>>>,
 }
 
 /// Which objects are watched of those that are reached.
@@ -61,7 +71,7 @@ pub struct Cache<W: Wire> {
 pub enum Selection {
     /// All.
     All,
-    /// Those that a label selector selects.
+    /// Those that have a label, whatever its value.
     Labels(&'static str),
     /// The one with this name.
     Name(&'static str),
@@ -86,6 +96,8 @@ impl<W: Wire> Cache<W> {
             synced: watch::Sender::new(false),
             streak: Arc::default(),
             changed,
+            label: OnceLock::new(),
+            strangers: Mutex::default(),
         })
     }
 
@@ -94,21 +106,57 @@ impl<W: Wire> Cache<W> {
         let config = watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS);
         let config = match selection {
             Selection::All => config,
-            Selection::Labels(labels) => config.labels(labels),
+            Selection::Labels(label) => {
+                self.label.get_or_init(|| label);
+                config.labels(label)
+            }
             // The right to list and watch one object by its name asks for exactly this.
             Selection::Name(name) => config.fields(&format!("metadata.name={name}")),
         };
-        let mut failures = 0;
+        let mut failures = Failures::default();
         let whole = selection == Selection::All;
         let follow = async {
             loop {
                 let Some(problem) = self.follow(&api, &config, whole, &mut failures).await else {
                     return;
                 };
-                self.failed((&api, &config), &problem, &mut failures).await;
+                failures.another(now(), false);
+                self.failed((&api, &config), &problem, (&failures, None)).await;
             }
         };
-        stop.run_until_cancelled(follow).await;
+        let client = api.clone().into_client();
+        let both = async { tokio::join!(follow, self.look_after_strangers(client)) };
+        stop.run_until_cancelled(both).await;
+    }
+
+    /// Reads live, now and then, what the watch is not about: somebody waits for it to go, or to end.
+    async fn look_after_strangers(&self, client: Client) {
+        if self.label.get().is_none() {
+            return;
+        }
+        loop {
+            tokio::time::sleep(STRANGERS_EVERY).await;
+            let known = self.strangers().clone();
+            for (key, uid) in known {
+                if let Err(problem) = self.look_up(client.clone(), &key, &uid).await {
+                    tracing::warn!(resource = W::KIND.plural, object = %key, problem, "cannot look it up");
+                }
+            }
+        }
+    }
+
+    fn strangers(&self) -> MutexGuard<'_, HashMap<ObjectKey, Arc<str>>> {
+        self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers whether the watch will tell of an object that a reply told of.
+    fn acquaint(&self, meta: &Meta) {
+        let Some(label) = self.label.get() else { return };
+        if meta.labels.get(label).is_some() {
+            self.strangers().remove(&meta.key);
+        } else {
+            self.strangers().insert(meta.key.clone(), meta.uid.clone());
+        }
     }
 
     /// Lists and watches until something happens after which only a new list helps: then says what.
@@ -117,7 +165,7 @@ impl<W: Wire> Cache<W> {
         api: &Api<W>,
         config: &watcher::Config,
         whole: bool,
-        failures: &mut u32,
+        failures: &mut Failures,
     ) -> Option<String> {
         let events = watcher(api.clone(), config.clone());
         pin_mut!(events);
@@ -132,36 +180,61 @@ impl<W: Wire> Cache<W> {
                 Ok(event) => {
                     match event {
                         Event::Init => listing = true,
-                        Event::InitDone => listing = false,
-                        _ => {}
-                    }
-                    if !matches!(event, Event::Init) {
-                        *failures = 0;
+                        Event::InitDone => {
+                            listing = false;
+                            failures.listed();
+                        }
+                        Event::Apply(_) | Event::Delete(_) => failures.heard(),
+                        Event::InitApply(_) => {}
                     }
                     if !listing {
                         self.streak.works();
                     }
                     for (key, uid) in self.take(event, whole) {
-                        if let Err(problem) =
-                            self.look_up(api.clone().into_client(), &key, &uid).await
-                        {
-                            return Some(format!("{key}: {problem}"));
+                        if let Err(problem) = self.find_out((api, config), (&key, &uid)).await {
+                            return Some(problem);
                         }
                     }
                 }
-                Err(error) => self.failed((api, config), &error.to_string(), failures).await,
+                Err(error) => {
+                    let unopened = matches!(error, watcher::Error::WatchStartFailed(_));
+                    failures.another(now(), unopened);
+                    let asked = asked_for(&error);
+                    self.failed((api, config), &error.to_string(), (failures, asked)).await;
+                    if failures.must_list(now()) {
+                        return Some("no watch could be opened for long: listing anew".to_owned());
+                    }
+                }
             }
         }
     }
 
-    /// Reads live what only a reply told of while a list was read.
+    /// Reads live what only a reply told of while a list was read; more than once, for the list need not be read again because
+    /// of one answer that did not come.
+    async fn find_out(
+        &self,
+        (api, config): (&Api<W>, &watcher::Config),
+        (key, uid): (&ObjectKey, &str),
+    ) -> Result<(), String> {
+        let mut failures = Failures::default();
+        while let Err(error) = self.look_up(api.clone().into_client(), key, uid).await {
+            let problem = format!("{key}: {error}");
+            failures.another(now(), false);
+            if failures.many >= LOOK_UPS {
+                return Err(problem);
+            }
+            self.failed((api, config), &problem, (&failures, None)).await;
+        }
+        Ok(())
+    }
+
     async fn look_up(&self, client: Client, key: &ObjectKey, uid: &str) -> Result<(), String> {
         let path = format!("{}/{}", W::KIND.path(&key.namespace), key.name);
         let request =
             http::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
         let answer = tokio::time::timeout(PAGE_PATIENCE, client.request::<W>(request)).await;
         match answer.map_err(|_| format!("no answer in {PAGE_PATIENCE:?}"))? {
-            Ok(object) => self.upsert(object),
+            Ok(object) => self.told(object),
             Err(kube::Error::Api(status)) if status.code == 404 => self.removed(key, uid),
             Err(error) => return Err(error.to_string()),
         }
@@ -172,14 +245,17 @@ impl<W: Wire> Cache<W> {
         &self,
         (api, config): (&Api<W>, &watcher::Config),
         problem: &str,
-        failures: &mut u32,
+        (failures, asked): (&Failures, Option<Duration>),
     ) {
-        *failures += 1;
         self.metrics.watch_error(W::KIND.plural);
-        tracing::warn!(resource = W::KIND.plural, failures, problem, "watch failed");
-        let backoff = Backoff { base: Duration::from_millis(200), max: Duration::from_secs(15) };
+        tracing::warn!(
+            resource = W::KIND.plural,
+            failures = failures.many,
+            problem,
+            "watch failed"
+        );
         self.note_failure(api, config).await;
-        tokio::time::sleep(backoff.delay(*failures, rand::random())).await;
+        tokio::time::sleep(failures.delay(asked, rand::random())).await;
         // A watch of a kind that does not change would not tell that it works again.
         if self.streak.is_long(now()) && reaches(api, config).await {
             self.streak.works();
@@ -234,6 +310,12 @@ impl<W: Wire> Cache<W> {
         doubtful
     }
 
+    /// Takes in what was not watched but answered.
+    fn told(&self, object: W) {
+        self.acquaint(&Meta::new(object.meta(), &self.interner));
+        self.upsert(object);
+    }
+
     fn upsert(&self, object: W) {
         if let Some(change) = self.table.apply(object.into_record(&self.interner)) {
             self.concern(&change);
@@ -250,6 +332,20 @@ impl<W: Wire> Cache<W> {
             changed.notify_one();
         }
     }
+}
+
+/// How long the server asks to be left alone.
+fn asked_for(error: &watcher::Error) -> Option<Duration> {
+    use watcher::Error;
+    let (Error::InitialListFailed(source)
+    | Error::WatchStartFailed(source)
+    | Error::WatchFailed(source)) = error
+    else {
+        return None;
+    };
+    let kube::Error::Api(status) = source else { return None };
+    let seconds = status.details.as_ref()?.retry_after_seconds;
+    Some(Duration::from_secs(u64::from(seconds)))
 }
 
 /// Whether any of these caches is out of date.
@@ -282,7 +378,7 @@ fn respecified<R: Record>(change: &Change<R>) -> bool {
 impl<W: Wire> Sink for Cache<W> {
     fn stored(&self, body: &[u8]) {
         match serde_json::from_slice::<W>(body) {
-            Ok(object) => self.upsert(object),
+            Ok(object) => self.told(object),
             Err(error) => {
                 tracing::warn!(resource = W::KIND.plural, %error, "reply to a write cannot be read");
             }
@@ -298,6 +394,7 @@ impl<W: Wire> Sink for Cache<W> {
     }
 
     fn removed(&self, key: &ObjectKey, uid: &str) {
+        self.strangers().remove(key);
         if let Some(change) = self.table.forget(key, uid) {
             self.concern(&change);
         }

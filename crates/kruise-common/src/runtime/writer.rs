@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::stream::{FuturesUnordered, StreamExt};
 use http::{Method, header};
 use kube::Client;
 use kube::client::Body;
@@ -18,11 +19,16 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 use super::leader::Leadership;
-use super::limiter::Limiter;
+use super::limiter::{Limiter, Patience, Slot};
 use super::metrics::Metrics;
 use crate::key::ObjectKey;
 use crate::kind::Kind;
 use crate::write::{Category, Guard, Patch, Request, Write, WriteError};
+
+/// How many targets of unanswered writes are looked up at once.
+const LOOK_UPS: usize = 16;
+/// How long more of them are begun: what takes longer must not look like a turn that hangs.
+const RESOLVE: Duration = Duration::from_secs(1);
 
 /// Where replies go: the cache of a kind.
 pub trait Sink: Send + Sync {
@@ -73,9 +79,25 @@ impl Writer {
         Self { client, leadership, limiter, metrics, sinks, unresolved, timeout: config.timeout }
     }
 
-    /// Sends `write` on behalf of `owner`.
-    pub async fn send(&self, owner: &ObjectKey, write: &Write) -> Result<(), WriteError> {
-        let slot = self.limiter.enter().await;
+    /// Sends `write` on behalf of `owner` once there is room for it. False if that took too long: then nothing was sent.
+    pub async fn send(
+        &self,
+        owner: &ObjectKey,
+        write: &Write,
+        patience: &Patience,
+    ) -> Result<bool, WriteError> {
+        match self.limiter.enter_within(patience).await {
+            Some(slot) => self.send_now(owner, write, slot).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    async fn send_now(
+        &self,
+        owner: &ObjectKey,
+        write: &Write,
+        slot: Slot<'_>,
+    ) -> Result<(), WriteError> {
         if let Some(guard) = &write.guard
             && let Err(error) = self.check(guard).await
         {
@@ -119,24 +141,39 @@ impl Writer {
         }
     }
 
-    /// Looks up the targets of `owner`'s writes that got no answer. Until that has worked the owner must not act.
-    pub async fn resolve(&self, owner: &ObjectKey) -> Result<(), WriteError> {
+    /// Looks up the targets of `owner`'s writes that got no answer. Until that has worked the owner must not act. False if it
+    /// took too long: some are left.
+    pub async fn resolve(&self, owner: &ObjectKey) -> Result<bool, WriteError> {
         let pending: Vec<Target> = {
             let unresolved = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
             unresolved.get(owner).into_iter().flatten().cloned().collect()
         };
-        for target in pending {
-            self.look_up(target.0, &target.1).await?;
+        let end = Instant::now() + RESOLVE;
+        let mut waiting = pending.into_iter();
+        let look_up = |target: Target| async move {
+            self.look_up(target.0, &target.1).await.map(|()| target)
+        };
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < LOOK_UPS && Instant::now() < end {
+                let Some(target) = waiting.next() else { break };
+                running.push(look_up(target));
+            }
+            let Some(found) = running.next().await else { return Ok(waiting.next().is_none()) };
+            self.found(owner, &found?);
             self.metrics.unresolved_write();
-            let mut unresolved = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(targets) = unresolved.get_mut(owner) {
-                targets.remove(&target);
-                if targets.is_empty() {
-                    unresolved.remove(owner);
-                }
+        }
+    }
+
+    /// The target of a write was looked up.
+    fn found(&self, owner: &ObjectKey, target: &Target) {
+        let mut unresolved = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(targets) = unresolved.get_mut(owner) {
+            targets.remove(target);
+            if targets.is_empty() {
+                unresolved.remove(owner);
             }
         }
-        Ok(())
     }
 
     /// Reads an object live into its cache.
@@ -417,5 +454,7 @@ fn classify(status: &Status) -> WriteError {
         _ => Category::Unknown,
     };
     let retry_after = details.map(|details| details.retry_after_seconds).filter(|s| *s > 0);
-    WriteError { retry_after, ..WriteError::new(category, status.message.clone()) }
+    let error = WriteError::new(category, status.message.clone());
+    let overload = error.overload || status.code == 503;
+    WriteError { retry_after, overload, ..error }
 }

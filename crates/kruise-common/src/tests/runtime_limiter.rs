@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::FutureExt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tokio_util::sync::CancellationToken;
 
 use super::support::{ms, now, pass, s};
-use crate::runtime::limiter::{Limiter, Slot};
+use crate::runtime::limiter::{Limiter, Patience, Slot};
 
 async fn fill(limiter: &Limiter) -> Vec<Slot<'_>> {
     let mut slots = Vec::new();
@@ -148,4 +149,30 @@ async fn everybody_gets_through_whatever_the_server_says() {
         assert!(all.unwrap().iter().all(Result::is_ok), "seed {seed}");
         assert_eq!(limiter.in_flight(), 0);
     }
+}
+
+/// What was decided long ago is not sent, and who gives up keeps nobody else from a slot.
+#[tokio::test(start_paused = true)]
+async fn patience_ends_with_time_or_with_the_first_that_failed() {
+    let limiter = Arc::new(Limiter::new(1));
+    let slot = limiter.enter().await;
+    let patience = |seconds| Patience { until: now() + s(seconds), lost: CancellationToken::new() };
+    let began = now();
+    assert!(limiter.enter_within(&patience(3)).await.is_none());
+    assert_eq!(now() - began, s(3));
+    let lost = patience(60);
+    lost.lost.cancel();
+    assert!(limiter.enter_within(&lost).await.is_none(), "at once");
+    assert_eq!(now() - began, s(3));
+    // The one that is told of the free slot waits for the pause, and gives up in it.
+    slot.throttled(Some(s(5)));
+    let (short, long) = (limiter.clone(), limiter.clone());
+    let short_one = tokio::spawn(async move { short.enter_within(&patience(4)).await.is_some() });
+    pass(ms(1)).await;
+    let long_one = tokio::spawn(async move { long.enter_within(&patience(20)).await.is_some() });
+    pass(ms(1)).await;
+    drop(slot);
+    assert!(!short_one.await.unwrap());
+    assert!(long_one.await.unwrap());
+    assert_eq!((now() - began).as_secs(), 8, "when the pause is over");
 }

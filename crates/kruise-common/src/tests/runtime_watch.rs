@@ -42,6 +42,13 @@ fn lists(log: &Log) -> usize {
 fn cache(
     answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
 ) -> (Arc<Cache<WirePod>>, Log, CancellationToken) {
+    cache_of(Selection::All, answer)
+}
+
+fn cache_of(
+    selection: Selection,
+    answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+) -> (Arc<Cache<WirePod>>, Log, CancellationToken) {
     let (client, log) = api(answer);
     let metrics = Metrics::new("statefulset-controller").unwrap();
     let cache = Cache::<WirePod>::new(
@@ -52,7 +59,7 @@ fn cache(
         None,
     );
     let stop = CancellationToken::new();
-    tokio::spawn(cache.clone().run(Api::all(client), Selection::All, stop.clone()));
+    tokio::spawn(cache.clone().run(Api::all(client), selection, stop.clone()));
     (cache, log, stop)
 }
 
@@ -108,5 +115,105 @@ async fn what_only_a_reply_told_of_is_looked_up_after_a_list() {
     assert_eq!(cache.table.get(&key("young")).unwrap().meta.resource_version.as_ref(), "9");
     cache.stored(pod("gone", 6).to_string().as_bytes());
     assert_eq!(cache.table.len(), 2, "another reply of the same time");
+    stop.cancel();
+}
+
+/// The watch is refused while lists work (F25, a proxy that keeps back what streams): then lists tell what happens.
+#[tokio::test(start_paused = true)]
+async fn where_no_watch_can_be_opened_the_kind_is_listed_now_and_then() {
+    let grown = Arc::new(AtomicUsize::new(1));
+    let many = grown.clone();
+    let (cache, log, stop) = cache(move |request| {
+        if is_watch(request) {
+            return failure(403, "Forbidden");
+        }
+        let pods: Vec<Value> =
+            (0..many.load(Ordering::SeqCst)).map(|at| pod(&format!("web-{at}"), 5)).collect();
+        list(7, &pods)
+    });
+    cache.synced().await;
+    grown.store(3, Ordering::SeqCst);
+    until(s(100), "what is new", || cache.table.len() == 3).await;
+    let whole = || lines(&log).iter().filter(|line| line.contains("limit=250")).count();
+    let before = whole();
+    pass(s(3600)).await;
+    let lists = whole() - before;
+    assert!((30..=60).contains(&lists), "{lists} lists in an hour");
+    stop.cancel();
+}
+
+/// C.3: a list whose second page is refused begins anew less and less often, and not before the server wants to be asked.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_fails_in_its_middle_is_begun_less_and_less_often() {
+    let (_cache, log, stop) = cache(|request| {
+        if request.path.contains("continue=") {
+            return failure(429, "TooManyRequests");
+        }
+        let metadata = json!({ "resourceVersion": "7", "continue": "more" });
+        Answer::Json(
+            200,
+            json!({ "apiVersion": "v1", "kind": "PodList", "metadata": metadata, "items": [pod("web-0", 5)] }),
+        )
+    });
+    let first = || {
+        let lines = lines(&log);
+        lines
+            .iter()
+            .filter(|line| line.contains("limit=250") && !line.contains("continue="))
+            .count()
+    };
+    pass(s(600)).await;
+    assert!((35..=60).contains(&first()), "{} lists in ten minutes", first());
+    stop.cancel();
+}
+
+/// One answer that does not come is no reason to read the whole list once more.
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_fails_is_repeated_alone() {
+    let asked = AtomicUsize::new(0);
+    let (cache, log, stop) = cache(move |request| match request.path.as_str() {
+        "/api/v1/namespaces/ns/pods/young" if asked.fetch_add(1, Ordering::SeqCst) < 3 => {
+            failure(429, "TooManyRequests")
+        }
+        "/api/v1/namespaces/ns/pods/young" => Answer::Json(200, pod("young", 9)),
+        _ if is_watch(request) => Answer::Silent,
+        _ => Answer::After(s(1), Box::new(list(7, &[]))),
+    });
+    pass(ms(500)).await;
+    cache.stored(pod("young", 6).to_string().as_bytes());
+    let version = || cache.table.get(&key("young")).unwrap().meta.resource_version.to_string();
+    until(s(10), "it is looked up", || version() == "9").await;
+    let whole = lines(&log).iter().filter(|line| line.contains("limit=250")).count();
+    assert_eq!(whole, 1);
+    stop.cancel();
+}
+
+/// What a reply tells of and the watch is not about, because it lacks the label, does not stay as it was for ever.
+#[tokio::test(start_paused = true)]
+async fn an_object_without_the_label_is_looked_at_until_it_is_gone() {
+    let gone = Arc::new(AtomicUsize::new(0));
+    let is_gone = gone.clone();
+    let (cache, log, stop) = cache_of(Selection::Labels("job"), move |request| {
+        match (request.path.as_str(), is_gone.load(Ordering::SeqCst)) {
+            ("/api/v1/namespaces/ns/pods/foreign", 1) => failure(404, "NotFound"),
+            ("/api/v1/namespaces/ns/pods/foreign", _) => Answer::Json(200, pod("foreign", 9)),
+            _ if is_watch(request) => Answer::Silent,
+            _ => list(7, &[]),
+        }
+    });
+    cache.synced().await;
+    let mut ours = pod("ours", 8);
+    ours["metadata"]["labels"] = json!({ "job": "uid" });
+    for pod in [ours, pod("foreign", 8)] {
+        cache.stored(pod.to_string().as_bytes());
+    }
+    let foreign =
+        || cache.table.get(&key("foreign")).map(|row| row.meta.resource_version.to_string());
+    until(s(61), "a look", || foreign().as_deref() == Some("9")).await;
+    gone.store(1, Ordering::SeqCst);
+    until(s(61), "its end", || foreign().is_none()).await;
+    pass(s(600)).await;
+    let looks = lines(&log).iter().filter(|line| line.contains("/namespaces/ns/pods/")).count();
+    assert_eq!((looks, cache.table.len()), (2, 1), "of the other one the watch tells");
     stop.cancel();
 }

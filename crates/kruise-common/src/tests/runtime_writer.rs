@@ -13,9 +13,10 @@ use super::support::{
 use crate::key::ObjectKey;
 use crate::kind::{POD, STATEFUL_SET};
 use crate::runtime::leader::{Leadership, disabled};
+use crate::runtime::limiter::Patience;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::writer::{Sink, Writer, WriterConfig};
-use crate::write::{Category, Guard, Operations, Write};
+use crate::write::{Category, Guard, Operations, Write, WriteError};
 
 mod answers;
 
@@ -72,9 +73,15 @@ fn led_by(
     Fixture { writer, log, cache, metrics }
 }
 
+/// Sends with all the time of the world.
+async fn send(writer: &Writer, owner: &str, write: &Write) -> Result<(), WriteError> {
+    let patience = Patience { until: now() + s(3600), lost: CancellationToken::new() };
+    writer.send(&key(owner), write, &patience).await.map(|sent| assert!(sent))
+}
+
 impl Fixture {
     async fn send(&self, write: &Write) -> Result<(), Category> {
-        self.writer.send(&key("set"), write).await.map_err(|error| error.category)
+        send(&self.writer, "set", write).await.map_err(|error| error.category)
     }
 
     fn cached(&self) -> Vec<String> {

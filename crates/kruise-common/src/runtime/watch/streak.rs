@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// After how long without a success a cache counts as out of date.
 const LONG: Duration = Duration::from_mins(5);
 /// Failures that are further apart are not of one streak: between two of them the watch was open.
-const APART: Duration = Duration::from_secs(90);
+pub(super) const APART: Duration = Duration::from_secs(90);
 
 /// Failures without a success between them.
 #[derive(Debug, Default)]

@@ -189,3 +189,29 @@ async fn a_step_that_took_the_whole_turn_is_its_last() {
     assert!(turns.len() >= 3, "decided anew before each: {turns:?}");
     assert_eq!(it.times("").len(), 3);
 }
+
+/// S6, C.3: what was decided does not leave once the server has time for it, whatever the owner wants by then.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_sent_is_decided_anew() {
+    let wanted = Arc::new(Mutex::new(true));
+    let asked = wanted.clone();
+    let observe = move |key: &ObjectKey| {
+        let actions = if &*key.name == "other" { 100..101 } else { 0..8 };
+        let steps = asked.lock().unwrap().then(|| Step::Burst(actions.collect()));
+        Some(Snapshot { steps: steps.into_iter().collect(), ..Snapshot::default() })
+    };
+    let it = works(disabled(), observe, |seen| {
+        if seen.path.ends_with("pod-100") { Answer::Text(429, "wait", 20) } else { fine(seen) }
+    });
+    it.crank.queue.add(key("other"));
+    pass(ms(10)).await;
+    it.add();
+    pass(s(10)).await;
+    let waits = it.turns().len();
+    assert!((3..=8).contains(&waits), "{waits} turns that came to nothing");
+    *wanted.lock().unwrap() = false;
+    pass(s(60)).await;
+    let sent: Vec<_> = (0..8).flat_map(|at| it.times(&format!("pod-{at}"))).collect();
+    assert!(sent.is_empty(), "{sent:?}");
+    assert_eq!(it.crank.queue.running(), 0);
+}

@@ -90,7 +90,7 @@ async fn a_write_without_an_answer_is_looked_up_once_before_the_owner_goes_on() 
         _ => Answer::Silent,
     });
     let began = now();
-    let error = at.writer.send(&key("set"), &patch()).await.unwrap_err();
+    let error = send(&at.writer, "set", &patch()).await.unwrap_err();
     assert_eq!((error.category, now() - began), (Category::Unknown, s(30)));
     assert_eq!(error.message, "no answer from the API server within 30 s");
     at.writer.resolve(&key("other")).await.unwrap();
@@ -197,10 +197,10 @@ async fn a_demand_to_wait_is_obeyed_by_all_writes() {
             "PATCH" => refuse(),
             _ => Answer::Json(200, pod()),
         });
-        let error = at.writer.send(&key("set"), &patch()).await.unwrap_err();
+        let error = send(&at.writer, "set", &patch()).await.unwrap_err();
         assert_eq!((error.category, error.retry_after), (Category::Throttled, Some(7)));
         let began = now();
-        at.writer.send(&key("other"), &delete()).await.unwrap();
+        send(&at.writer, "other", &delete()).await.unwrap();
         assert_eq!(now() - began, s(7));
     }
 }
@@ -231,4 +231,38 @@ async fn a_spent_disruption_budget_is_no_overload() {
     };
     let evict = Write::evict(&meta("web-0", "u", 5, ""));
     assert_eq!(category(&evict, spent).await, Category::Forbidden);
+}
+
+/// Many targets are looked up side by side; a server that is slow about it does not make the turn look like one that hangs.
+#[tokio::test(start_paused = true)]
+async fn look_ups_are_side_by_side_and_a_turn_of_them_is_short() {
+    let at = fixture(|request| {
+        if request.method == "PATCH" {
+            return failure(409, "Conflict");
+        }
+        Answer::After(s(2), Box::new(Answer::Json(200, json!({ "metadata": { "name": "x" } }))))
+    });
+    for number in 0..40 {
+        let pod = meta(&format!("web-{number}"), "u", 1, "");
+        let write = Write::json(&POD, &pod, Operations::default().replace(&["spec", "x"], 1));
+        at.send(&write).await.unwrap_err();
+    }
+    let began = now();
+    let mut turns = 0;
+    while !at.writer.resolve(&key("set")).await.unwrap() {
+        turns += 1;
+    }
+    assert_eq!((turns, now() - began), (2, s(6)), "16, 16 and 8 of them");
+    assert_eq!(at.cached().len(), 40);
+}
+
+/// A gateway that answers for a connection that broke does not know what became of the write, but asks for less all the same.
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_has_too_much_to_do_is_given_less() {
+    let at = fixture(|_| Answer::Text(503, "upstream connect error", 0));
+    assert_eq!(at.send(&patch()).await, Err(Category::Unknown));
+    let window = value(&at.metrics, "kruise_write_window");
+    assert!((window - 4.0).abs() < 0.1, "as it was when it was sent");
+    assert_eq!(at.send(&patch()).await, Err(Category::Unknown));
+    assert!(value(&at.metrics, "kruise_write_window") < 2.1);
 }
