@@ -44,6 +44,13 @@ pub struct Patience {
     pub lost: CancellationToken,
 }
 
+impl Patience {
+    /// For so long from now on.
+    pub fn of(time: Duration) -> Self {
+        Self { until: now() + time, lost: CancellationToken::new() }
+    }
+}
+
 impl Limiter {
     /// A window of at most `most` writes.
     pub fn new(most: u32) -> Self {

@@ -13,7 +13,6 @@ use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::leader::Leadership;
@@ -337,7 +336,7 @@ impl<R: Reconciler> Crank<R> {
         let actions = step.actions();
         let mut outcomes: Vec<_> =
             actions.iter().map(|action| (action.clone(), Outcome::NotAttempted)).collect();
-        let patience = Patience { until: instant() + STALE, lost: CancellationToken::new() };
+        let patience = Patience::of(STALE);
         let mut running = FuturesUnordered::new();
         let mut next = 0;
         let mut failed = false;
@@ -433,7 +432,7 @@ impl<R: Reconciler> Crank<R> {
             return Ok(Some(left));
         }
         self.remember(key, |memory| memory.status_written = Some(instant()));
-        let patience = Patience { until: instant() + STALE, lost: CancellationToken::new() };
+        let patience = Patience::of(STALE);
         match self.writer.send(key, &write, &patience).await {
             Ok(true) => Ok(None),
             Ok(false) => Ok(Some(STATUS_EVERY)),

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::FutureExt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio_util::sync::CancellationToken;
 
 use super::support::{ms, now, pass, s};
 use crate::runtime::limiter::{Limiter, Patience, Slot};
@@ -156,7 +155,7 @@ async fn everybody_gets_through_whatever_the_server_says() {
 async fn patience_ends_with_time_or_with_the_first_that_failed() {
     let limiter = Arc::new(Limiter::new(1));
     let slot = limiter.enter().await;
-    let patience = |seconds| Patience { until: now() + s(seconds), lost: CancellationToken::new() };
+    let patience = |seconds| Patience::of(s(seconds));
     let began = now();
     assert!(limiter.enter_within(&patience(3)).await.is_none());
     assert_eq!(now() - began, s(3));

@@ -75,8 +75,7 @@ fn led_by(
 
 /// Sends with all the time of the world.
 async fn send(writer: &Writer, owner: &str, write: &Write) -> Result<(), WriteError> {
-    let patience = Patience { until: now() + s(3600), lost: CancellationToken::new() };
-    writer.send(&key(owner), write, &patience).await.map(|sent| assert!(sent))
+    writer.send(&key(owner), write, &Patience::of(s(3600))).await.map(|sent| assert!(sent))
 }
 
 impl Fixture {

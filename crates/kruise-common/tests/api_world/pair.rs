@@ -11,6 +11,7 @@ use kruise_common::key::ObjectKey;
 use kruise_common::kind::{CLAIM, CONTROLLER_REVISION, Kind, POD, STATEFUL_SET};
 use kruise_common::meta::Meta;
 use kruise_common::runtime::leader;
+use kruise_common::runtime::limiter::Patience;
 use kruise_common::runtime::metrics::Metrics;
 use kruise_common::runtime::writer::{Sink, Writer, WriterConfig};
 use kruise_common::testing::world::{Reply, World};
@@ -177,7 +178,8 @@ impl Pair {
         let (outcome, answer) = perform(&mut self.world, &ours);
         self.compare(what, "outcome of the World", &expected, &outcome);
         *self.answer.0.lock().unwrap() = None;
-        let real = self.writer.send(&key, &theirs).await;
+        let sent = self.writer.send(&key, &theirs, &Patience::of(DEADLINE)).await;
+        let real = sent.map(|sent| assert!(sent, "{what} was not sent in time"));
         let real_answer = self.answer.0.lock().unwrap().take();
         if let Err(error) = &real {
             println!("{what}: {error}");
