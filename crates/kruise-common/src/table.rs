@@ -309,9 +309,7 @@ impl<R: Record> Table<R> {
         let missing: Vec<Meta> =
             metas.filter(|meta| !sync.listed.contains(&meta.key)).cloned().collect();
         for meta in missing {
-            // A list that is older than what is known of an object does not say that it is gone.
-            let newer = meta.version().zip(sync.latest).is_some_and(|(row, list)| row > list);
-            if newer || sync.replied.contains(&meta.key) {
+            if sync.replied.contains(&meta.key) {
                 swept.doubtful.push((meta.key, meta.uid));
                 continue;
             }

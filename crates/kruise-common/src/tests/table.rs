@@ -320,19 +320,3 @@ fn what_still_tells_something_stays_aside_until_it_is_buried() {
     assert_eq!(names().len(), 16_384, "nobody buries them on a standby: the oldest are forgotten");
     assert_eq!(names().last().unwrap(), "19998");
 }
-
-/// F9: a list that is older than what is known of an object does not say that it is gone. One look tells.
-#[test]
-fn what_is_newer_than_the_list_is_looked_up() {
-    let table = Table::default();
-    for row in [row("old", "a", 5), row("young", "b", 9)] {
-        table.apply(row);
-    }
-    table.begin_sync();
-    table.apply_listed(row("web-0", "c", 7));
-    let swept = table.end_sync(true);
-    assert_eq!(swept.changes.len(), 1);
-    let doubtful: Vec<_> = swept.doubtful.iter().map(|(key, _)| key.name.to_string()).collect();
-    assert_eq!(doubtful, ["young"]);
-    assert_eq!(table.len(), 2);
-}
