@@ -6,6 +6,7 @@
 mod containers;
 mod env;
 mod hot_upgrade;
+mod merge;
 pub mod metadata;
 mod resources;
 mod volumes;
