@@ -13,16 +13,12 @@ mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kruise_api::keys;
 use serde_json::{Map, Value, json};
 
 use crate::choose::{Chosen, Refusal};
 use crate::containers::{Entries, names};
-
-/// For how long a record can be one of the same request: as long as API servers wait for one, with room for clocks of replicas
-/// that are apart.
-const REQUEST: SignedDuration = SignedDuration::from_mins(5);
 
 /// What injection may know besides the pod and the sets.
 #[derive(Clone, Copy, Debug)]
@@ -149,21 +145,15 @@ pub fn inject<'a>(
     Ok(injection)
 }
 
-/// The sets that were injected in this revision just now. A pod that is copied from another one brings old records along, or
-/// the state of an update: those containers are of another time (INJ-54).
+/// The sets that were injected in this revision just now; other containers are of another time (INJ-54).
 fn seen<'a>(
     annotations: &BTreeMap<String, String>,
     chosen: &'a [Chosen],
     now: Timestamp,
 ) -> BTreeSet<&'a str> {
-    if annotations.contains_key(keys::SIDECARSET_INPLACE_UPDATE_STATE) {
-        return BTreeSet::new();
-    }
-    let records = annotations.get(keys::SIDECARSET_HASH).map(String::as_str);
-    let records = Entries::parse(records).unwrap_or_default();
-    let just_now = |since: Timestamp| now.duration_since(since).abs() <= REQUEST;
+    let records = Entries::just_now(annotations, now);
     let sets = chosen.iter();
-    let sets = sets.filter(|set| records.since(&set.set, &set.hashes.full).is_some_and(just_now));
+    let sets = sets.filter(|set| records.since(&set.set, &set.hashes.full).is_some());
     sets.map(|set| &*set.set).collect()
 }
 

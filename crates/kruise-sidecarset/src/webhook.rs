@@ -214,6 +214,7 @@ impl Webhook {
         pod: &Newcomer<'_>,
         chance: Chance<'_>,
     ) -> Result<Injection, Refusal> {
+        let now = (self.now)();
         let revisions = |set: &str| self.revisions(set);
         let labels = pod.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let sets = self.caches.sets.selecting(labels);
@@ -223,6 +224,7 @@ impl Webhook {
             library: &self.library,
             opt_out: self.unasked.opt_out,
             chance,
+            now,
         };
         let chosen = choose(pod, &offer)?;
         if chosen.is_empty() {
@@ -230,8 +232,7 @@ impl Webhook {
         }
         let raw = incoming.to_value();
         let raw = raw.map_err(|error| Refusal::Other(format!("pod: {error}")))?;
-        let settings =
-            Settings { now: (self.now)(), sorted: self.gates.sorted_sidecars, strict: self.strict };
+        let settings = Settings { now, sorted: self.gates.sorted_sidecars, strict: self.strict };
         inject(&raw, &chosen, settings)
     }
 
