@@ -139,7 +139,7 @@ pub fn inject<'a>(
     };
     containers::place(&pod, built, settings.strict, &mut injection)?;
     volumes::place(&pod, chosen, &mut injection.operations)?;
-    hot_upgrade::record(&mut pod.annotations, chosen)?;
+    hot_upgrade::record(&mut pod.annotations, chosen);
     metadata::record(&mut pod, chosen, settings.now)?;
     annotate(raw, &before, &pod.annotations, &mut injection.operations);
     Ok(injection)
