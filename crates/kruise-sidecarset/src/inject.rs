@@ -71,10 +71,19 @@ impl<'a> Pod<'a> {
 
     /// The same, with its own init containers behind them if a set asks for that (W-19).
     fn sources(&self, init: bool) -> impl Iterator<Item = &'a Value> + use<'_, 'a> {
-        let replaced = |container: &Value| self.placed.contains(name_of(container));
-        let own = move |container: &&Value| !is_injected(container) && !replaced(container);
         let init = if init { self.list("initContainers") } else { &[] };
-        self.list("containers").iter().chain(init).filter(own)
+        self.list("containers").iter().chain(init).filter(|it| self.is_own(it))
+    }
+
+    /// Where env is transferred from: all containers as they came along, a placeholder with the name of a sidecar included
+    /// (INJ-40), and the pod's own init containers behind them if a set asks for that (W-19).
+    fn givers(&self, init: bool) -> impl Iterator<Item = &'a Value> + use<'_, 'a> {
+        let init = if init { self.list("initContainers") } else { &[] };
+        self.list("containers").iter().chain(init.iter().filter(|it| self.is_own(it)))
+    }
+
+    fn is_own(&self, container: &Value) -> bool {
+        !is_injected(container) && !self.placed.contains(name_of(container))
     }
 }
 
