@@ -244,8 +244,7 @@ impl Webhook {
     /// Defaults, spelling and hashes of a set (§7, §8).
     fn fill(&self, request: &Request) -> Answer {
         let Some(object) = &request.object else { return Answer::allowed() };
-        // Of a new one the API server forgets a time of deletion later on.
-        if request.old.as_ref().is_some_and(is_ending) {
+        if leaves(request) {
             return Answer::allowed();
         }
         if let Err(answer) = decode(object) {
@@ -281,9 +280,10 @@ impl Webhook {
 
     /// Rules of a set (VAL-1…VAL-75).
     fn judge(&self, request: &Request) -> Answer {
-        let Some(object) = request.object.as_ref().filter(|object| !is_ending(object)) else {
+        let Some(object) = &request.object else { return Answer::allowed() };
+        if leaves(request) {
             return Answer::allowed();
-        };
+        }
         let new = match decode(object) {
             Ok(new) => new,
             Err(answer) => return answer,
@@ -372,13 +372,22 @@ fn told(injection: Injection) -> Answer {
     Answer { verdict, warnings, outcome: Some(outcome), audit, ..Answer::default() }
 }
 
-/// Whether a set is being deleted: it must be able to lose its finalizers, also if nobody can read its spec.
-fn is_ending(raw: &kruise_api::raw::RawJson) -> bool {
+/// Whether a set that is being deleted is as it was, or nobody can read it before or after: it must be able to lose its
+/// finalizers. Of a new set the API server forgets a time of deletion later on.
+fn leaves(request: &Request) -> bool {
     #[derive(Deserialize)]
     struct Ending {
         metadata: Metadata,
+        #[serde(default)]
+        spec: Value,
     }
-    raw.parse::<Ending>().is_ok_and(|object| object.metadata.deletion_timestamp.is_some())
+    let (Some(new), Some(old)) = (&request.object, &request.old) else { return false };
+    let Ok(before) = old.parse::<Ending>() else { return false };
+    if before.metadata.deletion_timestamp.is_none() {
+        return false;
+    }
+    let same = new.parse::<Ending>().is_ok_and(|after| after.spec == before.spec);
+    same || (decode(old).is_err() && decode(new).is_err())
 }
 
 /// Reads a set; 400 if it is none (DEF-22).

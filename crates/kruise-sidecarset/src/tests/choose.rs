@@ -202,7 +202,8 @@ fn a_second_look_does_not_throw_the_dice_again() {
         asked(std::slice::from_ref(&set), &json!({}), None, 0.9).unwrap()[0].revision.clone();
     for (before, chance) in [(V1, 0.9), (latest.as_str(), 0.1)] {
         let of = |time: &str, more: Value| {
-            let record = json!({ "log": { "updateTimestamp": time, "controllerRevision": before } });
+            let record =
+                json!({ "log": { "updateTimestamp": time, "controllerRevision": before } });
             let mut annotations = json!({ "kruise.io/sidecarset-hash": record.to_string() });
             json_patch::merge(&mut annotations, &more);
             let chosen = asked(std::slice::from_ref(&set), &annotations, None, chance).unwrap();

@@ -118,11 +118,11 @@ fn pods_are_injected_when_they_are_created() {
             "skipped",
         ),
         (json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } }), "skipped"),
-        (json!({ "status": { "phase": "Succeeded" } }), "skipped"),
-        (json!({ "status": { "phase": "Failed" } }), "skipped"),
     ] {
         assert_eq!(create(&pod(&untouched)), Answer::allowed().with_outcome(why), "{untouched}");
     }
+    let ended = create(&pod(&json!({ "status": { "phase": "Failed" } })));
+    assert_eq!(ended.outcome(), "injected", "it starts as Pending");
     for other in [Operation::Update, Operation::Delete, Operation::Connect] {
         assert_eq!(
             asked(&webhook, PODS, &request(other, Some(&plain), Some(&plain))),
@@ -409,11 +409,31 @@ fn sets_are_judged() {
     let (_, text) = denied(&judged(&revision, None));
     assert!(text.ends_with("Cannot find specific ControllerRevision, err: ControllerRevision.apps \"log\" not found"), "{text}");
     let ending = json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" }, "spec": { "selector": null } });
-    assert_eq!(judged(&set("log", &ending), Some(&good)), Answer::allowed());
+    let ended = set("log", &ending);
+    assert_eq!(judged(&ended, Some(&ended)), Answer::allowed(), "as it was");
+    let (code, text) = denied(&judged(&ended, Some(&good)));
+    assert!(code == 422 && text.contains("spec.selector"), "{text}");
+    // It injects until it is gone (SEL-9).
+    let deleted = json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } });
+    let gone = set("log", &deleted);
+    let changed = |image: &str| {
+        let mut after = gone.clone();
+        after["spec"]["containers"][0]["image"] = json!(image);
+        after
+    };
+    let filled =
+        asked(&webhook, MUTATE, &request(Operation::Update, Some(&changed("i:2")), Some(&gone)));
+    assert!(matches!(filled.verdict, Verdict::Patched(_)), "new hashes: {filled:?}");
+    assert_eq!(judged(&changed("i:2"), Some(&gone)), Answer::allowed());
+    assert_eq!(denied(&judged(&changed(""), Some(&gone))).0, 422);
     // Nobody can read this one; its finalizers go all the same.
     let mut odd = set("log", &ending);
     odd["spec"]["containers"] = json!([{ "name": 5 }]);
     assert_eq!(judged(&odd, Some(&odd)), Answer::allowed());
+    let mut odder = odd.clone();
+    odder["spec"]["containers"] = json!(5);
+    assert_eq!(judged(&odder, Some(&odd)), Answer::allowed());
+    assert_eq!(denied(&judged(&odd, Some(&ended))).0, 400);
     let update = request(Operation::Update, Some(&odd), Some(&odd));
     assert_eq!(asked(&webhook, MUTATE, &update), Answer::allowed());
 
