@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kruise_api::keys;
 use kruise_api::shared::selector::{InvalidSelector, Labels, Selector};
@@ -48,6 +49,8 @@ pub struct Offer<'a> {
     pub opt_out: bool,
     /// A number from 0 to 1 for the named set and revision (REV-7).
     pub chance: Chance<'a>,
+    /// Now, for records of the same request.
+    pub now: Timestamp,
 }
 
 /// A set that is injected, in the revision that was chosen.
@@ -187,7 +190,7 @@ fn revision_for(
         &revisions,
     );
     let found = found.map_err(|why: Unusable| Refusal::revision(set.name(), &why))?;
-    if !gets_recorded(set, content, wanted, pod, (&found.meta.key.name, offer.chance))? {
+    if !gets_recorded(set, (content, wanted), pod, &found.meta.key.name, offer)? {
         return Ok(latest());
     }
     let recorded = offer.library.recorded(found);
@@ -222,10 +225,10 @@ fn latest_revision(set: &SidecarSet, spec: &SidecarSetSpec) -> String {
 /// Whether a pod gets the recorded revision (REV-4…REV-7).
 fn gets_recorded(
     set: &SidecarSet,
-    content: &Content,
-    wanted: &InjectedRevision,
+    (content, wanted): (&Content, &InjectedRevision),
     pod: &Newcomer<'_>,
-    (recorded, chance): (&str, Chance<'_>),
+    recorded: &str,
+    offer: &Offer<'_>,
 ) -> Result<bool, Refusal> {
     let strategy = &content.spec.update_strategy;
     if strategy.paused || wanted.policy.as_deref() != Some(PARTIAL) {
@@ -249,9 +252,9 @@ fn gets_recorded(
         let why = format!("updateStrategy.partition: {text:?} is not a percentage");
         return Err(Refusal::revision(set.name(), &why));
     };
-    // A second look at the same pod (re-invocation) must not throw the dice again.
-    let entries = Entries::parse(pod.annotations.get(keys::SIDECARSET_HASH).map(String::as_str));
-    if let Some(before) = entries.ok().as_ref().and_then(|entries| entries.revision(set.name())) {
+    // A second look at the same pod (re-invocation) must not throw the dice again; what a copied pod had decides nothing.
+    let entries = Entries::just_now(pod.annotations, offer.now);
+    if let Some(before) = entries.revision(set.name()) {
         if before == recorded {
             return Ok(true);
         }
@@ -259,5 +262,5 @@ fn gets_recorded(
             return Ok(false);
         }
     }
-    Ok(chance(set.name(), recorded) < percent / 100.0)
+    Ok((offer.chance)(set.name(), recorded) < percent / 100.0)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kruise_api::keys;
 use kruise_api::shared::selector::Labels;
 use kruise_api::sidecarset::container::SidecarContainer;
@@ -11,6 +11,10 @@ use kruise_api::sidecarset::v1beta1::SidecarSetSpec;
 use kruise_common::history::schema::{Kind as K, Members, Omit as O};
 use kruise_common::history::{Form, encode_value};
 use serde_json::{Map, Value, json};
+
+/// For how long a record can be one of the same request: as long as API servers wait for one, with room for clocks of replicas
+/// that are apart.
+const REQUEST: SignedDuration = SignedDuration::from_mins(5);
 
 /// The two containers of a hot upgrade, in the order in which they stand in the pod (HOT-1).
 pub fn twins(sidecar: &str) -> [String; 2] {
@@ -86,6 +90,20 @@ impl Entries {
         let entries = Self(entries);
         entries.encode()?;
         Ok(entries)
+    }
+
+    /// The records of a pod that is about to be created which this very request has made: the webhook is asked again
+    /// (`reinvocationPolicy`). A pod that is copied from another one brings old records along, or the state of an update.
+    pub fn just_now(annotations: &BTreeMap<String, String>, now: Timestamp) -> Self {
+        if annotations.contains_key(keys::SIDECARSET_INPLACE_UPDATE_STATE) {
+            return Self::default();
+        }
+        let text = annotations.get(keys::SIDECARSET_HASH).map(String::as_str);
+        let Self(mut entries) = Self::parse(text).unwrap_or_default();
+        let fresh = |since: Timestamp| now.duration_since(since).abs() <= REQUEST;
+        let since = |entry: &Value| entry.get("updateTimestamp")?.as_str()?.parse().ok();
+        entries.retain(|_, entry| since(entry).is_some_and(fresh));
+        Self(entries)
     }
 
     /// Replaces the record of the entry's set.

@@ -1,5 +1,5 @@
 //! A pod as the API server asks about it (WHK-10…WHK-12). What matching asks for is read at once; the rest only if some set
-//! is about the pod, and what injection never looks at (`managedFields`, often half of a review, and most of the status)
+//! is about the pod, and what injection never looks at (`managedFields`, often half of a review, and the status)
 //! not at all.
 
 use std::collections::BTreeMap;
@@ -32,13 +32,6 @@ pub struct Incoming<'a> {
     metadata: Option<Metadata>,
     #[serde(borrow)]
     spec: Option<&'a RawValue>,
-    status: Status,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Status {
-    phase: Option<String>,
 }
 
 /// Absent is one thing, and null is none.
@@ -64,10 +57,10 @@ impl<'a> Incoming<'a> {
         self.metadata.as_ref().unwrap_or(&NONE)
     }
 
-    /// Whether nothing is going to run in it (WHK-16).
+    /// Whether nothing is going to run in it (WHK-13). A phase does not say so: the API server forgets the status of a new pod
+    /// after it has asked, and whoever writes one would go without sidecars.
     pub fn inactive(&self) -> bool {
-        let ended = matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"));
-        ended || self.metadata().deletion_timestamp.is_some()
+        self.metadata().deletion_timestamp.is_some()
     }
 
     /// The pod as injection looks at it: the paths of what is in it are those of the whole pod.

@@ -6,22 +6,19 @@
 mod containers;
 mod env;
 mod hot_upgrade;
+mod merge;
 pub mod metadata;
 mod resources;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kruise_api::keys;
 use serde_json::{Map, Value, json};
 
 use crate::choose::{Chosen, Refusal};
 use crate::containers::{Entries, names};
-
-/// For how long a record can be one of the same request: as long as API servers wait for one, with room for clocks of replicas
-/// that are apart.
-const REQUEST: SignedDuration = SignedDuration::from_mins(5);
 
 /// What injection may know besides the pod and the sets.
 #[derive(Clone, Copy, Debug)]
@@ -74,10 +71,19 @@ impl<'a> Pod<'a> {
 
     /// The same, with its own init containers behind them if a set asks for that (W-19).
     fn sources(&self, init: bool) -> impl Iterator<Item = &'a Value> + use<'_, 'a> {
-        let replaced = |container: &Value| self.placed.contains(name_of(container));
-        let own = move |container: &&Value| !is_injected(container) && !replaced(container);
         let init = if init { self.list("initContainers") } else { &[] };
-        self.list("containers").iter().chain(init).filter(own)
+        self.list("containers").iter().chain(init).filter(|it| self.is_own(it))
+    }
+
+    /// Where env is transferred from: all containers as they came along, a placeholder with the name of a sidecar included
+    /// (INJ-40), and the pod's own init containers behind them if a set asks for that (W-19).
+    fn givers(&self, init: bool) -> impl Iterator<Item = &'a Value> + use<'_, 'a> {
+        let init = if init { self.list("initContainers") } else { &[] };
+        self.list("containers").iter().chain(init.iter().filter(|it| self.is_own(it)))
+    }
+
+    fn is_own(&self, container: &Value) -> bool {
+        !is_injected(container) && !self.placed.contains(name_of(container))
     }
 }
 
@@ -142,27 +148,21 @@ pub fn inject<'a>(
     };
     containers::place(&pod, built, settings.strict, &mut injection)?;
     volumes::place(&pod, chosen, &mut injection.operations)?;
-    hot_upgrade::record(&mut pod.annotations, chosen)?;
+    hot_upgrade::record(&mut pod.annotations, chosen);
     metadata::record(&mut pod, chosen, settings.now)?;
     annotate(raw, &before, &pod.annotations, &mut injection.operations);
     Ok(injection)
 }
 
-/// The sets that were injected in this revision just now. A pod that is copied from another one brings old records along, or
-/// the state of an update: those containers are of another time (INJ-54).
+/// The sets that were injected in this revision just now; other containers are of another time (INJ-54).
 fn seen<'a>(
     annotations: &BTreeMap<String, String>,
     chosen: &'a [Chosen],
     now: Timestamp,
 ) -> BTreeSet<&'a str> {
-    if annotations.contains_key(keys::SIDECARSET_INPLACE_UPDATE_STATE) {
-        return BTreeSet::new();
-    }
-    let records = annotations.get(keys::SIDECARSET_HASH).map(String::as_str);
-    let records = Entries::parse(records).unwrap_or_default();
-    let just_now = |since: Timestamp| now.duration_since(since).abs() <= REQUEST;
+    let records = Entries::just_now(annotations, now);
     let sets = chosen.iter();
-    let sets = sets.filter(|set| records.since(&set.set, &set.hashes.full).is_some_and(just_now));
+    let sets = sets.filter(|set| records.since(&set.set, &set.hashes.full).is_some());
     sets.map(|set| &*set.set).collect()
 }
 

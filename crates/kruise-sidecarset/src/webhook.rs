@@ -214,6 +214,7 @@ impl Webhook {
         pod: &Newcomer<'_>,
         chance: Chance<'_>,
     ) -> Result<Injection, Refusal> {
+        let now = (self.now)();
         let revisions = |set: &str| self.revisions(set);
         let labels = pod.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let sets = self.caches.sets.selecting(labels);
@@ -223,6 +224,7 @@ impl Webhook {
             library: &self.library,
             opt_out: self.unasked.opt_out,
             chance,
+            now,
         };
         let chosen = choose(pod, &offer)?;
         if chosen.is_empty() {
@@ -230,8 +232,7 @@ impl Webhook {
         }
         let raw = incoming.to_value();
         let raw = raw.map_err(|error| Refusal::Other(format!("pod: {error}")))?;
-        let settings =
-            Settings { now: (self.now)(), sorted: self.gates.sorted_sidecars, strict: self.strict };
+        let settings = Settings { now, sorted: self.gates.sorted_sidecars, strict: self.strict };
         inject(&raw, &chosen, settings)
     }
 
@@ -243,8 +244,7 @@ impl Webhook {
     /// Defaults, spelling and hashes of a set (§7, §8).
     fn fill(&self, request: &Request) -> Answer {
         let Some(object) = &request.object else { return Answer::allowed() };
-        // Of a new one the API server forgets a time of deletion later on.
-        if request.old.as_ref().is_some_and(is_ending) {
+        if leaves(request) {
             return Answer::allowed();
         }
         if let Err(answer) = decode(object) {
@@ -280,9 +280,10 @@ impl Webhook {
 
     /// Rules of a set (VAL-1…VAL-75).
     fn judge(&self, request: &Request) -> Answer {
-        let Some(object) = request.object.as_ref().filter(|object| !is_ending(object)) else {
+        let Some(object) = &request.object else { return Answer::allowed() };
+        if leaves(request) {
             return Answer::allowed();
-        };
+        }
         let new = match decode(object) {
             Ok(new) => new,
             Err(answer) => return answer,
@@ -371,13 +372,22 @@ fn told(injection: Injection) -> Answer {
     Answer { verdict, warnings, outcome: Some(outcome), audit, ..Answer::default() }
 }
 
-/// Whether a set is being deleted: it must be able to lose its finalizers, also if nobody can read its spec.
-fn is_ending(raw: &kruise_api::raw::RawJson) -> bool {
+/// Whether a set that is being deleted is as it was, or nobody can read it before or after: it must be able to lose its
+/// finalizers. Of a new set the API server forgets a time of deletion later on.
+fn leaves(request: &Request) -> bool {
     #[derive(Deserialize)]
     struct Ending {
         metadata: Metadata,
+        #[serde(default)]
+        spec: Value,
     }
-    raw.parse::<Ending>().is_ok_and(|object| object.metadata.deletion_timestamp.is_some())
+    let (Some(new), Some(old)) = (&request.object, &request.old) else { return false };
+    let Ok(before) = old.parse::<Ending>() else { return false };
+    if before.metadata.deletion_timestamp.is_none() {
+        return false;
+    }
+    let same = new.parse::<Ending>().is_ok_and(|after| after.spec == before.spec);
+    same || (decode(old).is_err() && decode(new).is_err())
 }
 
 /// Reads a set; 400 if it is none (DEF-22).

@@ -10,14 +10,11 @@ use super::{
     Injection, Pod, add, env, hot_upgrade, is_injected, name_of, resources, text_of, volumes,
 };
 use crate::choose::{Chosen, Refusal};
+use crate::containers::twins;
 use crate::prepared::Sidecar;
 
 /// Lists of a container that are made anew for each pod.
 const LISTS: [&str; 3] = ["env", "volumeMounts", "volumeDevices"];
-
-/// How many values are compared to tell whether a container has to be replaced. More than any has; whoever creates pods must
-/// not keep a replica busy.
-const COMPARISONS: u32 = 1_000_000;
 
 /// A container that is to be injected.
 pub(super) struct Built<'a> {
@@ -35,7 +32,8 @@ pub(super) struct Lists<'a> {
     plain: Vec<Built<'a>>,
 }
 
-/// Builds the containers of all sets, in their order.
+/// Builds the containers of all sets, in their order. Those that a first look has put there are as the set says, and no more:
+/// what webhooks behind us have added to the pod since is not theirs, and what follows from it must not refuse the pod.
 pub(super) fn build<'a>(
     pod: &Pod<'_>,
     chosen: &'a [Chosen],
@@ -51,7 +49,11 @@ pub(super) fn build<'a>(
         ] {
             for sidecar in sidecars {
                 let first = sidecar.typed.goes_first();
-                let containers = complete(pod, set, sidecar, init)?;
+                let containers = if again && is_there(pod, sidecar, init) {
+                    plain(sidecar, init)
+                } else {
+                    complete(pod, set, sidecar, init)?
+                };
                 list.extend(containers.into_iter().map(|container| built(container, first)));
             }
         }
@@ -64,6 +66,28 @@ pub(super) fn build<'a>(
     Ok(lists)
 }
 
+/// Whether the pod has all containers of a sidecar.
+fn is_there(pod: &Pod<'_>, sidecar: &Sidecar, init: bool) -> bool {
+    let list = pod.list(if init { "initContainers" } else { "containers" });
+    let there = |name: &str| list.iter().any(|known| name_of(known) == name && is_injected(known));
+    if hot_upgrade::is_pair(sidecar, init) {
+        twins(&sidecar.typed.name).iter().all(|name| there(name))
+    } else {
+        there(&sidecar.typed.name)
+    }
+}
+
+/// What the set itself says of a sidecar.
+fn plain(sidecar: &Sidecar, init: bool) -> Vec<Value> {
+    let mut container = sidecar.core.as_object().cloned().unwrap_or_default();
+    container.insert("env".to_owned(), Value::Array(env_of(&sidecar.core, Vec::new())));
+    if sidecar.typed.extensions.resources_policy.is_some() {
+        container.remove("resources");
+    }
+    twinned(sidecar, init, container)
+}
+
+/// What a sidecar is in this pod.
 fn complete(
     pod: &Pod<'_>,
     set: &Chosen,
@@ -99,12 +123,16 @@ fn complete(
             container.insert(list.to_owned(), empty.clone());
         }
     }
+    Ok(twinned(sidecar, init, container))
+}
+
+fn twinned(sidecar: &Sidecar, init: bool, container: Map<String, Value>) -> Vec<Value> {
     let containers = if hot_upgrade::is_pair(sidecar, init) {
         hot_upgrade::pair(sidecar, &container).to_vec()
     } else {
         vec![container]
     };
-    Ok(containers.into_iter().map(Value::Object).collect())
+    containers.into_iter().map(Value::Object).collect()
 }
 
 /// INJ-13: the container's own variables, the mark, and the others where there is none of their name.
@@ -188,7 +216,7 @@ fn place_list(pod: &Pod<'_>, list: &str, built: Vec<Built<'_>>, injection: &mut 
                     injection.operations.push(operation);
                 }
             }
-            Some((_, other)) if covers(other, &container, &mut COMPARISONS.clone()) => {}
+            Some((_, other)) if *other == container => {}
             Some((index, other)) => {
                 if !is_injected(other) {
                     let text = format!(
@@ -215,23 +243,7 @@ fn place_list(pod: &Pod<'_>, list: &str, built: Vec<Built<'_>>, injection: &mut 
     append(pod, list, back, &mut injection.operations);
 }
 
-/// Whether `there` has all that `wanted` has: members of objects, and items of lists of objects. Other lists are the same or
-/// not. More than `left` comparisons are not made: then it has not.
-fn covers(there: &Value, wanted: &Value, left: &mut u32) -> bool {
-    let Some(fewer) = left.checked_sub(1) else { return false };
-    *left = fewer;
-    match (there, wanted) {
-        (Value::Object(there), Value::Object(wanted)) => wanted
-            .iter()
-            .all(|(name, value)| there.get(name).is_some_and(|known| covers(known, value, left))),
-        (Value::Array(there), Value::Array(wanted)) if wanted.iter().all(Value::is_object) => {
-            wanted.iter().all(|item| there.iter().any(|known| covers(known, item, left)))
-        }
-        _ => there == wanted,
-    }
-}
-
-/// A container that we put there at the first look, with what ours has and it has not: others may have changed it since, such
+/// A container that we put there at the first look, with what the set says and it has not: others may have changed it since, such
 /// as a plugin that has images always pulled, or a webhook that names a mirror. They would not be asked a third time.
 fn completed(there: &Value, ours: &Value) -> Value {
     let mut merged = there.clone();

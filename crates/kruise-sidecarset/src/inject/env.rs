@@ -1,5 +1,5 @@
-//! Env that a sidecar gets from the pod's own containers: named ones (INJ-40…INJ-44) and those that shared mounts need
-//! (INJ-32).
+//! Env that a sidecar gets from containers of the pod: from named ones (INJ-40…INJ-44), and from the pod's own what shared
+//! mounts need (INJ-32).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ pub(super) fn transferred(pod: &Pod<'_>, wanted: &[TransferEnv], from_init: bool
             .filter(|name| !name.is_empty())
             .collect();
         let containers: Vec<&Value> =
-            pod.sources(from_init).filter(|container| name_of(container) == source).collect();
+            pod.givers(from_init).filter(|container| name_of(container) == source).collect();
         let variables = || containers.iter().flat_map(|container| items(container, "env"));
         // Of variables with one name the last one counts, as it does in the container.
         let last: BTreeMap<&str, &Value> = variables().map(|one| (name_of(one), one)).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kruise_api::keys;
 use serde_json::{Map, Value, json};
 
-use crate::choose::{Chosen, Refusal};
+use crate::choose::Chosen;
 use crate::containers::{twins, version_alt_key, version_key, working, working_text};
 use crate::prepared::Sidecar;
 
@@ -45,11 +45,8 @@ fn twin(container: &Object, name: &str, image: &str) -> Object {
     twin
 }
 
-/// HOT-3: the first twin works, the second is idle.
-pub(super) fn record(
-    annotations: &mut BTreeMap<String, String>,
-    chosen: &[Chosen],
-) -> Result<(), Refusal> {
+/// HOT-3: the first twin works, the second is idle. A map that cannot be read says nothing of a pod that does not run yet.
+pub(super) fn record(annotations: &mut BTreeMap<String, String>, chosen: &[Chosen]) {
     let mut pairs: Vec<&str> = Vec::new();
     for set in chosen {
         let init = set.prepared.init_containers.iter().filter(|sidecar| is_pair(sidecar, true));
@@ -57,12 +54,9 @@ pub(super) fn record(
         pairs.extend(init.chain(plain).map(|sidecar| &*sidecar.typed.name));
     }
     if pairs.is_empty() {
-        return Ok(());
+        return;
     }
-    let Some(mut map) = working(annotations) else {
-        let key = keys::SIDECARSET_WORKING_CONTAINER;
-        return Err(Refusal::Other(format!("annotations[{key}] is not a map of names")));
-    };
+    let mut map = working(annotations).unwrap_or_default();
     for name in pairs {
         let [first, second] = twins(name);
         for (twin, version, alt) in [(&first, "1", "0"), (&second, "0", "1")] {
@@ -72,5 +66,4 @@ pub(super) fn record(
         map.insert(name.to_owned(), first);
     }
     annotations.insert(keys::SIDECARSET_WORKING_CONTAINER.to_owned(), working_text(&map));
-    Ok(())
 }

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_api::sidecarset::v1beta1::{MERGE_PATCH_JSON, OVERWRITE, PatchPodMetadata, RETAIN};
-use kruise_common::history::schema::Kind;
-use kruise_common::history::{Form, encode_value};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::merge::merge;
 use super::{Pod, name_of, text_of};
 use crate::choose::{Chosen, Refusal};
 use crate::containers::{Entries, Entry, injected_sets, listed};
@@ -70,33 +69,6 @@ fn patch_each<'a>(
         }
     }
     Ok(())
-}
-
-/// RFC 7386 on texts (INJ-2).
-fn merge(before: &str, patch: &str) -> Result<String, String> {
-    let mut document: Value =
-        serde_json::from_str(before).map_err(|_| "Invalid JSON Document".to_owned())?;
-    let patch: Value = serde_json::from_str(patch).map_err(|_| "Invalid JSON Patch".to_owned())?;
-    merge_value(&mut document, &patch);
-    encode_value(&Kind::Any, &document, Form::Stored).map_err(|error| error.to_string())
-}
-
-fn merge_value(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    let Value::Object(target) = target else { return };
-    for (member, value) in patch {
-        if value.is_null() {
-            target.remove(member);
-        } else {
-            merge_value(target.entry(member.clone()).or_insert(Value::Null), value);
-        }
-    }
 }
 
 /// Records what was injected.

@@ -56,7 +56,9 @@ pub(super) fn mounts(pod: &Pod<'_>, sidecar: &Value, shared: Shared) -> (Vec<Val
 /// server would add just this, here, and ask again about the pod that it changed.
 fn token<'a>(pod: &Pod<'a>, mounts: &[Value]) -> Option<&'a Value> {
     let at = |mount: &&Value| text_of(mount, "mountPath") == TOKEN;
-    if mounts.iter().any(|mount| at(&mount)) {
+    let spec = pod.raw.get("spec");
+    let unwanted = spec.and_then(|spec| spec.get("automountServiceAccountToken"));
+    if unwanted == Some(&Value::Bool(false)) || mounts.iter().any(|mount| at(&mount)) {
         return None;
     }
     let own = pod.own_containers().flat_map(|container| items(container, "volumeMounts"));

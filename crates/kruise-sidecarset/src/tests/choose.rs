@@ -9,7 +9,7 @@ use kruise_common::revision::Revision;
 use serde_json::{Value, json};
 
 use super::captured;
-use super::inject::set;
+use super::inject::{now, set};
 use crate::choose::{Chosen, Newcomer, Offer, choose};
 use crate::object::SidecarSet;
 use crate::recorded::Library;
@@ -64,6 +64,7 @@ fn asked(
         library: &Library::default(),
         opt_out: true,
         chance: &|_, _| chance,
+        now: now(),
     };
     choose(&pod, &offer).map_err(|error| error.to_string())
 }
@@ -200,10 +201,20 @@ fn a_second_look_does_not_throw_the_dice_again() {
     let latest =
         asked(std::slice::from_ref(&set), &json!({}), None, 0.9).unwrap()[0].revision.clone();
     for (before, chance) in [(V1, 0.9), (latest.as_str(), 0.1)] {
-        let record = json!({ "log": { "controllerRevision": before } }).to_string();
-        let annotations = json!({ "kruise.io/sidecarset-hash": record });
-        let chosen = asked(std::slice::from_ref(&set), &annotations, None, chance).unwrap();
-        assert_eq!(chosen[0].revision, before);
+        let of = |time: &str, more: Value| {
+            let record =
+                json!({ "log": { "updateTimestamp": time, "controllerRevision": before } });
+            let mut annotations = json!({ "kruise.io/sidecarset-hash": record.to_string() });
+            json_patch::merge(&mut annotations, &more);
+            let chosen = asked(std::slice::from_ref(&set), &annotations, None, chance).unwrap();
+            chosen[0].revision.clone()
+        };
+        let just_now = "2026-11-23T00:03:32Z";
+        assert_eq!(of(just_now, json!({})), before);
+        // REV-7: a pod that was copied from an older one, or from one that was updated, draws its own lot.
+        assert_ne!(of("2026-11-22T23:04:32Z", json!({})), before);
+        let updated = json!({ "kruise.io/sidecarset-inplace-update-state": "{}" });
+        assert_ne!(of(just_now, updated), before);
     }
 }
 

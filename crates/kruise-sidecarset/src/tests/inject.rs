@@ -62,6 +62,7 @@ pub fn chosen(pod: &Value, sets: &[Arc<SidecarSet>]) -> Vec<Chosen> {
             library: &Library::default(),
             opt_out: false,
             chance: &|_, _| 0.5,
+            now: now(),
         },
     )
     .unwrap()

@@ -118,11 +118,11 @@ fn pods_are_injected_when_they_are_created() {
             "skipped",
         ),
         (json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } }), "skipped"),
-        (json!({ "status": { "phase": "Succeeded" } }), "skipped"),
-        (json!({ "status": { "phase": "Failed" } }), "skipped"),
     ] {
         assert_eq!(create(&pod(&untouched)), Answer::allowed().with_outcome(why), "{untouched}");
     }
+    let ended = create(&pod(&json!({ "status": { "phase": "Failed" } })));
+    assert_eq!(ended.outcome(), "injected", "it starts as Pending");
     for other in [Operation::Update, Operation::Delete, Operation::Connect] {
         assert_eq!(
             asked(&webhook, PODS, &request(other, Some(&plain), Some(&plain))),
@@ -408,14 +408,6 @@ fn sets_are_judged() {
     );
     let (_, text) = denied(&judged(&revision, None));
     assert!(text.ends_with("Cannot find specific ControllerRevision, err: ControllerRevision.apps \"log\" not found"), "{text}");
-    let ending = json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" }, "spec": { "selector": null } });
-    assert_eq!(judged(&set("log", &ending), Some(&good)), Answer::allowed());
-    // Nobody can read this one; its finalizers go all the same.
-    let mut odd = set("log", &ending);
-    odd["spec"]["containers"] = json!([{ "name": 5 }]);
-    assert_eq!(judged(&odd, Some(&odd)), Answer::allowed());
-    let update = request(Operation::Update, Some(&odd), Some(&odd));
-    assert_eq!(asked(&webhook, MUTATE, &update), Answer::allowed());
 
     let patching =
         set("log", &json!({ "spec": { "patchPodMetadata": [{ "annotations": { "k": "v" } }] } }));
@@ -433,6 +425,42 @@ fn sets_are_judged() {
     let map: WireConfiguration = serde_json::from_value(map).unwrap();
     webhook.caches.configurations.apply(map.into_record(&Interner::default()));
     assert_eq!(judged(&patching, None), Answer::allowed());
+}
+
+/// SEL-9: a set that is being deleted injects until it is gone, so its changes count; its finalizers go whatever it says.
+#[test]
+fn a_set_that_is_being_deleted_is_judged_when_its_spec_changes() {
+    let webhook = webhook(&[], "");
+    let asked = |path: &str, object: &Value, old: &Value| {
+        asked(&webhook, path, &request(Operation::Update, Some(object), Some(old)))
+    };
+    let good = set("log", &json!({}));
+    let deleted = json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } });
+    let ending = set("log", &deleted);
+    let changed = |image: &str| {
+        let mut after = ending.clone();
+        after["spec"]["containers"][0]["image"] = json!(image);
+        after
+    };
+    let filled = asked(MUTATE, &changed("i:2"), &ending);
+    assert!(matches!(filled.verdict, Verdict::Patched(_)), "new hashes: {filled:?}");
+    assert_eq!(asked(VALIDATE, &changed("i:2"), &ending), Answer::allowed());
+    assert_eq!(denied(&asked(VALIDATE, &changed(""), &ending)).0, 422);
+    let mut wrong = ending.clone();
+    wrong["spec"]["selector"] = Value::Null;
+    let (code, text) = denied(&asked(VALIDATE, &wrong, &good));
+    assert!(code == 422 && text.contains("spec.selector"), "{text}");
+    // Nobody can read these.
+    let mut odd = ending.clone();
+    odd["spec"]["containers"] = json!([{ "name": 5 }]);
+    let mut list = ending.clone();
+    list["spec"]["containers"] = json!(5);
+    for path in [MUTATE, VALIDATE] {
+        for (object, old) in [(&wrong, &wrong), (&odd, &odd), (&list, &odd)] {
+            assert_eq!(asked(path, object, old), Answer::allowed(), "{object}");
+        }
+        assert_eq!(denied(&asked(path, &odd, &ending)).0, 400);
+    }
 }
 
 /// WHK-1, WHK-2, WHK-7.

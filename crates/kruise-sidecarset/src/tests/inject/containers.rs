@@ -160,3 +160,63 @@ fn what_others_made_of_a_sidecar_survives_a_second_question() {
     let of_updated = injected(&changed, std::slice::from_ref(&set));
     assert_eq!(item(&of_updated, "containers", "s"), item(&first, "containers", "s"));
 }
+
+/// INJ-51: a copied pod brings the sidecar of an older revision, which had more than that of today.
+#[test]
+fn a_copied_sidecar_with_more_than_the_set_says_is_replaced() {
+    let mut container = json!({
+        "name": "s", "image": "i:1", "command": ["run"], "env": [{ "name": "A", "value": "1" }, { "name": "B", "value": "2" }],
+        "livenessProbe": { "httpGet": { "path": "/", "port": 80 } }, "resources": { "limits": { "cpu": "1" } },
+    });
+    let of = |container: &Value| set("a", &json!({ "containers": [container] }));
+    let old = injected(&pod(&json!({})), &[of(&container)]);
+    for member in ["command", "livenessProbe", "resources"] {
+        container.as_object_mut().unwrap().remove(member);
+    }
+    container["env"].as_array_mut().unwrap().pop();
+    let new = [of(&container)];
+    let expected = injected(&pod(&json!({})), &new);
+    assert_eq!(item(&copied(&old, &new), "containers", "s"), item(&expected, "containers", "s"));
+    // The last variable of a name counts.
+    let mut doubled = expected.clone();
+    let env = doubled["spec"]["containers"][0]["env"].as_array_mut().unwrap();
+    env.push(json!({ "name": "A", "value": "evil" }));
+    let restored = copied(&doubled, &new);
+    assert_eq!(item(&restored, "containers", "s"), item(&expected, "containers", "s"));
+}
+
+/// INT-11: what webhooks behind ours bring along is not shared at a second look; a container that somebody took away is built
+/// as at the first.
+#[test]
+fn a_second_look_shares_nothing_that_came_later() {
+    let spec = json!({ "containers": [
+        {
+            "name": "s", "image": "i:1", "shareVolumePolicy": { "type": "enabled" },
+            "shareVolumeDevicePolicy": { "type": "enabled" },
+            "transferEnv": [{ "sourceContainerName": "app", "envNames": ["*"] }],
+        },
+        {
+            "name": "mesh", "image": "i:1", "shareVolumePolicy": { "type": "enabled" },
+            "upgradeStrategy": { "upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "e:1" },
+        },
+    ] });
+    let set = set("a", &spec);
+    let app = json!({ "name": "app", "image": "app:1", "volumeMounts": [{ "name": "d", "mountPath": "/d" }] });
+    let own = pod(&json!({ "spec": { "containers": [app] } }));
+    let mut changed = injected(&own, std::slice::from_ref(&set));
+    let shared = json!([{ "name": "d", "mountPath": "/d" }]);
+    assert_eq!(item(&changed, "containers", "mesh-2")["volumeMounts"], shared);
+    let containers = changed["spec"]["containers"].as_array_mut().unwrap();
+    let app = containers.iter_mut().find(|container| container["name"] == "app").unwrap();
+    app["env"] = json!([{ "name": "LATE", "value": "1" }]);
+    containers.push(json!({
+        "name": "vault-agent", "image": "v:1", "env": [{ "name": "V", "value": "v" }],
+        "volumeMounts": [{ "name": "secrets", "mountPath": "/vault/secrets", "subPathExpr": "$(V)" }],
+        "volumeDevices": [{ "name": "disk", "devicePath": "/dev/vault" }],
+    }));
+    assert_eq!(injected(&changed, std::slice::from_ref(&set)), changed);
+    let containers = changed["spec"]["containers"].as_array_mut().unwrap();
+    containers.retain(|container| container["name"] != "s");
+    let again = injected(&changed, &[set]);
+    assert_eq!(item(&again, "containers", "s")["volumeMounts"].as_array().map(Vec::len), Some(2));
+}

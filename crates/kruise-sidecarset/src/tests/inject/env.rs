@@ -52,6 +52,20 @@ fn env_is_taken_from_named_containers() {
     );
 }
 
+/// INJ-40: a placeholder that the sidecar replaces says what it is to have in this workload.
+#[test]
+fn env_is_taken_from_a_placeholder() {
+    let sidecar = json!({
+        "env": [{ "name": "A", "value": "own" }],
+        "transferEnv": [{ "sourceContainerName": "s", "envNames": ["A", "LEVEL"] }],
+    });
+    let containers = json!([
+        { "name": "app" },
+        { "name": "s", "env": [{ "name": "LEVEL", "value": "debug" }, { "name": "A", "value": "1" }, { "name": "B", "value": "2" }] },
+    ]);
+    assert_eq!(env(&sidecar, &containers), ["A=own", "IS_INJECTED=true", "LEVEL=debug"]);
+}
+
 /// INJ-13: own before taken before needed; the first of a name stays.
 #[test]
 fn own_env_wins() {

@@ -46,6 +46,44 @@ fn annotations_are_patched_by_policy() {
     assert_eq!(of("{}", "{"), "sidecarset a: Invalid JSON Patch");
 }
 
+/// INJ-2: what the patch does not enter stays as it was written, blanks aside.
+#[test]
+fn a_merge_leaves_what_it_does_not_enter() {
+    let result = |before: &str, patch_with: &str| {
+        let set = [patch("a", "MergePatchJson", patch_with)];
+        let after = injected(&annotated(Some(before)), &set);
+        after["metadata"]["annotations"]["k"].as_str().unwrap().to_owned()
+    };
+    for (before, patch, after) in [
+        (
+            r#"{"tenant": 1234567890123456789, "big": 123456789012345678901234567890, "f": 1.0, "g": 0.10, "e": 1E400}"#,
+            r#"{"agent":1}"#,
+            r#"{"agent":1,"big":123456789012345678901234567890,"e":1E400,"f":1.0,"g":0.10,"tenant":1234567890123456789}"#,
+        ),
+        (
+            r#"{"z":{"b":1, "a":[ 1.50, {"d":null,"c":"x \" <\/é"} ]},"y":{"b":1.0,"a":2}}"#,
+            r#"{"y":{"c":18446744073709551616.0}}"#,
+            r#"{"y":{"a":2,"b":1.0,"c":18446744073709551616.0},"z":{"b":1,"a":[1.50,{"d":null,"c":"x \" \u003c\/é"}]}}"#,
+        ),
+        (
+            r#"{"a":1}"#,
+            r#"{"b":[{"y":1.0,"x":null},null,2.0]}"#,
+            r#"{"a":1,"b":[{"y":1.0},null,2.0]}"#,
+        ),
+        (r#"{"a":{"b":1}}"#, r#"{"a":[{"y":1,"x":null}]}"#, r#"{"a":[{"y":1}]}"#),
+        (r#"{"a":null,"b":null}"#, r#"{"a":{"c":null}}"#, r#"{"a":{},"b":null}"#),
+    ] {
+        assert_eq!(result(before, patch), after, "{before} {patch}");
+    }
+    let deep = format!("{}1{}", r#"{"a":"#.repeat(200), "}".repeat(200));
+    assert_eq!(
+        result(&deep, r#"{"b":1}"#),
+        format!(r#"{},"b":1}}"#, deep.strip_suffix('}').unwrap())
+    );
+    let too_deep = refused(&annotated(Some("{}")), &[patch("a", "MergePatchJson", &deep)]);
+    assert_eq!(too_deep, "sidecarset a: Invalid JSON Patch");
+}
+
 /// INJ-70: what the first set takes away is gone when the second one adds to it, at the first look as at the second.
 #[test]
 fn two_sets_merge_into_one_annotation() {

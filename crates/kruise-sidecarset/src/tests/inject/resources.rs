@@ -166,3 +166,16 @@ fn resources_do_not_change_at_a_second_look() {
     once["spec"]["containers"].as_array_mut().unwrap().push(added);
     assert_eq!(injected(&once, &[set]), once);
 }
+
+/// An autoscaler raises a request between two looks: what would follow from it now is asked by nobody.
+#[test]
+fn a_policy_that_has_its_result_refuses_nothing_at_a_second_look() {
+    let set = policy("sum", ".*", json!({ "requests": { "memory": "1Gi-memory" } }));
+    let memory = |size: &str| json!({ "name": "app", "image": "app:1", "resources": { "requests": { "memory": size } } });
+    let own = pod(&json!({ "spec": { "containers": [memory("256Mi")] } }));
+    let mut once = injected(&own, std::slice::from_ref(&set));
+    assert_eq!(item(&once, "containers", "s")["resources"]["requests"]["memory"], "768Mi");
+    let containers = once["spec"]["containers"].as_array_mut().unwrap();
+    *containers.iter_mut().find(|container| container["name"] == "app").unwrap() = memory("2Gi");
+    assert_eq!(injected(&once, &[set]), once);
+}

@@ -151,8 +151,14 @@ fn a_sidecar_gets_the_token_that_the_pod_s_own_containers_have() {
     assert_eq!(mounts(&after, "containers", "shares"), shared);
     assert_eq!(mounts(&after, "containers", "has"), json!([mine]));
     // A volume of the user's own there is shared only on request.
-    let after = injected(&own(&mine), &[one]);
+    let after = injected(&own(&mine), std::slice::from_ref(&one));
     assert_eq!(mounts(&after, "containers", "bare"), Value::Null);
+    // So is a token that a pod mounts by hand, which wants none by itself.
+    let mut by_hand = own(&token);
+    by_hand["spec"]["automountServiceAccountToken"] = json!(false);
+    let after = injected(&by_hand, &[one]);
+    assert_eq!(mounts(&after, "containers", "bare"), Value::Null);
+    assert_eq!(mounts(&after, "containers", "shares"), shared);
 }
 
 /// W-19: a volume that only the pod has, such as one of a claim template.
