@@ -41,6 +41,8 @@ pub(crate) fn next_batch(
     // The server counts a changed spec; metadata is none.
     let generation = pod.meta.generation + i64::from(!batch.images.is_empty());
     let mut resize = Operations::default();
+    // What an earlier batch has not sent yet must not look as if others had come after it.
+    resize::renew(pod, &mut state.container_resources, generation, now);
     for (name, wanted) in &batch.resources {
         let Some((index, container)) = pod.container(name) else { continue };
         let lacks = wanted.clone().not_set(container);

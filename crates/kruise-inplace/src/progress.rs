@@ -142,10 +142,11 @@ fn missing(pod: &Pod) -> Option<Missing> {
         Ok(None) => return None,
         Ok(Some(state)) => state,
     };
-    if has_next(&state) {
-        return Some(Missing::NextBatch);
-    }
-    containers(pod, &state)
+    let missing = containers(pod, &state);
+    // What never comes is said whatever waits for it.
+    let stays =
+        |missing: &Missing| matches!(missing, Missing::Infeasible { .. } | Missing::Unsent { .. });
+    if has_next(&state) { missing.filter(stays).or(Some(Missing::NextBatch)) } else { missing }
 }
 
 /// Whether later batches wait.
@@ -157,7 +158,12 @@ pub(crate) fn has_next(state: &UpdateState) -> bool {
 
 /// What the containers of the batches so far still need.
 pub(crate) fn containers(pod: &Pod, state: &UpdateState) -> Option<Missing> {
-    restarts(pod, state).or_else(|| amounts(pod, state).next().map(|(_, missing)| missing))
+    restarts(pod, state).or_else(|| {
+        let mut amounts: Vec<Missing> = amounts(pod, state).map(|(_, missing)| missing).collect();
+        // What may come yet hides nothing that does not.
+        amounts.sort_by_key(|missing| matches!(missing, Missing::Resize { .. }));
+        amounts.into_iter().next()
+    })
 }
 
 /// What those of them that are restarted for an image or their env still need.

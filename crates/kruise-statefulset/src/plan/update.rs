@@ -293,7 +293,7 @@ fn current(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> bool {
 /// makes no such change, such as to less memory where a container is not to be restarted. Re-created it gets them. What is
 /// forbidden to a new pod as well, by a quota for instance, rests. Conditions and refusals are looked at first, for
 /// the progress is in an annotation that must be parsed.
-fn cannot_resize(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> Option<&'static str> {
+pub fn cannot_resize(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> Option<&'static str> {
     let if_possible = turn.rolling().is_some_and(|r| r.policy == Policy::InPlaceIfPossible);
     if !if_possible || !turn.updated(pod) {
         return None;
