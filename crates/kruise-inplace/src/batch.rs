@@ -7,6 +7,7 @@ use kruise_common::pod::Pod;
 use kruise_common::write::{Operations, Write};
 use serde_json::Value;
 
+use crate::conditions;
 use crate::diff::MetadataChange;
 use crate::metadata;
 use crate::progress::evidence;
@@ -107,7 +108,7 @@ fn set_image(
         operations = operations.test(&path("name"), name).test(&path("imageID"), &*status.image_id);
         let last = evidence(pod, (container, status), image, Some(state));
         state.last_container_statuses.get_or_insert_default().insert(name.to_owned(), last);
-    } else if pod.node.is_some() {
+    } else if pod.node.is_some() && !conditions::is_ready_untold(pod) {
         // Its kubelet may have begun with the image that it was made with (W27). One without a node has none.
         let last = LastStatus { superseded: container.image.to_string(), ..LastStatus::default() };
         state.last_container_statuses.get_or_insert_default().insert(name.to_owned(), last);

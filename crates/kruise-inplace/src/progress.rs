@@ -11,6 +11,7 @@ use kruise_api::shared::inplace::{LastStatus, UpdateState, rfc3339};
 use kruise_common::moment::Moment;
 use kruise_common::pod::{Container, ContainerStatus, Pod};
 
+use crate::conditions;
 use crate::hash;
 use crate::resize;
 use crate::state::{grace_state, update_state};
@@ -200,7 +201,12 @@ pub(crate) fn image(
     last: &LastStatus,
 ) -> Option<Missing> {
     let container = name.to_owned();
-    let Some((_, status)) = pod.status(name) else { return Some(Missing::Status { container }) };
+    let Some((_, status)) = pod.status(name) else {
+        // Of one that had been told of before there is more.
+        let never = last.image_id.is_empty() && last.container_id.is_empty();
+        return (!never || !conditions::is_ready_untold(pod))
+            .then_some(Missing::Status { container });
+    };
     let spec = pod.container(name).map(|(_, container)| container);
     if restarted(pod, (spec, status), last, state) {
         return None;
