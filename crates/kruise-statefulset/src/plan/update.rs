@@ -9,7 +9,7 @@ use kruise_api::raw::RawJson;
 use kruise_common::plan::Note;
 use kruise_common::pod::Pod;
 use kruise_common::refusal::Refusal;
-use kruise_inplace::begin::{began, check};
+use kruise_inplace::begin::{asked, check};
 use kruise_inplace::diff::{Change, DiffOptions, NotInPlace, diff};
 use kruise_inplace::lifecycle::{Announced, UpdateGate, before_update, cancel};
 use kruise_inplace::progress::Missing;
@@ -306,7 +306,7 @@ pub fn cannot_resize(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> Option<&'stati
         return None;
     }
     match turn.snapshot.unfinished().get(&ordinal)? {
-        Missing::Infeasible { .. } if infeasible && heard(turn, pod) => {
+        Missing::Infeasible { container } if infeasible && heard(turn, pod, container) => {
             Some("its node has no room for its resources")
         }
         Missing::Unsent { .. } if fixed => Some("the API server refuses to resize it"),
@@ -319,9 +319,9 @@ pub fn cannot_resize(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> Option<&'stati
 const LOOKS: SignedDuration = SignedDuration::from_secs(10);
 
 /// Whether what the kubelet says of a resize is about the amounts of today.
-fn heard(turn: &Turn<'_>, pod: &Pod) -> bool {
-    let long = |began| turn.now.duration_since(began) >= LOOKS;
-    pod.observed_generation != 0 || began(pod).is_none_or(long)
+fn heard(turn: &Turn<'_>, pod: &Pod, container: &str) -> bool {
+    let long = |asked| turn.now.duration_since(asked) >= LOOKS;
+    pod.observed_generation != 0 || asked(pod, container).is_none_or(long)
 }
 
 /// What moves the pod to the update revision now, if anything may.
