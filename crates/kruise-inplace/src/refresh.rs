@@ -272,7 +272,10 @@ fn settle(
     let pod_ready = keys::KRUISE_POD_READY;
     if pod.gated_by(pod_ready) && pod.condition(pod_ready).is_none() {
         list.push(conditions::gate_true(pod_ready, now));
-    } else if matches!(next.unwrap_or(lifecycle::state(pod)), "" | "Updated" | "Normal") {
+    } else if matches!(
+        next.unwrap_or(lifecycle::state(pod)),
+        "" | "Updated" | "Normal" | "PreparingNormal"
+    ) {
         // Also where no transition does it: OpenKruise leaves it behind in some cases (W-19).
         list.extend(conditions::unblock(pod, PRE_UPDATE, now));
     }
