@@ -39,6 +39,8 @@ mod runtime_recorder;
 #[cfg(feature = "runtime")]
 mod runtime_registrar_board;
 #[cfg(feature = "runtime")]
+mod runtime_registrar_trouble;
+#[cfg(feature = "runtime")]
 mod runtime_run;
 #[cfg(feature = "runtime")]
 mod runtime_watch;

@@ -7,6 +7,7 @@ use kruise_common::pod::Pod;
 use kruise_common::write::{Operations, Write};
 use serde_json::Value;
 
+use crate::conditions;
 use crate::diff::MetadataChange;
 use crate::metadata;
 use crate::progress::evidence;
@@ -41,6 +42,8 @@ pub(crate) fn next_batch(
     // The server counts a changed spec; metadata is none.
     let generation = pod.meta.generation + i64::from(!batch.images.is_empty());
     let mut resize = Operations::default();
+    // What an earlier batch has not sent yet must not look as if others had come after it.
+    resize::renew(pod, &mut state.container_resources, generation, now);
     for (name, wanted) in &batch.resources {
         let Some((index, container)) = pod.container(name) else { continue };
         let lacks = wanted.clone().not_set(container);
@@ -105,7 +108,7 @@ fn set_image(
         operations = operations.test(&path("name"), name).test(&path("imageID"), &*status.image_id);
         let last = evidence(pod, (container, status), image, Some(state));
         state.last_container_statuses.get_or_insert_default().insert(name.to_owned(), last);
-    } else if pod.node.is_some() {
+    } else if pod.node.is_some() && !conditions::is_ready_untold(pod) {
         // Its kubelet may have begun with the image that it was made with (W27). One without a node has none.
         let last = LastStatus { superseded: container.image.to_string(), ..LastStatus::default() };
         state.last_container_statuses.get_or_insert_default().insert(name.to_owned(), last);

@@ -46,6 +46,15 @@ pub fn began(pod: &Pod) -> Option<Timestamp> {
     update_state(pod).ok().flatten()?.update_timestamp.parse().ok()
 }
 
+/// When what the last in-place update changes of a container was asked for: with its batch, which may have come long after the
+/// beginning.
+pub fn asked(pod: &Pod, container: &str) -> Option<Timestamp> {
+    let state = update_state(pod).ok().flatten()?;
+    let mut batches = state.container_batches_record.iter().rev();
+    let batch = batches.find(|batch| batch.containers.iter().any(|name| name == container));
+    batch.map_or(&state.update_timestamp, |batch| &batch.timestamp).parse().ok()
+}
+
 /// Whether the node daemon can restart those whose env reads changed metadata, and tell when that is done.
 fn check_daemon(pod: &Pod, work: &Work, now: Timestamp) -> Result<(), NotInPlace> {
     if !pod.gated_by(keys::INPLACE_UPDATE_READY) {

@@ -74,6 +74,13 @@ pub(crate) fn ready_false(pod: &Pod, falling: &str, now: Timestamp) -> Option<Va
     })
 }
 
+/// Whether the containers are said to be ready by something that tells of none: a kubelet says both at once, but not all that
+/// plays nodes does, and there is nothing to wait for.
+pub(crate) fn is_ready_untold(pod: &Pod) -> bool {
+    let is_true = |kind: &str| pod.condition(kind).is_some_and(|condition| condition.status);
+    pod.statuses.is_empty() && (is_true("Ready") || is_true("ContainersReady"))
+}
+
 /// Who keeps the pod out of traffic.
 pub(crate) fn blocked_by(pod: &Pod) -> Vec<Blocker> {
     let condition = pod.condition(keys::KRUISE_POD_READY);

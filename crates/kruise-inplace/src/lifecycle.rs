@@ -45,7 +45,8 @@ use crate::state::update_state;
 ///                   (not wanted any more)──► Normal, or what it waits for: Updating, Updated, PreparingNormal
 /// ```
 ///
-/// What restarts nothing (metadata, a resize in place) leaves `Normal` and `PreparingNormal` as they are. The table of
+/// An update that is not wanted any more leads back to `PreparingNormal` where it had been announced from there. What
+/// restarts nothing (metadata, a resize in place) leaves `Normal` and `PreparingNormal` as they are. The table of
 /// every state with every set of markers is `tests/golden/lifecycle.txt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -155,7 +156,7 @@ fn holding(hook: Option<&LifecycleHook>, name: &'static str, pod: &Pod) -> Optio
 }
 
 /// The update that is announced to a hook, for whoever has to let the pod go (W-23 of the set).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced<'a> {
     /// Name of the target revision.
     pub revision: &'a str,
@@ -171,10 +172,35 @@ impl<'a> Announced<'a> {
         Self { revision, containers: containers.into_iter().collect() }
     }
 
-    fn text(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+    fn text(&self, from: Option<&str>) -> String {
+        let Self { revision, ref containers } = *self;
+        serde_json::to_string(&Told { revision, containers, from }).unwrap_or_default()
     }
 }
+
+/// What a hook is told.
+#[derive(Serialize)]
+struct Told<'a> {
+    revision: &'a str,
+    containers: &'a [&'a str],
+    /// The state to which the pod goes back if nothing comes of the update, unless that is the ordinary one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+}
+
+/// The state that a pod left when its update was announced, if it had not been let in. Pods that OpenKruise announced say
+/// nothing.
+fn left(pod: &Pod) -> Option<&'static str> {
+    #[derive(Deserialize)]
+    struct Known {
+        from: Option<String>,
+    }
+    let told = pod.annotations.get(keys::INPLACE_UPDATE_ANNOUNCED)?;
+    let known: Known = serde_json::from_str(told).ok()?;
+    (known.from? == PREPARING_NORMAL).then_some(PREPARING_NORMAL)
+}
+
+const PREPARING_NORMAL: &str = "PreparingNormal";
 
 /// May the pod be updated in place now (13.3)? A hook that is told of it is told what is announced.
 pub fn before_update(
@@ -223,7 +249,9 @@ pub fn before_delete(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -
 
 /// Whether the hook was told of another update than this one. Pods that OpenKruise announced say nothing.
 fn told_otherwise(pod: &Pod, announced: &Announced<'_>) -> bool {
-    pod.annotations.get(keys::INPLACE_UPDATE_ANNOUNCED).is_some_and(|told| told != announced.text())
+    pod.annotations
+        .get(keys::INPLACE_UPDATE_ANNOUNCED)
+        .is_some_and(|told| told != announced.text(left(pod)))
 }
 
 /// Tells the hook of another update, while it holds the pod.
@@ -232,7 +260,7 @@ fn tell(pod: &Pod, announced: &Announced<'_>) -> Vec<Write> {
     let operations = Operations::default()
         .test(&["metadata", "labels", keys::LIFECYCLE_STATE], state(pod))
         .test(&told, pod.annotations.get(keys::INPLACE_UPDATE_ANNOUNCED))
-        .add(&told, announced.text());
+        .add(&told, announced.text(left(pod)));
     vec![Write::json(&POD, &pod.meta, operations)]
 }
 
@@ -252,7 +280,9 @@ fn prepare_update(
 ) -> Vec<Write> {
     let falling = falling(pod, hook, PRE_UPDATE, now);
     let mut markers = if handler { markers(hook) } else { MetadataChange::default() };
-    markers.annotations.insert(keys::INPLACE_UPDATE_ANNOUNCED.to_owned(), Some(announced.text()));
+    let from = (State::of(pod) == State::PreparingNormal).then_some(PREPARING_NORMAL);
+    let told = Some(announced.text(from));
+    markers.annotations.insert(keys::INPLACE_UPDATE_ANNOUNCED.to_owned(), told);
     vec![enter(pod, "PreparingUpdate", falling, &markers, now)]
 }
 
@@ -284,7 +314,7 @@ pub fn cancel(pod: &Pod, lifecycle: Option<&Lifecycle>, now: Timestamp) -> Vec<W
             let hook = lifecycle.and_then(|lifecycle| lifecycle.in_place_update.as_ref());
             let markers = hook.map(markers).unwrap_or_default();
             let markers = MetadataChange { annotations: untold(pod).annotations, ..markers };
-            (let_in(pod, lifecycle, &markers), PRE_UPDATE, markers)
+            (restored(pod, lifecycle, &markers), PRE_UPDATE, markers)
         }
         _ => return Vec::new(),
     };
@@ -304,6 +334,14 @@ fn resumed(pod: &Pod, lifecycle: Option<&Lifecycle>, markers: &MetadataChange) -
     } else {
         let_in(pod, lifecycle, markers)
     }
+}
+
+/// Where a pod goes on whose update is called off with these markers put back: a `preNormal` hook that has not let it in is
+/// waited for again.
+fn restored(pod: &Pod, lifecycle: Option<&Lifecycle>, markers: &MetadataChange) -> &'static str {
+    let hook = lifecycle.and_then(|all| all.pre_normal.as_ref());
+    let waits = hook.is_some_and(|hook| !all_with(hook, pod, markers));
+    left(pod).filter(|_| waits).unwrap_or("Normal")
 }
 
 /// `Normal`, unless the pod was never updated and its `preNormal` hook has not let it in yet.
@@ -404,7 +442,10 @@ pub(crate) fn next(
             hook.is_none_or(|hook| all_on(hook, pod)).then_some("Normal")
         }
         // The user went back to the pod's own revision while it waited: nothing is to be updated any more.
-        State::PreparingUpdate if pod.revision() == Some(update_revision) => Some(finished),
+        State::PreparingUpdate if pod.revision() == Some(update_revision) => match finished {
+            "Normal" => Some(restored(pod, lifecycle, &MetadataChange::default())),
+            updated => Some(updated),
+        },
         State::Updating if complete => Some(finished),
         State::Updated if finished == "Normal" => Some("Normal"),
         _ => None,

@@ -11,6 +11,7 @@ use kruise_api::shared::inplace::{LastStatus, UpdateState, rfc3339};
 use kruise_common::moment::Moment;
 use kruise_common::pod::{Container, ContainerStatus, Pod};
 
+use crate::conditions;
 use crate::hash;
 use crate::resize;
 use crate::state::{grace_state, update_state};
@@ -142,10 +143,11 @@ fn missing(pod: &Pod) -> Option<Missing> {
         Ok(None) => return None,
         Ok(Some(state)) => state,
     };
-    if has_next(&state) {
-        return Some(Missing::NextBatch);
-    }
-    containers(pod, &state)
+    let missing = containers(pod, &state);
+    // What never comes is said whatever waits for it.
+    let stays =
+        |missing: &Missing| matches!(missing, Missing::Infeasible { .. } | Missing::Unsent { .. });
+    if has_next(&state) { missing.filter(stays).or(Some(Missing::NextBatch)) } else { missing }
 }
 
 /// Whether later batches wait.
@@ -157,7 +159,12 @@ pub(crate) fn has_next(state: &UpdateState) -> bool {
 
 /// What the containers of the batches so far still need.
 pub(crate) fn containers(pod: &Pod, state: &UpdateState) -> Option<Missing> {
-    restarts(pod, state).or_else(|| amounts(pod, state).next().map(|(_, missing)| missing))
+    restarts(pod, state).or_else(|| {
+        let mut amounts: Vec<Missing> = amounts(pod, state).map(|(_, missing)| missing).collect();
+        // What may come yet hides nothing that does not.
+        amounts.sort_by_key(|missing| matches!(missing, Missing::Resize { .. }));
+        amounts.into_iter().next()
+    })
 }
 
 /// What those of them that are restarted for an image or their env still need.
@@ -194,7 +201,12 @@ pub(crate) fn image(
     last: &LastStatus,
 ) -> Option<Missing> {
     let container = name.to_owned();
-    let Some((_, status)) = pod.status(name) else { return Some(Missing::Status { container }) };
+    let Some((_, status)) = pod.status(name) else {
+        // Of one that had been told of before there is more.
+        let never = last.image_id.is_empty() && last.container_id.is_empty();
+        return (!never || !conditions::is_ready_untold(pod))
+            .then_some(Missing::Status { container });
+    };
     let spec = pod.container(name).map(|(_, container)| container);
     if restarted(pod, (spec, status), last, state) {
         return None;

@@ -119,12 +119,16 @@ pub fn refresh(pod: &Pod, context: &Context<'_>, now: Timestamp) -> Refresh {
     }
     if let Some(state) = &state {
         let missing = containers(pod, state);
-        // What waits only for amounts, and is not restarted for them, serves meanwhile: the node may have no room for long.
-        if missing.is_some() && !has_next(state) && restarts_nothing(pod, state) {
-            let settled = settle(pod, context, Some(state), now);
-            if !settled.writes.is_empty() {
-                let waiting = missing.map(Waiting::Incomplete);
-                return Refresh { waiting, ..settled };
+        // What waits only for amounts, and is not restarted for them, goes on and serves meanwhile: the node may have no room
+        // for long.
+        if missing.is_some() && restarts_nothing(pod, state) {
+            let on = if has_next(state) {
+                advance(pod, state, now)
+            } else {
+                settle(pod, context, Some(state), now)
+            };
+            if !on.writes.is_empty() {
+                return Refresh { waiting: missing.map(Waiting::Incomplete), ..on };
             }
         }
         if let Some(resend) = resend(pod, state, now) {
@@ -268,7 +272,10 @@ fn settle(
     let pod_ready = keys::KRUISE_POD_READY;
     if pod.gated_by(pod_ready) && pod.condition(pod_ready).is_none() {
         list.push(conditions::gate_true(pod_ready, now));
-    } else if matches!(next.unwrap_or(lifecycle::state(pod)), "" | "Updated" | "Normal") {
+    } else if matches!(
+        next.unwrap_or(lifecycle::state(pod)),
+        "" | "Updated" | "Normal" | "PreparingNormal"
+    ) {
         // Also where no transition does it: OpenKruise leaves it behind in some cases (W-19).
         list.extend(conditions::unblock(pod, PRE_UPDATE, now));
     }

@@ -276,15 +276,25 @@ pub(crate) fn send(pod: &Pod, state: &UpdateState, now: Timestamp) -> Option<Ope
 /// they did must not be taken for it.
 pub(crate) fn renewed(pod: &Pod, state: &UpdateState, now: Timestamp) -> Option<UpdateState> {
     let mut renewed = state.clone();
-    for (name, asked) in &mut renewed.container_resources {
+    renew(pod, &mut renewed.container_resources, pod.meta.generation, now);
+    (renewed.container_resources != state.container_resources).then_some(renewed)
+}
+
+/// Records of all that was asked for and not sent that the pod will have this generation before it is.
+pub(crate) fn renew(
+    pod: &Pod,
+    resources: &mut BTreeMap<String, Value>,
+    generation: i64,
+    now: Timestamp,
+) {
+    for (name, asked) in resources {
         if unsent(pod, name, asked, Some(now)).is_some()
             && let Some(members) = asked.as_object_mut()
         {
             members.remove(THERE);
-            members.insert(GENERATION.to_owned(), json!(pod.meta.generation));
+            members.insert(GENERATION.to_owned(), json!(generation));
         }
     }
-    (renewed.container_resources != state.container_resources).then_some(renewed)
 }
 
 /// What a container whose resize was asked for still needs. Whoever asked for something else since has taken over (W17).

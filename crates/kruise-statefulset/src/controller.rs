@@ -12,7 +12,7 @@ use kruise_common::write::{Category, Write};
 use crate::observe::Caches;
 use crate::plan::action::Action;
 use crate::plan::hold::Hold;
-use crate::snapshot::{DELETION, GROWTH, Move, OWNER, Snapshot, UPKEEP};
+use crate::snapshot::{DELETION, GROWTH, IDENTITY, Move, OWNER, Snapshot, UPKEEP};
 
 /// The Advanced StatefulSet controller.
 #[derive(Debug)]
@@ -46,7 +46,8 @@ impl Reconciler for StatefulSetController {
             // number of replicas must not let pods leave traffic for what was refused a moment ago.
             Some(snapshot) => {
                 let generation = snapshot.set.meta.generation;
-                let renews = |(_, of): &Move| [DELETION, GROWTH, UPKEEP, OWNER].contains(&&**of);
+                let renewed = [DELETION, GROWTH, IDENTITY, UPKEEP, OWNER];
+                let renews = |(_, of): &Move| renewed.contains(&&**of);
                 self.refusals.renew_only(key, generation, renews);
             }
             None => self.refusals.forget(key),

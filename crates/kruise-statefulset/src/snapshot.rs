@@ -74,6 +74,8 @@ pub const DELETION: &str = "";
 pub const GROWTH: &str = "+claims";
 /// For that it is kept as it is to be, by a patch of the pod itself.
 pub const UPKEEP: &str = "+upkeep";
+/// For that it gets its labels of identity back, which a policy may refuse that has nothing against other upkeep.
+pub const IDENTITY: &str = "+identity";
 /// For that it changes its owner.
 pub const OWNER: &str = "+owner";
 

@@ -97,6 +97,11 @@ pub fn next_step(facts: &Facts, schedule: &Schedule, now: Timestamp) -> Step {
             Some(_) => Step::Promote,
         };
     }
+    // API servers may refuse it for as long as that clock is ahead. If it is ours that is behind, one that begins earlier
+    // does no harm, for it comes with an overlap.
+    if serving.from > now && facts.registered.is_some() {
+        return Step::Prepare;
+    }
     if facts.trusted > 1 {
         return if overlap_over > now { Step::Wait(overlap_over) } else { Step::Retire };
     }

@@ -45,7 +45,7 @@ use kruise_api::keys;
 
 pub(crate) mod board;
 mod insistence;
-mod trouble;
+pub(crate) mod trouble;
 
 use board::Board;
 use insistence::Insistence;

@@ -417,12 +417,62 @@ fn a_deletion_that_is_called_off_leads_back_to_what_the_pod_waits_for() {
 /// L-9: a pod that was never let in is not let in because an update that was announced is not wanted any more.
 #[test]
 fn an_update_that_is_called_off_leads_back_to_what_the_pod_waits_for() {
-    let back = |pod: Builder| {
-        let pod = pod.state("PreparingUpdate").build();
-        put_state(&cancel(&pod, Some(&apart()), now()))
+    let tell = |pod: Builder| {
+        let mut cluster = Cluster::new(&pod.label("drain", "on"));
+        let gate = before_update(&cluster.pod(), Some(&apart()), &announced(), now());
+        let UpdateGate::Mark(writes) = gate else { panic!("{gate:?}") };
+        cluster.perform(&writes);
+        cluster
     };
-    assert_eq!(back(web_main().label("drain", "on")), "PreparingNormal");
-    assert_eq!(back(web_main().label("warm", "on")), "Normal");
-    let state = json!({ "revision": "web-a", "updateTimestamp": NOW, "updateImages": true });
-    assert_eq!(back(web_main().updated(&state)), "Normal", "it was in before");
+    let back = |cluster: &Cluster| put_state(&cancel(&cluster.pod(), Some(&apart()), now()));
+    let rolled_back = |cluster: &Cluster| {
+        let context = Context { lifecycle: Some(&apart()), update_revision: "web-a" };
+        put_state(&refresh(&cluster.pod(), &context, now()).writes)
+    };
+    let cold = web_main().state("PreparingNormal");
+    let state = json!({ "revision": "web-a", "updateTimestamp": NOW });
+    for pod in [cold.clone(), cold.clone().updated(&state)] {
+        let mut cluster = tell(pod);
+        for _ in 0..2 {
+            assert_eq!(
+                (back(&cluster), rolled_back(&cluster)),
+                ("PreparingNormal".into(), "PreparingNormal".into())
+            );
+            let other = Announced { revision: "web-3", containers: vec!["main"] };
+            let gate = before_update(&cluster.pod(), Some(&apart()), &other, now());
+            // Of another update it is told once.
+            if let UpdateGate::Mark(writes) = gate {
+                cluster.perform(&writes);
+            }
+        }
+        cluster.edit(|pod| pod["metadata"]["labels"]["warm"] = json!("on"));
+        assert_eq!(
+            (back(&cluster), rolled_back(&cluster)),
+            ("Normal".into(), "Normal".into()),
+            "it was let in meanwhile"
+        );
+    }
+    // Made before the set had a hook.
+    let served = tell(web_main());
+    assert_eq!((back(&served), rolled_back(&served)), ("Normal".into(), "Normal".into()));
+    let openkruise = web_main().state("PreparingUpdate").label("drain", "on");
+    assert_eq!(back(&Cluster::new(&openkruise)), "Normal", "it does not say where it was");
+}
+
+/// L-9, W6: whoever goes back to his `preNormal` hook is kept out of traffic by that alone.
+#[test]
+fn an_update_that_is_called_off_leaves_no_blocker_behind() {
+    let hook = |name: &str| json!({ "labelsHandler": { name: "on" }, "markPodNotReady": true });
+    let all = json!({ "inPlaceUpdate": hook("drain"), "preNormal": hook("warm") });
+    let hooks: Lifecycle = serde_json::from_value(all).unwrap();
+    let pod = gated().state("PreparingNormal").label("drain", "on");
+    let mut cluster = Cluster::new(&pod);
+    let gate = before_update(&cluster.pod(), Some(&hooks), &announced(), now());
+    let UpdateGate::Mark(writes) = gate else { panic!("{gate:?}") };
+    cluster.perform(&writes);
+    assert!(!cluster.pod().condition("KruisePodReady").unwrap().status);
+    let context = Context { lifecycle: Some(&hooks), update_revision: "web-a" };
+    cluster.perform(&refresh(&cluster.pod(), &context, now()).writes);
+    assert_eq!(state(&cluster.pod()), "PreparingNormal");
+    assert!(cluster.pod().condition("KruisePodReady").unwrap().status);
 }

@@ -239,6 +239,13 @@ impl Builder {
         self.edit(|pod| merge(member(pod, "/status/containerStatuses", container), members))
     }
 
+    /// Nobody has told of its containers.
+    pub fn untold(self) -> Self {
+        self.edit(|pod| list(pod, "/status/containerStatuses").clear())
+            .condition("Ready", &json!({ "status": "False" }))
+            .condition("ContainersReady", &json!({ "status": "False" }))
+    }
+
     /// The stored object.
     pub fn value(&self) -> Value {
         self.0.clone()

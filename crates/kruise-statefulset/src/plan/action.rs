@@ -9,7 +9,7 @@ use kruise_inplace::diff::Change;
 use kruise_inplace::refresh::Finished;
 
 use crate::revision::NewRevision;
-use crate::snapshot::{DELETION, GROWTH, Move, OWNER, UPKEEP, creation};
+use crate::snapshot::{DELETION, GROWTH, IDENTITY, Move, OWNER, UPKEEP, creation};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,7 +154,7 @@ impl Action {
             Self::DeletePod { ordinal, .. } => Some((*ordinal, Arc::from(DELETION))),
             Self::CreatePod { ordinal, revision } => Some((*ordinal, creation(revision))),
             Self::ResizeClaims { ordinal, .. } => Some((*ordinal, Arc::from(GROWTH))),
-            Self::RepairIdentity { ordinal } => Some((*ordinal, Arc::from(UPKEEP))),
+            Self::RepairIdentity { ordinal } => Some((*ordinal, Arc::from(IDENTITY))),
             Self::Refresh { ordinal, asks, .. } => Some((*ordinal, asks.clone()?)),
             Self::AdoptPod { name } | Self::ReleasePod { name } => {
                 parse_name(name).map(|(_, ordinal)| (ordinal, Arc::from(OWNER)))

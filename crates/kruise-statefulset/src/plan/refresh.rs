@@ -10,6 +10,7 @@ use kruise_inplace::refresh::{Refresh, Waiting, refresh as refresh_pod};
 use super::action::Action;
 use super::hold::Hold;
 use super::turn::Turn;
+use super::update::cannot_resize;
 use crate::snapshot::{Snapshot, UPKEEP};
 
 /// Plans the upkeep of all claimed pods.
@@ -17,8 +18,13 @@ pub fn refresh(turn: &mut Turn<'_>) {
     let (actions, holds) = upkeep(turn.snapshot, turn.now);
     for (ordinal, action) in &actions {
         turn.touched.insert(*ordinal);
-        // A newer update takes over what this would do: one that is refused must not keep the way back closed.
-        if action.moves().is_some_and(|(_, revision)| *revision != turn.revisions.update.name) {
+        let Some((_, revision)) = action.moves() else { continue };
+        // A newer update takes over what this would do: one that is refused must not keep the way back closed. And a pod
+        // that never gets its amounts is made anew before its other containers are restarted.
+        let pod = turn.snapshot.pods.get(ordinal);
+        if *revision != turn.revisions.update.name
+            || pod.is_some_and(|pod| cannot_resize(turn, *ordinal, pod).is_some())
+        {
             turn.replaceable.insert(*ordinal);
         }
     }

@@ -16,7 +16,7 @@ use super::recover;
 use super::turn::{Flow, Turn};
 use super::update::call_off;
 use crate::pod::identity_matches;
-use crate::snapshot::{UPKEEP, creation};
+use crate::snapshot::{IDENTITY, creation};
 
 /// Most creations that are decided in one turn: the next one sees what became of them.
 const AT_ONCE: usize = 1000;
@@ -219,7 +219,7 @@ fn existing(turn: &mut Turn<'_>, ordinal: i32, pod: &Pod, actions: &mut Vec<Acti
         }
     }
     if !turn.touched.contains(&ordinal) && !identity_matches(pod) {
-        if let Some(until) = turn.snapshot.rests(ordinal, UPKEEP, turn.now) {
+        if let Some(until) = turn.snapshot.rests(ordinal, IDENTITY, turn.now) {
             turn.explain(ordinal, Hold::UpdateRefused { pod: pod.name().to_owned(), until });
         } else {
             turn.touched.insert(ordinal);

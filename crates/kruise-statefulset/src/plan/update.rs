@@ -9,7 +9,7 @@ use kruise_api::raw::RawJson;
 use kruise_common::plan::Note;
 use kruise_common::pod::Pod;
 use kruise_common::refusal::Refusal;
-use kruise_inplace::begin::{began, check};
+use kruise_inplace::begin::{asked, check};
 use kruise_inplace::diff::{Change, DiffOptions, NotInPlace, diff};
 use kruise_inplace::lifecycle::{Announced, UpdateGate, before_update, cancel};
 use kruise_inplace::progress::Missing;
@@ -293,7 +293,7 @@ fn current(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> bool {
 /// makes no such change, such as to less memory where a container is not to be restarted. Re-created it gets them. What is
 /// forbidden to a new pod as well, by a quota for instance, rests. Conditions and refusals are looked at first, for
 /// the progress is in an annotation that must be parsed.
-fn cannot_resize(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> Option<&'static str> {
+pub fn cannot_resize(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> Option<&'static str> {
     let if_possible = turn.rolling().is_some_and(|r| r.policy == Policy::InPlaceIfPossible);
     if !if_possible || !turn.updated(pod) {
         return None;
@@ -306,7 +306,7 @@ fn cannot_resize(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> Option<&'static st
         return None;
     }
     match turn.snapshot.unfinished().get(&ordinal)? {
-        Missing::Infeasible { .. } if infeasible && heard(turn, pod) => {
+        Missing::Infeasible { container } if infeasible && heard(turn, pod, container) => {
             Some("its node has no room for its resources")
         }
         Missing::Unsent { .. } if fixed => Some("the API server refuses to resize it"),
@@ -319,9 +319,9 @@ fn cannot_resize(turn: &Turn<'_>, ordinal: i32, pod: &Pod) -> Option<&'static st
 const LOOKS: SignedDuration = SignedDuration::from_secs(10);
 
 /// Whether what the kubelet says of a resize is about the amounts of today.
-fn heard(turn: &Turn<'_>, pod: &Pod) -> bool {
-    let long = |began| turn.now.duration_since(began) >= LOOKS;
-    pod.observed_generation != 0 || began(pod).is_none_or(long)
+fn heard(turn: &Turn<'_>, pod: &Pod, container: &str) -> bool {
+    let long = |asked| turn.now.duration_since(asked) >= LOOKS;
+    pod.observed_generation != 0 || asked(pod, container).is_none_or(long)
 }
 
 /// What moves the pod to the update revision now, if anything may.

@@ -1,8 +1,10 @@
 //! Rollouts that change nothing but amounts of CPU and memory: pods serve throughout, so readiness does not tell when they
 //! are done (`inplace.md` §10.2.3, §18; S-4).
 
+use jiff::SignedDuration;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{POD, STATEFUL_SET};
+use kruise_common::testing::drive::Fate;
 use serde_json::{Value, json};
 
 use crate::builders::{Sim, change, drive_with, in_place, is_true, merge, text, web_with};
@@ -155,6 +157,91 @@ fn pods_whose_amounts_are_put_off_go_within_the_budget() {
         // Its amounts are put off still; nothing is restarted for them, so it serves.
         let serving = sim.world.list(&POD).filter(|pod| is_true(pod, "Ready")).count();
         assert_eq!(serving, 3, "{policy}: {}", sim.transcript.join("\n"));
+    }
+}
+
+/// `db` with so much CPU, and `app` with an image, each a batch of its own, `db` first.
+fn release(amount: &str, version: u8) -> Value {
+    let container = |name: &str, version: u8, priority: u8| {
+        let barrier = json!({ "name": "KRUISE_CONTAINER_BARRIER", "valueFrom": { "configMapKeyRef": {
+            "name": "barrier", "key": format!("p_{priority}"),
+        }}});
+        json!({ "name": name, "image": format!("example.com/{name}:{version}"), "env": [barrier] })
+    };
+    let mut first = container("db", 1, 1);
+    first["resources"] = json!({ "requests": { "cpu": amount } });
+    json!({ "spec": { "template": { "spec": { "containers": [first, container("app", version, 0)] } } } })
+}
+
+/// What becomes of a resize of three pods whose `app` gets an image after it.
+fn released(says: &str, fate: Fate) -> (Sim, ObjectKey, Vec<Value>) {
+    let mut more = release("1", 1);
+    merge(
+        &mut more,
+        &json!({ "spec": { "template": { "metadata": { "annotations": { "sim.kruise.dev/resize": says } } } } }),
+    );
+    let (mut sim, key) = deferring(&more);
+    let before = uids(&sim);
+    sim.fate = Box::new(move |_, write| {
+        let resize = *write.kind == POD && write.subresource() == "resize";
+        if resize { fate } else { Fate::Done }
+    });
+    sim.inspect = Box::new(|world, write| {
+        let ready = world.list(&POD).filter(|pod| is_true(pod, "Ready")).count();
+        assert!(ready >= 2, "{write}");
+    });
+    change(&mut sim, &key, &release("2", 2));
+    let end = sim.world.now + SignedDuration::from_mins(20);
+    while sim.world.now < end {
+        // What is refused is tried again, so that it never settles.
+        let _ = sim.settle(&key, 1);
+        sim.world.now += SignedDuration::from_secs(1);
+    }
+    (sim, key, before)
+}
+
+fn uids(sim: &Sim) -> Vec<Value> {
+    sim.world.list(&POD).map(|pod| pod["metadata"]["uid"].clone()).collect()
+}
+
+/// How many pods serve with the image that came after the amounts.
+fn serving_the_next_image(sim: &Sim) -> usize {
+    let new = |pod: &&Value| {
+        is_true(pod, "Ready") && pod["spec"]["containers"][1]["image"] == "example.com/app:2"
+    };
+    sim.world.list(&POD).filter(new).count()
+}
+
+/// W17: that later batches wait is no reason to wait for amounts that never come.
+#[test]
+fn a_pod_that_never_gets_the_amounts_of_an_early_batch_is_made_anew() {
+    for (says, fate) in [("Infeasible", Fate::Done), ("", Fate::Fixed)] {
+        let (sim, key, before) = released(says, fate);
+        let said = sim.transcript.join("\n");
+        assert_eq!(serving_the_next_image(&sim), 3, "{says}: {said}");
+        assert!(uids(&sim).iter().zip(&before).all(|(new, old)| new != old), "{says}: {said}");
+        assert!(!said.contains("next batch"), "no container is restarted before: {said}");
+        assert!(counted(&sim, &key).0, "{says}");
+    }
+}
+
+/// §10.2.3: nothing is restarted for amounts that may come yet, so that later batches do not wait for them.
+#[test]
+fn amounts_of_an_early_batch_that_are_put_off_hold_up_no_later_one() {
+    for (says, fate) in [("Deferred", Fate::Done), ("", Fate::Denied)] {
+        let (mut sim, key, before) = released(says, fate);
+        let new = |pod: &&Value| pod["spec"]["containers"][1]["image"] == "example.com/app:2";
+        let updated: Vec<&Value> = sim.world.list(&POD).filter(new).collect();
+        let said = sim.transcript.join("\n");
+        assert!(updated.iter().all(|pod| is_true(pod, "Ready")), "{says}: {said}");
+        assert!(!updated.is_empty() && !counted(&sim, &key).0, "{says}: {said}");
+        sim.fate = Box::new(|_, _| Fate::Done);
+        for _ in 0..3 {
+            room(&mut sim, &key, &[0, 1, 2]);
+        }
+        assert_eq!(serving_the_next_image(&sim), 3, "{says}: {}", sim.transcript.join("\n"));
+        assert_eq!(amounts(&sim), [pair("2", "2"), pair("2", "2"), pair("2", "2")], "{says}");
+        assert_eq!((uids(&sim), counted(&sim, &key).0), (before, true), "{says}");
     }
 }
 

@@ -211,3 +211,36 @@ fn upkeep_that_is_refused_does_not_keep_an_update_away() {
         assert!(sim.world.list(&POD).all(|pod| is_true(pod, "Ready")));
     }
 }
+
+/// A policy that refuses the labels of identity has nothing against the rest of the upkeep, which does not wait for them.
+#[test]
+fn labels_that_a_policy_refuses_hold_up_no_other_upkeep() {
+    let (mut sim, key) = drive(web_with(1, &in_place()));
+    settle(&mut sim, &key);
+    let tries = Rc::new(Cell::new(0));
+    let counted = tries.clone();
+    sim.fate = Box::new(move |_, write| {
+        let named = format!("{:?}", write.request).contains("pod-name");
+        if *write.kind != POD || write.verb() != "patch" || !named {
+            return Fate::Done;
+        }
+        counted.set(counted.get() + 1);
+        Fate::Denied
+    });
+    edit(&mut sim, &key, 0, &json!({ "labels": { "statefulset.kubernetes.io/pod-name": null } }));
+    let pass = |sim: &mut Sim, seconds: u32| {
+        for _ in 0..seconds {
+            sim.relist();
+            sim.turn(&key);
+            sim.world.now += SignedDuration::from_secs(1);
+        }
+    };
+    pass(&mut sim, 300);
+    let before = tries.get();
+    assert!((2..=14).contains(&before), "{before} tries");
+    edit(&mut sim, &key, 0, &json!({ "labels": { "lifecycle.apps.kruise.io/state": "Updated" } }));
+    pass(&mut sim, 2);
+    let state = "/metadata/labels/lifecycle.apps.kruise.io~1state";
+    assert_eq!(text(pod(&sim, &key, 0), state), "Normal", "{}", sim.transcript.join("\n"));
+    assert_eq!(tries.get(), before, "the refusal counts still");
+}

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use jiff::SignedDuration;
 use kruise_common::gates::FeatureGates;
 use kruise_common::key::ObjectKey;
 use kruise_common::kind::{POD, STATEFUL_SET};
@@ -272,6 +273,55 @@ fn a_resize_that_is_taken_back_re_creates_nothing() {
         assert_eq!(pod(&sim)["metadata"]["uid"], before, "told: {told}, {cpu}");
         assert!(is_true(&pod(&sim), "Ready"));
     }
+}
+
+/// W17: the same after a grace period, which lets the amounts be asked for long after the update began.
+#[test]
+fn a_resize_that_is_taken_back_after_a_grace_period_re_creates_nothing() {
+    let rolling = json!({ "spec": { "updateStrategy": { "rollingUpdate": {
+        "podUpdatePolicy": "InPlaceOnly", "inPlaceUpdateStrategy": { "gracePeriodSeconds": 30 },
+    } } } });
+    let mut set = base(&rolling);
+    merge(
+        &mut set,
+        &json!({ "spec": { "template": { "metadata": { "annotations": { "sim.kruise.dev/resize": "Infeasible" } } } } }),
+    );
+    let amounts = |cpu: &str| {
+        let mut container = container(1);
+        container["resources"]["requests"]["cpu"] = json!(cpu);
+        container["resizePolicy"] =
+            json!([{ "resourceName": "cpu", "restartPolicy": "RestartContainer" }]);
+        containers(&[container])
+    };
+    merge(&mut set, &amounts("1"));
+    let (mut sim, key) = drive_with(set, gates());
+    settle(&mut sim, &key);
+    let before = pod(&sim)["metadata"]["uid"].clone();
+    change(&mut sim, &key, &amounts("64"));
+    settle(&mut sim, &key);
+    assert_eq!(pod(&sim)["spec"]["containers"][0]["resources"]["requests"]["cpu"], "64");
+    sim.world.edit(&POD, &pod_key(), |pod| {
+        pod["status"].as_object_mut().unwrap().remove("observedGeneration");
+    });
+    let mut back = amounts("2");
+    merge(
+        &mut back,
+        &json!({ "spec": { "updateStrategy": { "rollingUpdate": { "podUpdatePolicy": "InPlaceIfPossible" } } } }),
+    );
+    change(&mut sim, &key, &back);
+    // All that the controller does before the kubelet looks.
+    for seconds in [0, 0, 0, 31, 0, 0, 0] {
+        sim.world.now += SignedDuration::from_secs(seconds);
+        sim.relist();
+        sim.turn(&key);
+    }
+    assert_eq!(pod(&sim)["spec"]["containers"][0]["resources"]["requests"]["cpu"], "2");
+    sim.world.edit(&POD, &pod_key(), |pod| {
+        pod["metadata"]["annotations"]["sim.kruise.dev/resize"] = json!("");
+    });
+    settle(&mut sim, &key);
+    assert_eq!(pod(&sim)["metadata"]["uid"], before);
+    assert!(is_true(&pod(&sim), "Ready"));
 }
 
 /// §18: what the kubelet cannot do is not tried: the pod is created anew, or waits if that is not allowed.

@@ -357,9 +357,8 @@ fn another_spelling_of_the_image_is_no_way_back() {
 /// The kubelet has the pod, and has told nothing yet: it may have begun with the image that is overtaken.
 #[test]
 fn a_container_without_a_status_may_be_started_with_the_image_overtaken() {
-    let mut cluster = Cluster::new(&web_main());
-    let known = cluster.value()["status"]["containerStatuses"].clone();
-    cluster.edit(|pod| pod["status"]["containerStatuses"] = json!([]));
+    let known = web_main().value()["status"]["containerStatuses"].clone();
+    let mut cluster = Cluster::new(&web_main().untold());
     let second = images(&[("main", "reg.io/main:v2")]);
     cluster.perform(&begin(&cluster.pod(), &second, &to("web-b"), now()));
     let status = Missing::Status { container: "main".to_owned() };
@@ -369,6 +368,33 @@ fn a_container_without_a_status_may_be_started_with_the_image_overtaken() {
     assert_eq!(progress(&cluster.pod()), Progress::Incomplete(superseded));
     started(&mut cluster, "containerd://main-2", "reg.io/main:v2");
     assert_eq!(progress(&cluster.pod()), Progress::Complete);
+}
+
+/// §6.6, §10.2.6: what plays nodes may say that a pod is ready and tell of no container; there is nothing to wait for then.
+#[test]
+fn a_pod_that_is_ready_without_statuses_of_containers_is_waited_for_no_longer() {
+    let second = images(&[("main", "reg.io/main:v2")]);
+    let ready = json!({ "status": "True" });
+    for (kind, other) in [("Ready", "ContainersReady"), ("ContainersReady", "Ready")] {
+        let pod = web_main().untold().condition(kind, &ready);
+        for pod in [pod.clone(), pod.without_condition(other)] {
+            let mut cluster = Cluster::new(&pod);
+            cluster.perform(&begin(&cluster.pod(), &second, &to("web-b"), now()));
+            assert_eq!(progress(&cluster.pod()), Progress::Complete, "{kind}");
+            let context = Context { lifecycle: None, update_revision: "web-b" };
+            cluster.perform(&refresh(&cluster.pod(), &context, after(1)).writes);
+            assert!(cluster.pod().condition("InPlaceUpdateReady").unwrap().status, "{kind}");
+        }
+        let mut cluster = Cluster::new(&web_main().untold());
+        cluster.perform(&begin(&cluster.pod(), &second, &to("web-b"), now()));
+        let status = Missing::Status { container: "main".to_owned() };
+        assert_eq!(progress(&cluster.pod()), Progress::Incomplete(status), "not told of yet");
+        cluster.edit(|pod| {
+            let conditions = pod["status"]["conditions"].as_array_mut().unwrap();
+            conditions.iter_mut().find(|it| it["type"] == kind).unwrap()["status"] = json!("True");
+        });
+        assert_eq!(progress(&cluster.pod()), Progress::Complete, "{kind}, later");
+    }
 }
 
 /// Another pod of the node pulled the same content under the new name, by which the runtime calls it from then on.

@@ -25,12 +25,12 @@ fn pod() -> Builder {
         .status("main", &json!({ "resources": cpu("1") }))
 }
 
-fn to_cpu(amount: &str) -> Change {
+pub(super) fn to_cpu(amount: &str) -> Change {
     let resize = Resize::read(&json!({ "requests": { "cpu": amount } }));
     Change { resources: [("main".to_owned(), resize)].into(), ..Change::default() }
 }
 
-fn idle(cluster: &Cluster) -> Refresh {
+pub(super) fn idle(cluster: &Cluster) -> Refresh {
     let context = Context { lifecycle: None, update_revision: "web-b" };
     refresh(&cluster.pod(), &context, cluster.world.now)
 }
@@ -269,7 +269,7 @@ fn a_resize_that_openkruise_began_is_waited_for() {
 }
 
 /// Two containers in batches of their own, `main` first.
-fn main_before_side() -> Builder {
+pub(super) fn main_before_side() -> Builder {
     let small = json!({ "requests": { "cpu": "1" } });
     pod()
         .container("side", "reg.io/side:v1")
