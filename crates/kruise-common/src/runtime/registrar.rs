@@ -18,13 +18,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures::{StreamExt, pin_mut};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind, ObjectMeta};
-use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
@@ -44,15 +42,15 @@ use crate::kind::LEASE;
 use kruise_api::keys;
 
 pub(crate) mod board;
+mod follow;
 mod insistence;
 pub(crate) mod trouble;
 
 use board::Board;
+use follow::{Seen, follow};
 use insistence::Insistence;
 use trouble::Trouble;
 
-/// How long a watch is open, in seconds.
-const WATCH_SECONDS: u32 = 55;
 /// For how long after the start it is no problem that the Secret or a configuration was not read yet.
 const FIRST_LOOK: Duration = Duration::from_secs(30);
 /// How often mounted files are read again.
@@ -105,18 +103,6 @@ pub struct Registrar {
     pub lease: ObjectKey,
     /// Where events leave.
     pub recorder: Recorder,
-}
-
-/// What an object watch knows.
-#[derive(Clone, Debug, Default)]
-enum Seen<T> {
-    /// Not yet known.
-    #[default]
-    Unknown,
-    /// It is not there.
-    Absent,
-    /// It is there.
-    There(Box<T>),
 }
 
 /// What went wrong in a round.
@@ -186,16 +172,15 @@ impl Registrar {
             if let Some(verdict) = trouble.verdict(views.registered || !self.register) {
                 self.leadership.report(verdict);
             }
-            let wait = match round {
-                Ok(wait) => wait,
-                Err(_) => {
-                    let delay = RETRY.delay(trouble.rounds, rand::random());
-                    let pause = delay.min(PAUSE);
-                    if timeout(pause, stop.cancelled()).await.is_ok() {
-                        return;
-                    }
-                    Some(delay - pause)
+            let wait = if let Ok(wait) = round {
+                wait
+            } else {
+                let delay = RETRY.delay(trouble.rounds, rand::random());
+                let pause = delay.min(PAUSE);
+                if timeout(pause, stop.cancelled()).await.is_ok() {
+                    return;
                 }
+                Some(delay.saturating_sub(pause))
             };
             let due = self.desk.admission.due().map(|due| until_then(due, Timestamp::now()));
             let wait = wait.into_iter().chain(due).chain(views.first_look_ends()).min();
@@ -550,57 +535,6 @@ async fn store(
         Err(source) => Err(Problem::Write { what: format!("Secret {name}"), source }),
         Ok(_) => Ok(()),
     }
-}
-
-/// Follows one object, for ever.
-fn follow<K>(api: Api<K>, name: String, tasks: &mut JoinSet<()>) -> watch::Receiver<Seen<K>>
-where
-    K: kube::Resource
-        + Clone
-        + serde::de::DeserializeOwned
-        + std::fmt::Debug
-        + Send
-        + Sync
-        + 'static,
-{
-    let (sender, receiver) = watch::channel(Seen::Unknown);
-    let config = watcher::Config::default()
-        .fields(&format!("metadata.name={name}"))
-        // A connection that is dead without a word is noticed long before a CA is taken away.
-        .timeout(WATCH_SECONDS);
-    tasks.spawn(async move {
-        let events = watcher::watcher(api, config);
-        pin_mut!(events);
-        let mut failures = 0;
-        let mut listed = None;
-        while let Some(event) = events.next().await {
-            let event = match event {
-                Ok(event) => event,
-                Err(error) => {
-                    failures += 1;
-                    tracing::warn!(name, failures, %error, "watch failed");
-                    tokio::time::sleep(RETRY.delay(failures, rand::random())).await;
-                    continue;
-                }
-            };
-            failures = 0;
-            let seen = match event {
-                Event::Init => {
-                    listed = None;
-                    continue;
-                }
-                Event::InitApply(object) => {
-                    listed = Some(object);
-                    continue;
-                }
-                Event::InitDone => listed.take(),
-                Event::Apply(object) => Some(object),
-                Event::Delete(_) => None,
-            };
-            sender.send_replace(seen.map_or(Seen::Absent, |object| Seen::There(Box::new(object))));
-        }
-    });
-    receiver
 }
 
 fn is_as_wanted(stored: Option<&Value>, wanted: Option<&Value>) -> bool {

@@ -114,9 +114,9 @@ async fn the_longest_wait_begins_anew_with_everything_that_is_done() {
             let mut steps = Vec::new();
             if &*key.name == "busy" {
                 holds = vec![Wait("Budget", None)];
-                steps.extend(busy.lock().unwrap().then(|| Step::InOrder(vec![1])));
+                steps.extend(busy.lock().unwrap().then_some(Step::InOrder(vec![1])));
             }
-            Some(Snapshot { holds, steps, ..Snapshot::default() })
+            Some(Snapshot { steps, holds, ..Snapshot::default() })
         },
         fine,
     );
