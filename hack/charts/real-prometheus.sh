@@ -148,7 +148,7 @@ E2
   # Reviews that are none, at each replica.
   while read -r chart address port; do
     same "$chart at $address: what is no review is a bad request" 400 \
-      "$(curl -sk -o "$work/review" -w '%{http_code}' --data nonsense "https://$address:$port/nowhere")"
+      "$(curl -sk -o "$work/review" -w '%{http_code}' --data nonsense "https://$address:$port/mutate-apps-kruise-io-${chart#kruise-}")"
   done < <(kubectl get pods -n kruise-system -l app.kubernetes.io/component=controller -o 'go-template={{range .items}}{{index .metadata.labels "app.kubernetes.io/name"}} {{.status.podIP}}{{range .spec.containers}}{{range .ports}}{{if eq .name "webhook"}} {{.containerPort}}{{end}}{{end}}{{end}}{{"\n"}}{{end}}')
   for chart in "${charts[@]}"; do
     eventually "$chart needs the owner, and is refused" pending "$chart" KruiseNeedsTheOwner KruiseWritesRefused
