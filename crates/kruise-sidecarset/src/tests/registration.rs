@@ -27,8 +27,11 @@ fn narrowed(specs: &[Value]) -> Option<(Option<Value>, Vec<Value>, Option<String
     ];
     assert_eq!(namespaces[..2], always);
     let mirror = r#"!(has(object.metadata.annotations) && "kubernetes.io/config.mirror" in object.metadata.annotations)"#;
-    assert_eq!(hook.conditions[0], ("no-mirror-pod".to_owned(), mirror.to_owned()));
+    // Selectors that say everything come alone.
+    let first = hook.conditions.first().map(|(name, text)| (name.as_str(), text.as_str()));
+    assert!(first.is_none_or(|first| first == ("no-mirror-pod", mirror)), "{first:?}");
     let condition = hook.conditions.get(1).map(|(_, text)| text.clone());
+    assert!(condition.is_none() || first.is_some());
     Some((hook.object_selector, namespaces[2..].to_vec(), condition))
 }
 
@@ -86,7 +89,12 @@ fn what_all_sets_demand_is_in_the_selectors() {
 
 #[test]
 fn the_rest_is_a_condition() {
-    let of = |spec: Value| narrowed(&[spec]).unwrap().2.unwrap();
+    // Beside a set of another kind, for what selectors say by themselves is not said again.
+    let of = |spec: Value| {
+        let both = narrowed(&[spec, labels("z", "9")]).unwrap().2.unwrap();
+        let other = |text: &&str| text.contains(r#"["z"]"#);
+        both.split(" || ").find(|text| !other(text)).unwrap().to_owned()
+    };
     let there = r#"has(object.metadata.labels) && "a" in object.metadata.labels"#;
     let value = r#"object.metadata.labels["a"] in ["1"]"#;
     assert_eq!(of(labels("a", "1")), format!("(({there} && {value}))"));
@@ -108,6 +116,35 @@ fn the_rest_is_a_condition() {
         "matchExpressions": [{ "key": "a", "operator": "In", "values": ["1", "2"] }],
     } });
     assert_eq!(of(twice), format!("(({there} && {value}))"), "both hold");
+}
+
+/// A condition costs the API server more than all selectors.
+#[test]
+fn what_selectors_say_is_no_condition() {
+    let hook = |specs: &[Value], unasked: &Unasked| {
+        let sets: Vec<_> = specs.iter().map(|spec| set("s", spec)).collect();
+        let hook = pod_hook(&sets, &[], unasked, true).unwrap();
+        hook.conditions.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    let of = |specs: &[Value]| hook(specs, &own());
+    let (none, both) = ([] as [&str; 0], ["no-mirror-pod", "some-set-matches"]);
+    assert_eq!(of(&[labels("app", "a")]), none);
+    assert_eq!(of(&[labels("app", "a"), labels("app", "b")]), none);
+    let mut shop = labels("app", "a");
+    shop["namespace"] = json!("shop");
+    assert_eq!(of(&[shop.clone()]), none);
+    let mut prod = labels("app", "b");
+    prod["namespace"] = json!("prod");
+    assert_eq!(of(&[shop.clone(), prod]), both, "not every pair of them");
+    assert_eq!(of(&[shop, labels("app", "a")]), both, "of one the namespace counts");
+    assert_eq!(of(&[labels("app", "a"), labels("tier", "web")]), both);
+    for operator in ["NotIn", "DoesNotExist"] {
+        let values = (operator == "NotIn").then_some(["x"]);
+        let without = json!({ "selector": { "matchExpressions": [{ "key": "app", "operator": operator, "values": values }] } });
+        assert_eq!(of(&[without]), both, "{operator}");
+    }
+    let opt_out = Unasked { opt_out: true, ..own() };
+    assert_eq!(hook(&[labels("app", "a")], &opt_out), ["no-mirror-pod", "no-opt-out"]);
 }
 
 #[test]
@@ -193,13 +230,15 @@ fn nobody_who_matches_is_left_out() {
         .run(&cases, |(selectors, labels)| {
             let specs: Vec<Value> =
                 selectors.iter().map(|selector| json!({ "selector": selector })).collect();
-            let Some((object, ..)) = narrowed(&specs) else { return Ok(()) };
+            let Some((object, _, condition)) = narrowed(&specs) else { return Ok(()) };
             let sets: Vec<_> = specs.iter().map(|spec| set("s", spec)).collect();
             let matched =
                 sets.iter().any(|set| set.content.as_ref().unwrap().matcher.selects(&labels));
-            if let (true, Some(object)) = (matched, object) {
+            if let Some(object) = object {
                 let selector = Selector::new(&serde_json::from_value(object).unwrap()).unwrap();
-                prop_assert!(selector.matches(&labels));
+                let asked = selector.matches(&labels);
+                prop_assert!(asked || !matched);
+                prop_assert!(matched || !asked || condition.is_some(), "nobody can match");
             }
             Ok(())
         })
