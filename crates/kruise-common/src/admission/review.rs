@@ -8,7 +8,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kruise_api::raw::RawJson;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Answer, Denial, GroupVersionKind, Operation, Request, Verdict};
@@ -94,7 +93,7 @@ pub fn decode(body: &[u8]) -> Result<Review, BadReview> {
     Ok(Review { api_version: review.api_version, request })
 }
 
-/// An answer on the wire. Members are in the order of their names.
+/// An answer on the wire, but for the patch.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WireAnswer<'a> {
@@ -110,10 +109,6 @@ struct WireResponse<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     audit_annotations: &'a BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<WireStatus<'a>>,
     uid: &'a str,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -128,32 +123,32 @@ struct WireStatus<'a> {
     status: &'static str,
 }
 
-/// The body that answers `review`. Written from what is there: a patch may be long, and is copied no more than it must.
+/// The body that answers `review`. A patch may be long: it comes last, into what is there, and as base64 has nothing to escape.
 pub fn encode(review: &Review, answer: &Answer) -> Result<String, serde_json::Error> {
-    let (mut patch, mut status) = (None, None);
-    match &answer.verdict {
-        Verdict::Allowed => {}
-        Verdict::Patched(operations) => patch = Some(text_of(operations)?),
+    let status = match &answer.verdict {
+        Verdict::Allowed | Verdict::Patched(_) => None,
         Verdict::Denied(Denial { code, reason, message }) => {
-            status = Some(WireStatus { code: *code, message, reason, status: "Failure" });
+            Some(WireStatus { code: *code, message, reason, status: "Failure" })
         }
-    }
+    };
     let response = WireResponse {
         allowed: answer.is_allowed(),
         audit_annotations: &answer.audit,
-        patch_type: patch.as_ref().map(|_| "JSONPatch"),
-        patch,
         status,
         uid: &review.request.uid,
         warnings: &answer.warnings,
     };
-    serde_json::to_string(&WireAnswer {
+    let mut text = serde_json::to_string(&WireAnswer {
         api_version: &review.api_version,
         kind: "AdmissionReview",
         response,
-    })
-}
-
-fn text_of(operations: &[Value]) -> Result<String, serde_json::Error> {
-    Ok(STANDARD.encode(serde_json::to_vec(operations)?))
+    })?;
+    if let Verdict::Patched(operations) = &answer.verdict {
+        // The last members are those of the response.
+        text.truncate(text.len() - "}}".len());
+        text.push_str(r#","patchType":"JSONPatch","patch":""#);
+        STANDARD.encode_string(serde_json::to_vec(operations)?, &mut text);
+        text.push_str(r#""}}"#);
+    }
+    Ok(text)
 }

@@ -105,8 +105,8 @@ impl Process {
         let health = health.clone();
         let desk = Arc::new(Desk { admission, ready, health, metrics, changed, lag, limits });
         let ending = Ending { stop: self.stop.clone(), lame_duck: args.webhook_drain };
-        let listening =
-            webhook::serve(args.webhook_addr, certificate.clone(), desk.clone(), ending).await;
+        let (address, pair) = (args.webhook_addr, certificate.clone());
+        let listening = webhook::serve(address, pair, desk.clone(), ending).await;
         let (address, serving) = listening.map_err(|source| io("webhook server", source))?;
         tracing::info!(%address, "serving webhooks");
         // Reviews are answered for a while after the signal: out of caches that go on, with what others announce.
