@@ -1,6 +1,6 @@
 //! A pod as the API server asks about it (WHK-10…WHK-12). What matching asks for is read at once; the rest only if some set
-//! is about the pod, and what injection never looks at (`managedFields`, often half of a review, and the status)
-//! not at all.
+//! is about the pod, and what injection never looks at (`managedFields`, often half of a review, most of the spec, and the
+//! status) not at all.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +34,43 @@ pub struct Incoming<'a> {
     spec: Option<&'a RawValue>,
 }
 
+/// A spec as far as injection looks at it: lists are null or absent alike.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    automount_service_account_token: Option<Value>,
+    containers: Option<Value>,
+    image_pull_secrets: Option<Value>,
+    init_containers: Option<Value>,
+    volumes: Option<Vec<Named>>,
+}
+
+/// Of a volume the name is asked for, and nothing else.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    name: Value,
+}
+
+impl Spec {
+    fn into_value(self) -> Value {
+        let volumes = self.volumes.map(|volumes| {
+            let named =
+                |volume: Named| Value::Object(Map::from_iter([("name".to_owned(), volume.name)]));
+            volumes.into_iter().map(named).collect()
+        });
+        let members = [
+            ("automountServiceAccountToken", self.automount_service_account_token),
+            ("containers", self.containers),
+            ("imagePullSecrets", self.image_pull_secrets),
+            ("initContainers", self.init_containers),
+            ("volumes", volumes),
+        ];
+        let there = |(member, value): (&str, Option<Value>)| Some((member.to_owned(), value?));
+        Value::Object(members.into_iter().filter_map(there).collect())
+    }
+}
+
 /// Absent is one thing, and null is none.
 fn there<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Metadata>, D::Error> {
     Metadata::deserialize(source).map(Some)
@@ -63,7 +100,7 @@ impl<'a> Incoming<'a> {
         self.metadata().deletion_timestamp.is_some()
     }
 
-    /// The pod as injection looks at it: the paths of what is in it are those of the whole pod.
+    /// The pod as injection looks at it: less than the whole pod, but the paths of what is in it are the same.
     pub fn to_value(&self) -> Result<Value, serde_json::Error> {
         let mut pod = Map::new();
         if let Some(known) = &self.metadata {
@@ -83,7 +120,8 @@ impl<'a> Incoming<'a> {
             pod.insert("metadata".to_owned(), Value::Object(meta));
         }
         if let Some(spec) = self.spec {
-            pod.insert("spec".to_owned(), serde_json::from_str(spec.get())?);
+            let spec: Spec = serde_json::from_str(spec.get())?;
+            pod.insert("spec".to_owned(), spec.into_value());
         }
         Ok(Value::Object(pod))
     }

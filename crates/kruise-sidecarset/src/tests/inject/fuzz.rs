@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{chosen, patched, settings};
 use crate::containers::{Entries, injected_sets, working};
+use crate::incoming::Incoming;
 use crate::inject::{inject, pairs};
 use crate::object::SidecarSet;
 
@@ -209,7 +210,9 @@ proptest! {
         let after = patched(&pod, &injection.operations);
         let again = inject(&after, &chosen(&after, &sets), settings(false)).unwrap();
         prop_assert_eq!(&again.operations, &Vec::<Value>::new());
-        prop_assert_eq!(inject(&pod, &set, settings(false)).unwrap(), injection, "deterministic");
+        let text = pod.to_string();
+        let read = Incoming::read(&text).unwrap().to_value().unwrap();
+        prop_assert_eq!(inject(&read, &set, settings(false)).unwrap(), injection, "what is read is enough");
         let names: Vec<String> = set.iter().flat_map(|set| set.prepared.names()).collect();
         let (mut before, mut later) = (pod, after);
         strip(&mut before, &names);
