@@ -88,7 +88,7 @@ impl Entries {
             }
         }
         let entries = Self(entries);
-        entries.encode()?;
+        entries.clone().encode()?;
         Ok(entries)
     }
 
@@ -145,9 +145,9 @@ impl Entries {
     }
 
     /// The text of the annotation, in the order of OpenKruise.
-    pub fn encode(&self) -> Result<String, String> {
+    pub fn encode(self) -> Result<String, String> {
         let kind = K::Map(&K::Struct(ENTRY));
-        encode_value(&kind, &Value::Object(self.0.clone()), Form::Declared)
+        encode_value(&kind, &Value::Object(self.0), Form::Declared)
             .map_err(|error| error.to_string())
     }
 

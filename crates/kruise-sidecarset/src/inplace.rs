@@ -273,7 +273,7 @@ impl<'a> Rewrite<'a> {
         }
         let without_image = annotations.get(keys::SIDECARSET_HASH_WITHOUT_IMAGE);
         if without_image.is_some_and(is_legacy)
-            && let Ok(Ok(text)) = Entries::parse(without_image).map(|entries| entries.encode())
+            && let Ok(Ok(text)) = Entries::parse(without_image).map(Entries::encode)
         {
             self.annotate(keys::SIDECARSET_HASH_WITHOUT_IMAGE.to_owned(), text);
         }
