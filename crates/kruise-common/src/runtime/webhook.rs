@@ -129,12 +129,13 @@ pub async fn serve(
     desk: Arc<Desk>,
     ending: Ending,
 ) -> std::io::Result<(SocketAddr, impl Future<Output = ()> + Send)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (listens, listening) = oneshot::channel();
-    let (ends, ended) = oneshot::channel::<()>();
+    let (ends, ended) = oneshot::channel();
     std::thread::Builder::new().name("reviews".to_owned()).spawn(move || {
-        // Dropped when the thread ends, however it does.
-        let _ends = ends;
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(listens.send(Err(error))),
+        };
         runtime.block_on(async move {
             match serve_here(address, certificate, desk, ending).await {
                 Ok((bound, serving)) => {
@@ -144,9 +145,16 @@ pub async fn serve(
                 Err(error) => drop(listens.send(Err(error))),
             }
         });
+        let _ = ends.send(());
     })?;
     let bound = listening.await.map_err(std::io::Error::other)??;
-    Ok((bound, async move { drop(ended.await) }))
+    let whole = async move {
+        if ended.await.is_err() {
+            // As if it had been a task: a process without one of its parts ends.
+            std::panic::resume_unwind(Box::new("the thread of reviews panicked"));
+        }
+    };
+    Ok((bound, whole))
 }
 
 /// Binds `address`, and serves until `ending`; the address in use, and the task that has to be run.
