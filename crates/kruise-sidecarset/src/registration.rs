@@ -195,7 +195,7 @@ impl Selected {
         // Of several a selector can only say what they have in common.
         let (one, more) = (alternatives.next(), alternatives.next());
         let one = one.filter(|one| more.is_none() && one.others.is_empty());
-        one.is_some_and(|one| one.among.iter().all(said))
+        one.is_some_and(|one| !one.among.is_empty() && one.among.iter().all(said))
     }
 }
 

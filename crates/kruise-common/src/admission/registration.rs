@@ -306,18 +306,35 @@ fn webhook(terms: &Terms, hook: &Hook, bundle: &str) -> Value {
     webhook
 }
 
-/// Whether a stored configuration says what `wanted` says; members that somebody else added do not count.
+/// Members that narrow what is asked about: one of these that is stored and not wanted any more leaves objects unasked.
+const NARROWING: [&str; 3] = ["matchConditions", "namespaceSelector", "objectSelector"];
+
+/// Whether a stored configuration says what `wanted` says; members that somebody else added do not count, but for those
+/// by which fewer objects would be asked about.
 pub fn says(stored: &Value, wanted: &Value) -> bool {
     match (stored, wanted) {
-        (Value::Object(stored), Value::Object(wanted)) => wanted
-            .iter()
-            .all(|(name, value)| stored.get(name).is_some_and(|stored| says(stored, value))),
+        (Value::Object(stored), Value::Object(wanted)) => {
+            let narrows = |name: &String| NARROWING.contains(&name.as_str());
+            let mut others = wanted.iter().filter(|(name, _)| !narrows(name));
+            others.all(|(name, value)| stored.get(name).is_some_and(|stored| says(stored, value)))
+                && NARROWING.iter().all(|name| given(stored.get(*name)) == given(wanted.get(*name)))
+        }
         (Value::Array(stored), Value::Array(wanted)) => {
             stored.len() == wanted.len()
                 && stored.iter().zip(wanted).all(|(stored, wanted)| says(stored, wanted))
         }
         _ => stored == wanted,
     }
+}
+
+/// What is empty says as much as what is absent.
+fn given(member: Option<&Value>) -> Option<&Value> {
+    member.filter(|value| match value {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        _ => true,
+    })
 }
 
 /// Whether every hook of a stored configuration trusts this bundle.

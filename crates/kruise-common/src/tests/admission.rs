@@ -247,6 +247,34 @@ fn what_others_add_to_a_configuration_does_not_count() {
     }
 }
 
+/// Else what is asked about would stay as narrow as it was, without a word.
+#[test]
+fn what_narrows_a_configuration_counts_also_if_it_is_not_wanted() {
+    let labels = json!({ "matchLabels": { "app": "a" } });
+    let hook = |change: &Value| {
+        let mut hook = json!({ "name": "x", "namespaceSelector": {}, "objectSelector": {} });
+        json_patch::merge(&mut hook, change);
+        json!({ "webhooks": [hook] })
+    };
+    let wanted = hook(&json!({}));
+    assert!(says(&wanted, &wanted));
+    let empty = json!({ "matchConditions": [], "objectSelector": null, "other": 1 });
+    assert!(says(&hook(&empty), &wanted));
+    for narrower in [
+        json!({ "objectSelector": labels }),
+        json!({ "namespaceSelector": labels }),
+        json!({ "matchConditions": [{ "name": "n", "expression": "false" }] }),
+    ] {
+        assert!(!says(&hook(&narrower), &wanted), "{narrower}");
+        assert!(!says(&wanted, &hook(&narrower)), "{narrower}");
+        assert!(says(&hook(&narrower), &hook(&narrower)), "{narrower}");
+    }
+    let mut more = labels.clone();
+    more["matchExpressions"] = json!([{ "key": "b", "operator": "Exists" }]);
+    let (more, less) = (json!({ "objectSelector": more }), json!({ "objectSelector": labels }));
+    assert!(!says(&hook(&more), &hook(&less)), "within a selector, too");
+}
+
 #[test]
 fn endpoints_are_read_strictly() {
     let service = Endpoint::service("system/web").unwrap();
