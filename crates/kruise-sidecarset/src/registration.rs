@@ -14,7 +14,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kruise_api::keys;
 use kruise_api::shared::selector::Labels;
 use kruise_api::sidecarset::v1beta1::{Scope, SidecarSetSpec};
-use kruise_common::admission::registration::{Hook, Phase};
+use kruise_common::admission::registration::{
+    Hook, NO_MIRROR_POD, NO_OPT_OUT, Phase, SOME_SET_MATCHES,
+};
 use serde_json::{Value, json};
 
 use crate::object::SidecarSet;
@@ -107,7 +109,7 @@ pub fn pod_hook(
     let mut exact = false;
     let mut conditions = Vec::new();
     if unasked.opt_out {
-        conditions.push(("no-opt-out".to_owned(), no_opt_out()));
+        conditions.push((NO_OPT_OUT.to_owned(), no_opt_out()));
     }
     if narrow {
         let selected = Selected {
@@ -117,7 +119,7 @@ pub fn pod_hook(
         let alternatives = merged(specs.iter().map(|spec| Alternative::of(spec)).collect());
         exact = selected.says(&alternatives);
         let text = if exact { None } else { condition(&alternatives) };
-        conditions.extend(text.map(|text| ("some-set-matches".to_owned(), text)));
+        conditions.extend(text.map(|text| (SOME_SET_MATCHES.to_owned(), text)));
         namespaces.extend(expressions(selected.namespaces));
         hook.object_selector = (!selected.pods.is_empty())
             .then(|| json!({ "matchExpressions": expressions(selected.pods) }));
@@ -125,7 +127,7 @@ pub fn pod_hook(
     // One condition costs as much as several; this one alone would cost more than it spares, for mirror pods with the labels
     // of a set are rare, and left alone by the answer (WHK-16).
     if !exact || !conditions.is_empty() {
-        conditions.insert(0, ("no-mirror-pod".to_owned(), no_mirror_pod()));
+        conditions.insert(0, (NO_MIRROR_POD.to_owned(), no_mirror_pod()));
     }
     hook.conditions = conditions;
     hook.namespace_selector = Some(json!({ "matchExpressions": namespaces }));

@@ -298,7 +298,7 @@ fn webhook(terms: &Terms, hook: &Hook, bundle: &str) -> Value {
         }
     };
     if !conditions.is_empty() {
-        set("matchConditions", Value::Array(conditions));
+        set(CONDITIONS, Value::Array(conditions));
     }
     if hook.phase == Phase::Mutating {
         set("reinvocationPolicy", json!(if hook.again { "IfNeeded" } else { "Never" }));
@@ -306,11 +306,20 @@ fn webhook(terms: &Terms, hook: &Hook, bundle: &str) -> Value {
     webhook
 }
 
-/// Members that narrow what is asked about: one of these that is stored and not wanted any more leaves objects unasked.
-const NARROWING: [&str; 3] = ["matchConditions", "namespaceSelector", "objectSelector"];
+const CONDITIONS: &str = "matchConditions";
+/// Name of the condition that leaves out mirror pods.
+pub const NO_MIRROR_POD: &str = "no-mirror-pod";
+/// Name of the condition that leaves out who wishes it so.
+pub const NO_OPT_OUT: &str = "no-opt-out";
+/// Name of the condition that leaves out what no object is about.
+pub const SOME_SET_MATCHES: &str = "some-set-matches";
+
+/// Members that we leave out, or that are empty, once they are not wanted any more: stored on, they would leave objects unasked. The
+/// labels are those of namespaces; expressions about them we always have or never, and managed clusters add some.
+const NARROWING: [&str; 2] = ["matchLabels", "objectSelector"];
 
 /// Whether a stored configuration says what `wanted` says; members that somebody else added do not count, but for those
-/// by which fewer objects would be asked about.
+/// that could be ours of another time, by which fewer objects would be asked about.
 pub fn says(stored: &Value, wanted: &Value) -> bool {
     match (stored, wanted) {
         (Value::Object(stored), Value::Object(wanted)) => {
@@ -318,6 +327,7 @@ pub fn says(stored: &Value, wanted: &Value) -> bool {
             let mut others = wanted.iter().filter(|(name, _)| !narrows(name));
             others.all(|(name, value)| stored.get(name).is_some_and(|stored| says(stored, value)))
                 && NARROWING.iter().all(|name| given(stored.get(*name)) == given(wanted.get(*name)))
+                && (wanted.contains_key(CONDITIONS) || !has_condition_of_ours(stored))
         }
         (Value::Array(stored), Value::Array(wanted)) => {
             stored.len() == wanted.len()
@@ -325,6 +335,13 @@ pub fn says(stored: &Value, wanted: &Value) -> bool {
         }
         _ => stored == wanted,
     }
+}
+
+fn has_condition_of_ours(hook: &serde_json::Map<String, Value>) -> bool {
+    let ours = [NO_MIRROR_POD, NO_OPT_OUT, SOME_SET_MATCHES];
+    let stored = hook.get(CONDITIONS).and_then(Value::as_array);
+    let mut names = stored.into_iter().flatten().filter_map(|one| one.get("name")?.as_str());
+    names.any(|name| ours.contains(&name))
 }
 
 /// What is empty says as much as what is absent.

@@ -6,7 +6,7 @@ use kruise_api::shared::field::FieldError;
 use serde_json::{Value, json};
 
 use crate::admission::registration::{
-    Endpoint, FailurePolicy, Hook, Phase, Terms, configuration, says,
+    Endpoint, FailurePolicy, Hook, Phase, SOME_SET_MATCHES, Terms, configuration, says,
 };
 use crate::admission::review::{BadReview, Review, decode, encode};
 use crate::admission::{Answer, Operation, Verdict};
@@ -263,12 +263,18 @@ fn what_narrows_a_configuration_counts_also_if_it_is_not_wanted() {
     for narrower in [
         json!({ "objectSelector": labels }),
         json!({ "namespaceSelector": labels }),
-        json!({ "matchConditions": [{ "name": "n", "expression": "false" }] }),
+        json!({ "matchConditions": [{ "name": SOME_SET_MATCHES, "expression": "false" }] }),
     ] {
         assert!(!says(&hook(&narrower), &wanted), "{narrower}");
         assert!(!says(&wanted, &hook(&narrower)), "{narrower}");
         assert!(says(&hook(&narrower), &hook(&narrower)), "{narrower}");
     }
+    let theirs = json!({ "matchConditions": [{ "name": "n", "expression": "false" }] });
+    assert!(says(&hook(&theirs), &wanted), "we could not take it away");
+    // As AKS does with every hook that asks about all namespaces.
+    let added =
+        json!({ "matchExpressions": [{ "key": "control-plane", "operator": "DoesNotExist" }] });
+    assert!(says(&hook(&json!({ "namespaceSelector": added })), &wanted));
     let mut more = labels.clone();
     more["matchExpressions"] = json!([{ "key": "b", "operator": "Exists" }]);
     let (more, less) = (json!({ "objectSelector": more }), json!({ "objectSelector": labels }));
