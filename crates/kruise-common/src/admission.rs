@@ -1,9 +1,10 @@
 //! Admission as values: what is asked, what is answered, and where the API server has to ask. Pure.
 //!
-//! A controller implements [`Admission`]; how reviews are spelled is in `admission/review.rs`, how hooks are registered
-//! in `admission/registration.rs`, when certificates change in `admission/rotation.rs`. The server is
+//! A controller implements [`Admission`]; how reviews are spelled is in `admission/review.rs`, changes in
+//! `admission/patch.rs`, how hooks are registered in `admission/registration.rs`, when certificates change in `admission/rotation.rs`. The server is
 //! `runtime/webhook.rs`.
 
+pub mod patch;
 pub mod registration;
 pub mod review;
 pub mod rotation;
@@ -16,6 +17,7 @@ use kruise_api::shared::field::FieldError;
 use serde::Deserialize;
 use serde_json::Value;
 
+use patch::Patch;
 use registration::Hook;
 
 /// Answers admission requests of one controller; asked by many threads at once, on every replica.
@@ -60,25 +62,11 @@ pub enum Operation {
     Connect,
 }
 
-/// A group, version and kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct GroupVersionKind {
-    /// API group, empty for core.
-    pub group: String,
-    /// Version without the group.
-    pub version: String,
-    /// Kind.
-    pub kind: String,
-}
-
 /// What the API server asks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// Name of this review; the answer repeats it.
     pub uid: String,
-    /// Kind of `object` and `old`.
-    pub kind: GroupVersionKind,
     /// Subresource, empty for the object itself.
     pub subresource: String,
     /// Namespace, empty for cluster-scoped objects.
@@ -91,8 +79,6 @@ pub struct Request {
     pub object: Option<RawJson>,
     /// The object as it is stored; absent on creation.
     pub old: Option<RawJson>,
-    /// Who asks.
-    pub user: String,
     /// Whether nothing will be stored.
     pub dry_run: bool,
 }
@@ -119,7 +105,7 @@ pub enum Verdict {
     #[default]
     Allowed,
     /// After these JSON Patch operations.
-    Patched(Vec<Value>),
+    Patched(Patch),
     /// Not at all.
     Denied(Denial),
 }
@@ -143,11 +129,8 @@ impl Answer {
 
     /// The request may go on as `after`: the operations that make it of `before`, or nothing if they are equal.
     pub fn changed(before: &Value, after: &Value) -> Self {
-        let operations = json_patch::diff(before, after);
-        let operations: Vec<Value> =
-            operations.0.iter().filter_map(|one| serde_json::to_value(one).ok()).collect();
-        let verdict =
-            if operations.is_empty() { Verdict::Allowed } else { Verdict::Patched(operations) };
+        let patch = Patch::between(before, after);
+        let verdict = if patch.is_empty() { Verdict::Allowed } else { Verdict::Patched(patch) };
         Self { verdict, ..Self::default() }
     }
 

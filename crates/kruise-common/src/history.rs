@@ -12,6 +12,7 @@ pub mod schema;
 use std::collections::BTreeMap;
 
 pub use encode::{Form, TemplateError, encode, encode_value};
+pub use print::string as print_string;
 
 use kruise_api::raw::RawJson;
 use serde::Deserialize;

@@ -2,6 +2,7 @@
 //! (sidecarset INJ-50…INJ-63, HOT-1…HOT-4, HOT-10).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kruise_api::keys;
@@ -9,7 +10,7 @@ use kruise_api::shared::selector::Labels;
 use kruise_api::sidecarset::container::SidecarContainer;
 use kruise_api::sidecarset::v1beta1::SidecarSetSpec;
 use kruise_common::history::schema::{Kind as K, Members, Omit as O};
-use kruise_common::history::{Form, encode_value};
+use kruise_common::history::{Form, encode_value, print_string};
 use serde_json::{Map, Value, json};
 
 /// For how long a record can be one of the same request: as long as API servers wait for one, with room for clocks of replicas
@@ -27,12 +28,12 @@ pub fn names(container: &SidecarContainer) -> Vec<String> {
 }
 
 /// Names that a record lists (INJ-50): native sidecars and containers by their names in the set, ascending.
-pub fn listed(spec: &SidecarSetSpec) -> Vec<String> {
+pub fn listed(spec: &SidecarSetSpec) -> Arc<[String]> {
     let natives = spec.init_containers.iter().filter(|container| container.is_native());
     let mut names: Vec<String> =
         natives.chain(&spec.containers).map(|container| container.name.clone()).collect();
     names.sort();
-    names
+    names.into()
 }
 
 /// Names of the sets that injected into a pod (INJ-63).
@@ -51,7 +52,7 @@ pub struct Entry {
     /// Name of the set.
     pub set: String,
     /// Names of the sidecars (INJ-50).
-    pub sidecars: Vec<String>,
+    pub sidecars: Arc<[String]>,
     /// Name of the revision; empty in the annotation without images.
     pub revision: String,
 }
@@ -66,7 +67,15 @@ const ENTRY: Members = &[
 
 /// The records of all sets in one annotation of a pod (INJ-50, INJ-60). Records of others are kept as they are.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Entries(Map<String, Value>);
+pub struct Entries(BTreeMap<String, Record>);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Record {
+    /// As it was read; it can be written.
+    Read(Value),
+    /// A new one.
+    New(Entry),
+}
 
 impl Entries {
     /// Reads an annotation; absent or empty means none. The older form, a hash instead of a record, is brought into the
@@ -87,9 +96,11 @@ impl Entries {
                 *entry = json!({ "updateTimestamp": null, "hash": hash, "sidecarSetName": set, "sidecarList": null });
             }
         }
-        let entries = Self(entries);
-        entries.clone().encode()?;
-        Ok(entries)
+        let entries = Value::Object(entries);
+        encode_value(&K::Map(&K::Struct(ENTRY)), &entries, Form::Declared)
+            .map_err(|error| error.to_string())?;
+        let Value::Object(entries) = entries else { return Ok(Self::default()) };
+        Ok(Self(entries.into_iter().map(|(set, entry)| (set, Record::Read(entry))).collect()))
     }
 
     /// The records of a pod that is about to be created which this very request has made: the webhook is asked again
@@ -101,37 +112,36 @@ impl Entries {
         let text = annotations.get(keys::SIDECARSET_HASH).map(String::as_str);
         let Self(mut entries) = Self::parse(text).unwrap_or_default();
         let fresh = |since: Timestamp| now.duration_since(since).abs() <= REQUEST;
-        let since = |entry: &Value| entry.get("updateTimestamp")?.as_str()?.parse().ok();
-        entries.retain(|_, entry| since(entry).is_some_and(fresh));
+        entries.retain(|_, record| record.updated().is_some_and(fresh));
         Self(entries)
     }
 
     /// Replaces the record of the entry's set.
-    pub fn set(&mut self, entry: &Entry) {
-        let record = json!({
-            "updateTimestamp": entry.updated.to_string(),
-            "hash": entry.hash,
-            "sidecarSetName": entry.set,
-            "sidecarList": entry.sidecars,
-            "controllerRevision": entry.revision,
-        });
-        self.0.insert(entry.set.clone(), record);
+    pub fn set(&mut self, entry: Entry) {
+        self.0.insert(entry.set.clone(), Record::New(entry));
     }
 
     /// The hash recorded for a set.
     pub fn hash(&self, set: &str) -> Option<&str> {
-        self.text(set, "hash")
+        match self.0.get(set)? {
+            Record::New(entry) => Some(&entry.hash),
+            Record::Read(entry) => entry.get("hash")?.as_str(),
+        }
     }
 
     /// The revision recorded for a set.
     pub fn revision(&self, set: &str) -> Option<&str> {
-        self.text(set, "controllerRevision").filter(|revision| !revision.is_empty())
+        let revision = match self.0.get(set)? {
+            Record::New(entry) => &entry.revision,
+            Record::Read(entry) => entry.get("controllerRevision")?.as_str()?,
+        };
+        Some(revision).filter(|revision| !revision.is_empty())
     }
 
     /// Since when a set is recorded with that hash.
     pub fn since(&self, set: &str, hash: &str) -> Option<Timestamp> {
         let same = self.hash(set) == Some(hash);
-        self.text(set, "updateTimestamp").filter(|_| same).and_then(|time| time.parse().ok())
+        self.0.get(set).filter(|_| same)?.updated()
     }
 
     /// Whether there is no record at all.
@@ -145,14 +155,61 @@ impl Entries {
     }
 
     /// The text of the annotation, in the order of OpenKruise.
-    pub fn encode(self) -> Result<String, String> {
-        let kind = K::Map(&K::Struct(ENTRY));
-        encode_value(&kind, &Value::Object(self.0), Form::Declared)
-            .map_err(|error| error.to_string())
+    pub fn encode(&self) -> Result<String, String> {
+        const USUAL: usize = 256;
+        let mut text = String::with_capacity(USUAL * self.0.len());
+        text.push('{');
+        for (set, record) in &self.0 {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            print_string(&mut text, set);
+            text.push(':');
+            match record {
+                Record::New(entry) => entry.print(&mut text),
+                Record::Read(entry) => {
+                    let entry = encode_value(&K::Struct(ENTRY), entry, Form::Declared);
+                    text.push_str(&entry.map_err(|error| format!("[{set}]{error}"))?);
+                }
+            }
+        }
+        text.push('}');
+        Ok(text)
     }
+}
 
-    fn text(&self, set: &str, member: &str) -> Option<&str> {
-        self.0.get(set)?.get(member)?.as_str()
+impl Record {
+    fn updated(&self) -> Option<Timestamp> {
+        match self {
+            Self::New(entry) => Some(entry.updated),
+            Self::Read(entry) => entry.get("updateTimestamp")?.as_str()?.parse().ok(),
+        }
+    }
+}
+
+impl Entry {
+    /// Writes the record as Go writes a struct with the members of [`ENTRY`].
+    fn print(&self, text: &mut String) {
+        let seconds = Timestamp::from_second(self.updated.as_second()).unwrap_or(self.updated);
+        text.push_str(r#"{"updateTimestamp":""#);
+        text.push_str(&seconds.to_string());
+        text.push_str(r#"","hash":"#);
+        print_string(text, &self.hash);
+        text.push_str(r#","sidecarSetName":"#);
+        print_string(text, &self.set);
+        text.push_str(r#","sidecarList":["#);
+        for (at, name) in self.sidecars.iter().enumerate() {
+            if at > 0 {
+                text.push(',');
+            }
+            print_string(text, name);
+        }
+        text.push(']');
+        if !self.revision.is_empty() {
+            text.push_str(r#","controllerRevision":"#);
+            print_string(text, &self.revision);
+        }
+        text.push('}');
     }
 }
 

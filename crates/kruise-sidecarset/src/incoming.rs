@@ -1,15 +1,19 @@
-//! A pod as the API server asks about it (WHK-10…WHK-12). What matching asks for is read at once; the rest only if some set
-//! is about the pod, and what injection never looks at (`managedFields`, often half of a review, most of the spec, and the
-//! status) not at all.
+//! A pod as the API server asks about it (WHK-10…WHK-12), read once: what injection never looks at (`managedFields`, often
+//! half of a review, most of the spec, and the status) is passed over.
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+
+mod spec;
+
+pub use spec::{Container, Item, Named, Spec};
 
 /// Metadata as far as anybody looks at it.
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata {
     /// Name; empty or absent while the server has yet to generate it.
@@ -25,50 +29,19 @@ pub struct Metadata {
 }
 
 /// A pod that is about to be created.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug)]
 pub struct Incoming<'a> {
-    #[serde(deserialize_with = "there")]
+    text: &'a str,
     metadata: Option<Metadata>,
-    #[serde(borrow)]
-    spec: Option<&'a RawValue>,
+    spec: Result<Spec<'a>, serde_json::Error>,
 }
 
-/// A spec as far as injection looks at it: lists are null or absent alike.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Spec {
-    automount_service_account_token: Option<Value>,
-    containers: Option<Value>,
-    image_pull_secrets: Option<Value>,
-    init_containers: Option<Value>,
-    volumes: Option<Vec<Named>>,
-}
-
-/// Of a volume the name is asked for, and nothing else.
+/// A pod, as far as `S` looks at its spec.
 #[derive(Deserialize)]
-struct Named {
-    #[serde(default)]
-    name: Value,
-}
-
-impl Spec {
-    fn into_value(self) -> Value {
-        let volumes = self.volumes.map(|volumes| {
-            let named =
-                |volume: Named| Value::Object(Map::from_iter([("name".to_owned(), volume.name)]));
-            volumes.into_iter().map(named).collect()
-        });
-        let members = [
-            ("automountServiceAccountToken", self.automount_service_account_token),
-            ("containers", self.containers),
-            ("imagePullSecrets", self.image_pull_secrets),
-            ("initContainers", self.init_containers),
-            ("volumes", volumes),
-        ];
-        let there = |(member, value): (&str, Option<Value>)| Some((member.to_owned(), value?));
-        Value::Object(members.into_iter().filter_map(there).collect())
-    }
+struct Pod<S> {
+    #[serde(default, deserialize_with = "there")]
+    metadata: Option<Metadata>,
+    spec: Option<S>,
 }
 
 /// Absent is one thing, and null is none.
@@ -77,9 +50,17 @@ fn there<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Metadata>, D::Er
 }
 
 impl<'a> Incoming<'a> {
-    /// Reads a pod.
+    /// Reads a pod. Its spec need not be one as long as no set is about it.
     pub fn read(text: &'a str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
+        match serde_json::from_str::<Pod<Spec<'a>>>(text) {
+            Ok(Pod { metadata, spec }) => {
+                Ok(Self { text, metadata, spec: Ok(spec.unwrap_or_default()) })
+            }
+            Err(error) => {
+                let Pod { metadata, .. } = serde_json::from_str::<Pod<IgnoredAny>>(text)?;
+                Ok(Self { text, metadata, spec: Err(error) })
+            }
+        }
     }
 
     /// Its metadata.
@@ -100,29 +81,22 @@ impl<'a> Incoming<'a> {
         self.metadata().deletion_timestamp.is_some()
     }
 
-    /// The pod as injection looks at it: less than the whole pod, but the paths of what is in it are the same.
-    pub fn to_value(&self) -> Result<Value, serde_json::Error> {
-        let mut pod = Map::new();
-        if let Some(known) = &self.metadata {
-            let mut meta = Map::new();
-            for (member, value) in [("name", &known.name), ("namespace", &known.namespace)] {
-                meta.extend(value.as_ref().map(|text| (member.to_owned(), text.clone().into())));
-            }
-            for (member, pairs) in [("labels", &known.labels), ("annotations", &known.annotations)]
-            {
-                let pairs = pairs.iter().map(|pairs| {
-                    let text =
-                        |(key, value): (&String, &String)| (key.clone(), value.clone().into());
-                    (member.to_owned(), Value::Object(pairs.iter().map(text).collect()))
-                });
-                meta.extend(pairs);
-            }
-            pod.insert("metadata".to_owned(), Value::Object(meta));
-        }
-        if let Some(spec) = self.spec {
-            let spec: Spec = serde_json::from_str(spec.get())?;
-            pod.insert("spec".to_owned(), spec.into_value());
-        }
-        Ok(Value::Object(pod))
+    /// Its metadata, if it has any.
+    pub fn stated_metadata(&self) -> Option<&Metadata> {
+        self.metadata.as_ref()
+    }
+
+    /// Its spec as injection looks at it.
+    pub fn spec(&self) -> Result<&Spec<'a>, &serde_json::Error> {
+        self.spec.as_ref()
+    }
+
+    /// A container as a whole, by its place in a list of the spec.
+    pub fn container(&self, list: &str, at: usize) -> Result<Value, serde_json::Error> {
+        let pod: Pod<BTreeMap<String, &RawValue>> = serde_json::from_str(self.text)?;
+        let items = pod.spec.and_then(|mut spec| spec.remove(list));
+        let items: Option<Vec<Value>> =
+            items.map(|items| serde_json::from_str(items.get())).transpose()?;
+        Ok(items.and_then(|items| items.into_iter().nth(at)).unwrap_or_default())
     }
 }

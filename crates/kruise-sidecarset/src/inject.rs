@@ -15,10 +15,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kruise_api::keys;
-use serde_json::{Map, Value, json};
+use kruise_common::admission::patch::Patch;
+use serde_json::Value;
 
 use crate::choose::{Chosen, Refusal};
-use crate::containers::{Entries, names};
+use crate::containers::Entries;
+use crate::incoming::{Container, Incoming, Spec};
 
 /// What injection may know besides the pod and the sets.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +36,8 @@ pub struct Settings {
 /// What an injection does to a pod.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Injection {
-    /// JSON Patch operations; none if nothing changes.
-    pub operations: Vec<Value>,
+    /// Empty if nothing changes.
+    pub patch: Patch,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// The sets and the revision of each, as the audit log tells them.
@@ -46,111 +48,107 @@ pub struct Injection {
 
 /// A pod before injection.
 pub(crate) struct Pod<'a> {
-    raw: &'a Value,
+    incoming: &'a Incoming<'a>,
+    spec: &'a Spec<'a>,
+    /// As they are after the sets have patched them.
     annotations: BTreeMap<String, String>,
-    labels: BTreeMap<String, String>,
-    /// Every name that an injected container has, in a set or in a pod: resources do not follow those (RES-2).
-    injected: BTreeSet<String>,
-    /// Sets that this very request has injected: the webhook is asked again (`reinvocationPolicy`).
+    /// The sets that are injected.
+    chosen: &'a [Chosen],
+    /// Those that this very request has injected: the webhook is asked again (`reinvocationPolicy`).
     seen: BTreeSet<&'a str>,
-    /// Every name that an injected container has in the pod. What the pod has under such a name is about to be replaced.
-    placed: BTreeSet<String>,
+}
+
+/// A list of containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum List {
+    Init,
+    Plain,
+}
+
+impl List {
+    /// The member of the spec.
+    fn member(self) -> &'static str {
+        match self {
+            Self::Init => "initContainers",
+            Self::Plain => "containers",
+        }
+    }
 }
 
 impl<'a> Pod<'a> {
+    /// The containers of a list, if there is one.
+    fn stated(&self, list: List) -> Option<&'a [Container<'a>]> {
+        match list {
+            List::Init => self.spec.init_containers.as_deref(),
+            List::Plain => self.spec.containers.as_deref(),
+        }
+    }
+
     /// The containers of a list.
-    fn list(&self, list: &str) -> &'a [Value] {
-        let items = self.raw.get("spec").and_then(|spec| spec.get(list));
-        items.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    fn list(&self, list: List) -> &'a [Container<'a>] {
+        self.stated(list).unwrap_or_default()
     }
 
     /// The pod's own containers: no SidecarSet has put them there, and none replaces them (INJ-30).
-    fn own_containers(&self) -> impl Iterator<Item = &'a Value> + use<'_, 'a> {
+    fn own_containers(&self) -> impl Iterator<Item = &'a Container<'a>> + use<'_, 'a> {
         self.sources(false)
     }
 
     /// The same, with its own init containers behind them if a set asks for that (W-19).
-    fn sources(&self, init: bool) -> impl Iterator<Item = &'a Value> + use<'_, 'a> {
-        let init = if init { self.list("initContainers") } else { &[] };
-        self.list("containers").iter().chain(init).filter(|it| self.is_own(it))
+    fn sources(&self, init: bool) -> impl Iterator<Item = &'a Container<'a>> + use<'_, 'a> {
+        let init = if init { self.list(List::Init) } else { &[] };
+        self.list(List::Plain).iter().chain(init).filter(|it| self.is_own(it))
     }
 
     /// Where env is transferred from: all containers as they came along, a placeholder with the name of a sidecar included
     /// (INJ-40), and the pod's own init containers behind them if a set asks for that (W-19).
-    fn givers(&self, init: bool) -> impl Iterator<Item = &'a Value> + use<'_, 'a> {
-        let init = if init { self.list("initContainers") } else { &[] };
-        self.list("containers").iter().chain(init.iter().filter(|it| self.is_own(it)))
+    fn givers(&self, init: bool) -> impl Iterator<Item = &'a Container<'a>> + use<'_, 'a> {
+        let init = if init { self.list(List::Init) } else { &[] };
+        self.list(List::Plain).iter().chain(init.iter().filter(|it| self.is_own(it)))
     }
 
-    fn is_own(&self, container: &Value) -> bool {
-        !is_injected(container) && !self.placed.contains(name_of(container))
+    /// Neither injected nor about to be replaced.
+    fn is_own(&self, container: &Container<'_>) -> bool {
+        let places = |set: &Chosen| set.prepared.places(container.name());
+        !container.is_injected() && !self.chosen.iter().any(places)
     }
-}
 
-/// Whether a SidecarSet has put the container into the pod.
-pub(crate) fn is_injected(container: &Value) -> bool {
-    items(container, "env").iter().any(|variable| {
-        name_of(variable) == keys::IS_INJECTED_ENV && text_of(variable, "value") == "true"
-    })
-}
-
-pub(crate) fn items<'a>(object: &'a Value, list: &str) -> &'a [Value] {
-    object.get(list).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-pub(crate) fn text_of<'a>(object: &'a Value, member: &str) -> &'a str {
-    object.get(member).and_then(Value::as_str).unwrap_or_default()
-}
-
-pub(crate) fn name_of(object: &Value) -> &str {
-    text_of(object, "name")
-}
-
-/// Labels or annotations of a pod.
-pub fn pairs(pod: &Value, member: &str) -> BTreeMap<String, String> {
-    let pairs = pod.get("metadata").and_then(|meta| meta.get(member)).and_then(Value::as_object);
-    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
-    pairs.into_iter().flatten().filter_map(text).collect()
+    /// Whether an injected container has the name, in a set or in a pod: resources do not follow those (RES-2).
+    fn is_sidecar(&self, name: &str) -> bool {
+        self.chosen.iter().any(|set| set.prepared.knows(name))
+    }
 }
 
 /// Injects the chosen sets, which are in the order of their names, into a pod.
-pub fn inject<'a>(
-    raw: &'a Value,
-    chosen: &'a [Chosen],
+pub fn inject(
+    incoming: &Incoming<'_>,
+    chosen: &[Chosen],
     settings: Settings,
 ) -> Result<Injection, Refusal> {
     if chosen.is_empty() {
         return Ok(Injection::default());
     }
-    let before = pairs(raw, "annotations");
+    let spec = incoming.spec().map_err(|error| Refusal::Other(format!("pod: {error}")))?;
+    let none = BTreeMap::new();
+    let before = incoming.metadata().annotations.as_ref().unwrap_or(&none);
     let mut annotations = before.clone();
     // A pod that was copied from another one brings its history along, which is not this pod's (W-18).
     annotations.remove(keys::SIDECARSET_INPLACE_UPDATE_STATE);
     metadata::patch(&mut annotations, chosen)?;
-    let mut pod = Pod {
-        raw,
-        annotations,
-        labels: pairs(raw, "labels"),
-        seen: seen(&before, chosen, settings.now),
-        injected: chosen.iter().flat_map(|set| set.prepared.names()).collect(),
-        placed: chosen
-            .iter()
-            .flat_map(|set| set.prepared.sidecars())
-            .flat_map(|sidecar| names(&sidecar.typed))
-            .collect(),
-    };
-    let built = containers::build(&pod, chosen, settings.sorted)?;
+    let seen = seen(before, chosen, settings.now);
+    let mut pod = Pod { incoming, spec, annotations, chosen, seen };
+    let built = containers::build(&pod, settings.sorted)?;
     let told = |set: &Chosen| format!("{}@{}", set.set, set.revision);
     let mut injection = Injection {
         sets: chosen.iter().map(told).collect(),
         recorded: chosen.iter().any(|set| set.recorded),
         ..Injection::default()
     };
-    containers::place(&pod, built, settings.strict, &mut injection)?;
-    volumes::place(&pod, chosen, &mut injection.operations)?;
+    containers::place(&pod, &built, settings.strict, &mut injection)?;
+    volumes::place(&pod, &mut injection.patch)?;
     hot_upgrade::record(&mut pod.annotations, chosen);
-    metadata::record(&mut pod, chosen, settings.now)?;
-    annotate(raw, &before, &pod.annotations, &mut injection.operations);
+    metadata::record(&mut pod, settings.now)?;
+    annotate(incoming, &pod.annotations, &mut injection.patch);
     Ok(injection)
 }
 
@@ -166,30 +164,23 @@ fn seen<'a>(
     sets.map(|set| &*set.set).collect()
 }
 
-/// The operations that make one set of annotations of another.
-fn annotate(
-    raw: &Value,
-    before: &BTreeMap<String, String>,
-    after: &BTreeMap<String, String>,
-    operations: &mut Vec<Value>,
-) {
-    if raw.get("metadata").is_none_or(|meta| !meta.is_object()) {
-        operations.push(add("/metadata", json!({ "annotations": after })));
-        return;
-    }
-    let there = raw.get("metadata").and_then(|meta| meta.get("annotations"));
-    if there.is_none_or(|there| !there.is_object()) {
-        operations.push(add("/metadata/annotations", json!(after)));
-        return;
-    }
-    let path = |key: &str| format!("/metadata/annotations/{}", escaped(key));
+/// Makes the pod's annotations what they are `after`.
+fn annotate(incoming: &Incoming<'_>, after: &BTreeMap<String, String>, patch: &mut Patch) {
+    let Some(metadata) = incoming.stated_metadata() else {
+        patch.add("/metadata", "{}");
+        return patch.add_strings("/metadata/annotations", after);
+    };
+    let Some(before) = &metadata.annotations else {
+        return patch.add_strings("/metadata/annotations", after);
+    };
+    let place = |key: &str| format!("/metadata/annotations/{}", escaped(key));
     for (key, value) in after {
         if before.get(key) != Some(value) {
-            operations.push(add(&path(key), json!(value)));
+            patch.add_string(&place(key), value);
         }
     }
     for key in before.keys().filter(|key| !after.contains_key(*key)) {
-        operations.push(json!({ "op": "remove", "path": path(key) }));
+        patch.remove(&place(key));
     }
 }
 
@@ -197,10 +188,25 @@ fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-pub(crate) fn add(path: &str, value: Value) -> Value {
-    let mut operation = Map::new();
-    operation.insert("op".to_owned(), json!("add"));
-    operation.insert("path".to_owned(), json!(path));
-    operation.insert("value".to_owned(), value);
-    Value::Object(operation)
+/// Appends JSON to a list of the spec: there may be none yet.
+fn append(there: bool, list: &str, items: &[&str], patch: &mut Patch) {
+    if items.is_empty() {
+        return;
+    }
+    if there {
+        let end = format!("/spec/{list}/-");
+        for item in items {
+            patch.add(&end, item);
+        }
+    } else {
+        patch.add(&format!("/spec/{list}"), &format!("[{}]", items.join(",")));
+    }
+}
+
+fn name_of(object: &Value) -> &str {
+    text_of(object, "name")
+}
+
+fn text_of<'a>(object: &'a Value, member: &str) -> &'a str {
+    object.get(member).and_then(Value::as_str).unwrap_or_default()
 }

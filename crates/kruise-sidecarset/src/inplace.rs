@@ -267,13 +267,13 @@ impl<'a> Rewrite<'a> {
         };
         let mut entries =
             Entries::parse(annotations.get(keys::SIDECARSET_HASH)).unwrap_or_default();
-        entries.set(&own);
+        entries.set(own);
         if let Ok(text) = entries.encode() {
             self.annotate(keys::SIDECARSET_HASH.to_owned(), text);
         }
         let without_image = annotations.get(keys::SIDECARSET_HASH_WITHOUT_IMAGE);
         if without_image.is_some_and(is_legacy)
-            && let Ok(Ok(text)) = Entries::parse(without_image).map(Entries::encode)
+            && let Ok(Ok(text)) = Entries::parse(without_image).map(|entries| entries.encode())
         {
             self.annotate(keys::SIDECARSET_HASH_WITHOUT_IMAGE.to_owned(), text);
         }

@@ -122,7 +122,7 @@ pub struct Settings {
     /// Native sidecars that are not updated: name and image.
     pub fixed_natives: Vec<(String, String)>,
     /// Names that a pod's record lists (INJ-50).
-    pub listed: Vec<String>,
+    pub listed: Arc<[String]>,
     /// Whether running pods are never touched.
     pub not_update: bool,
     /// Whether updates are paused.
@@ -216,7 +216,7 @@ impl Settings {
             hashes,
             sidecars: sidecars(spec, options),
             fixed_natives: fixed_natives(spec, options),
-            listed: crate::containers::listed(spec),
+            listed: content.prepared.listed.clone(),
             not_update,
             paused: strategy.paused,
             selector: selector(spec)?,

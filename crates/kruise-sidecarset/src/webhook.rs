@@ -230,10 +230,8 @@ impl Webhook {
         if chosen.is_empty() {
             return Ok(Injection::default());
         }
-        let raw = incoming.to_value();
-        let raw = raw.map_err(|error| Refusal::Other(format!("pod: {error}")))?;
         let settings = Settings { now, sorted: self.gates.sorted_sidecars, strict: self.strict };
-        inject(&raw, &chosen, settings)
+        inject(incoming, &chosen, settings)
     }
 
     /// Revisions that bear the set's name.
@@ -358,15 +356,14 @@ impl Object {
 
 /// The answer that an injection is; the words are those of the metric (W-50).
 fn told(injection: Injection) -> Answer {
-    let Injection { operations, warnings, sets, recorded } = injection;
-    let outcome = match (sets.is_empty(), operations.is_empty(), recorded) {
+    let Injection { patch, warnings, sets, recorded } = injection;
+    let outcome = match (sets.is_empty(), patch.is_empty(), recorded) {
         (true, _, _) => "not-matched",
         (_, true, _) => "unchanged",
         (_, _, false) => "injected",
         (_, _, true) => "injected-recorded",
     };
-    let verdict =
-        if operations.is_empty() { Verdict::Allowed } else { Verdict::Patched(operations) };
+    let verdict = if patch.is_empty() { Verdict::Allowed } else { Verdict::Patched(patch) };
     let audit = (!sets.is_empty()).then(|| ("sidecarsets", sets.join(",")));
     let audit = audit.into_iter().collect();
     Answer { verdict, warnings, outcome: Some(outcome), audit, ..Answer::default() }

@@ -1,5 +1,5 @@
 use kruise_api::raw::RawJson;
-use kruise_common::admission::{Admission, Answer, GroupVersionKind, Operation, Request, Verdict};
+use kruise_common::admission::{Admission, Answer, Operation, Request, Verdict};
 use kruise_common::gates::FeatureGates;
 use serde_json::{Value, json};
 
@@ -13,14 +13,12 @@ fn ask(path: &str, object: &Value, old: Option<&Value>) -> Answer {
     let webhook = Webhook { gates: FeatureGates::default() };
     let request = Request {
         uid: "u".to_owned(),
-        kind: GroupVersionKind::default(),
         subresource: String::new(),
         namespace: "default".to_owned(),
         name: "clean".to_owned(),
         operation: if old.is_some() { Operation::Update } else { Operation::Create },
         object: Some(raw(object)),
         old: old.map(raw),
-        user: "somebody".to_owned(),
         dry_run: false,
     };
     webhook.answer(path, &request).unwrap()
@@ -40,10 +38,8 @@ fn job(change: &Value) -> Value {
 #[test]
 fn a_job_is_completed_and_then_needs_nothing_more() {
     let mut object = job(&json!({ "paused": false }));
-    let Verdict::Patched(operations) = ask(MUTATE, &object, None).verdict else {
-        panic!("no patch")
-    };
-    let patch: json_patch::Patch = serde_json::from_value(json!(operations)).unwrap();
+    let Verdict::Patched(patch) = ask(MUTATE, &object, None).verdict else { panic!("no patch") };
+    let patch: json_patch::Patch = serde_json::from_slice(patch.text()).unwrap();
     json_patch::patch(&mut object, &patch).unwrap();
     assert_eq!(object["spec"]["parallelism"], 2_147_483_647);
     assert_eq!(object["spec"]["failurePolicy"]["type"], "FailFast");

@@ -10,7 +10,7 @@ use kruise_api::raw::RawJson;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Answer, Denial, GroupVersionKind, Operation, Request, Verdict};
+use super::{Answer, Denial, Operation, Request, Verdict};
 
 /// Why a body is no review.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum BadReview {
     /// Not JSON, or not of the form of a review.
     #[error("the body is not an AdmissionReview: {0}")]
     Malformed(#[from] serde_json::Error),
+    /// Not even text.
+    #[error("the body is not an AdmissionReview: {0}")]
+    NoText(#[from] std::str::Utf8Error),
     /// Another kind, or a version that does not exist.
     #[error("{api_version} {kind} is not an AdmissionReview of admission.k8s.io/v1 or v1beta1")]
     WrongKind {
@@ -52,26 +55,20 @@ struct WireReview {
 #[serde(rename_all = "camelCase")]
 struct WireRequest {
     uid: String,
-    #[serde(default)]
-    kind: GroupVersionKind,
     sub_resource: Option<String>,
     namespace: Option<String>,
     name: Option<String>,
     operation: Operation,
     object: Option<Box<RawValue>>,
     old_object: Option<Box<RawValue>>,
-    user_info: Option<WireUser>,
     dry_run: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct WireUser {
-    username: Option<String>,
 }
 
 /// Reads a review.
 pub fn decode(body: &[u8]) -> Result<Review, BadReview> {
-    let review: WireReview = serde_json::from_slice(body)?;
+    // Looked through for what is no text once, and not string by string.
+    let body = std::str::from_utf8(body)?;
+    let review: WireReview = serde_json::from_str(body)?;
     let known = ["admission.k8s.io/v1", "admission.k8s.io/v1beta1"];
     if review.kind != "AdmissionReview" || !known.contains(&review.api_version.as_str()) {
         let WireReview { api_version, kind, .. } = review;
@@ -80,14 +77,12 @@ pub fn decode(body: &[u8]) -> Result<Review, BadReview> {
     let wire = review.request.ok_or(BadReview::NoRequest)?;
     let request = Request {
         uid: wire.uid,
-        kind: wire.kind,
         subresource: wire.sub_resource.unwrap_or_default(),
         namespace: wire.namespace.unwrap_or_default(),
         name: wire.name.unwrap_or_default(),
         operation: wire.operation,
         object: wire.object.map(RawJson::from),
         old: wire.old_object.map(RawJson::from),
-        user: wire.user_info.and_then(|user| user.username).unwrap_or_default(),
         dry_run: wire.dry_run.unwrap_or(false),
     };
     Ok(Review { api_version: review.api_version, request })
@@ -143,11 +138,13 @@ pub fn encode(review: &Review, answer: &Answer) -> Result<String, serde_json::Er
         kind: "AdmissionReview",
         response,
     })?;
-    if let Verdict::Patched(operations) = &answer.verdict {
+    if let Verdict::Patched(patch) = &answer.verdict {
+        const BESIDE: usize = 64;
         // The last members are those of the response.
         text.truncate(text.len() - "}}".len());
+        text.reserve(base64::encoded_len(patch.text().len(), true).unwrap_or(0) + BESIDE);
         text.push_str(r#","patchType":"JSONPatch","patch":""#);
-        STANDARD.encode_string(serde_json::to_vec(operations)?, &mut text);
+        STANDARD.encode_string(patch.text(), &mut text);
         text.push_str(r#""}}"#);
     }
     Ok(text)

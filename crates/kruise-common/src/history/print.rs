@@ -43,8 +43,8 @@ fn double(out: &mut String, value: f64) {
     };
 }
 
-/// A string in quotes.
-pub(super) fn string(out: &mut String, text: &str) {
+/// Writes a string in quotes.
+pub fn string(out: &mut String, text: &str) {
     out.push('"');
     let mut plain = 0;
     for (at, byte) in text.bytes().enumerate() {

@@ -14,12 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderValue, Method, Request as HttpRequest, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
+use hyper::body::Incoming;
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -36,7 +35,7 @@ use crate::admission::{Admission, Answer, Request, review};
 mod door;
 
 pub use door::Limits;
-use door::{Activity, Door, millis};
+use door::{Activity, Answers, Door, millis};
 
 /// Largest body: the API server takes objects of up to 3 MiB, and sends old and new.
 const BODY: usize = 8 << 20;
@@ -99,16 +98,17 @@ pub struct Desk {
     pub limits: Limits,
 }
 
-/// What one connection is answered with.
+/// Who sits at the desk.
 #[derive(Clone)]
-struct Counter {
+struct Clerk(Arc<Seat>);
+
+struct Seat {
     desk: Arc<Desk>,
     /// Room for bodies, in [`PAGE`]s.
-    room: Arc<Semaphore>,
-    activity: Arc<Activity>,
+    room: Semaphore,
     /// When the server began: what activity is measured from.
     began: Instant,
-    /// The connection is not to be used again.
+    /// Connections are not to be used again.
     stop: CancellationToken,
 }
 
@@ -170,46 +170,48 @@ async fn serve_here(
     // API servers ask for nothing else but on loopback, and the many requests of an HTTP/2 connection are one more thing to bound.
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let limits = desk.limits;
-    let room = Arc::new(Semaphore::new(limits.bodies / PAGE));
+    let (room, stop) = (Semaphore::new(limits.bodies / PAGE), ending.stop.clone());
     let door = Door { tls: TlsAcceptor::from(Arc::new(tls)), limits, ending };
-    let (began, stop) = (now(), door.ending.stop.clone());
-    let routes = move |activity| {
-        let (desk, room, stop) = (desk.clone(), room.clone(), stop.clone());
-        let counter = Counter { desk, room, activity, began, stop };
-        Router::new().fallback(answer).with_state(counter)
-    };
-    Ok((bound, door.open(listener, routes)))
+    Ok((bound, door.open(listener, Clerk(Arc::new(Seat { desk, room, began: now(), stop })))))
 }
 
-async fn answer(State(counter): State<Counter>, request: HttpRequest<Body>) -> Response {
-    let Counter { desk, room, activity, .. } = &counter;
-    let began = now();
-    let _asking = activity.begins(millis(began - counter.began));
-    let path = request.uri().path().to_owned();
-    let probed = request.method() == Method::GET && path == "/healthz";
-    let known = desk.admission.paths().iter().copied().find(|at| *at == path);
-    let _in_flight = known.map(|path| desk.metrics.review_begins(path));
-    let mut response = match known {
-        _ if probed => (StatusCode::OK, "ok\n").into_response(),
-        Some(path) => reply(desk, room, path, request).await,
-        None => {
-            (StatusCode::NOT_FOUND, format!("no webhook is served at {path}\n")).into_response()
+impl Answers for Clerk {
+    async fn answer(&self, request: HttpRequest<Incoming>, activity: Arc<Activity>) -> Response {
+        let Seat { desk, room, .. } = &*self.0;
+        let began = now();
+        let _asking = activity.begins(millis(began - self.0.began));
+        let path = request.uri().path();
+        let probed = request.method() == Method::GET && path == "/healthz";
+        let known = desk.admission.paths().iter().copied().find(|at| *at == path);
+        let _in_flight = known.map(|path| desk.metrics.review_begins(path));
+        let mut response = match known {
+            _ if probed => (StatusCode::OK, "ok\n").into_response(),
+            Some(path) => reply(desk, room, path, request).await,
+            None => {
+                (StatusCode::NOT_FOUND, format!("no webhook is served at {path}\n")).into_response()
+            }
+        };
+        // Whoever asks while this replica is about to end asks another one next time, instead of meeting a connection that
+        // closes.
+        if self.0.stop.is_cancelled() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-    };
-    // Whoever asks while this replica is about to end asks another one next time, instead of meeting a connection that closes.
-    if counter.stop.is_cancelled() {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        if probed {
+            return response;
+        }
+        // A path that nobody registered is no label: anybody could make up many.
+        let label = known.unwrap_or("unknown");
+        desk.metrics.review(label, response.status().as_u16(), now() - began);
+        response
     }
-    if probed {
-        return response;
-    }
-    // A path that nobody registered is no label: anybody could make up many.
-    let label = known.unwrap_or("unknown");
-    desk.metrics.review(label, response.status().as_u16(), now() - began);
-    response
 }
 
-async fn reply(desk: &Desk, room: &Semaphore, path: &str, request: HttpRequest<Body>) -> Response {
+async fn reply(
+    desk: &Desk,
+    room: &Semaphore,
+    path: &str,
+    request: HttpRequest<Incoming>,
+) -> Response {
     let refuse = |status: StatusCode, text: String| (status, text).into_response();
     if request.method() != Method::POST {
         let text = "reviews are POSTed\n".to_owned();
@@ -220,7 +222,8 @@ async fn reply(desk: &Desk, room: &Semaphore, path: &str, request: HttpRequest<B
         return refuse(StatusCode::SERVICE_UNAVAILABLE, text);
     }
     // The room is held until the review is answered: what is made of a body is larger than it.
-    let (body, _held) = match read(request.into_body(), (room, desk.limits.bodies)).await {
+    let (body, _held) = match read(Body::new(request.into_body()), (room, desk.limits.bodies)).await
+    {
         Ok(read) => read,
         Err(Unread::TooMuch) => {
             let text = "too much is asked at a time\n".to_owned();

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use kruise_api::shared::field::FieldError;
 use serde_json::{Value, json};
 
+use crate::admission::patch::Patch;
 use crate::admission::registration::{
     Endpoint, FailurePolicy, Hook, Phase, SOME_SET_MATCHES, Terms, configuration, says,
 };
@@ -53,7 +54,7 @@ fn a_review_keeps_its_objects_as_text() {
 fn what_a_review_does_not_say_is_empty() {
     let read = decode(&review(&creation())).unwrap().request;
     assert_eq!((read.namespace.as_str(), read.name.as_str()), ("shop", "web"));
-    assert_eq!((read.user.as_str(), read.dry_run), ("alice", true));
+    assert!(read.dry_run);
     assert_eq!(read.old, None, "null is no object");
     let bare = json!({ "uid": "u", "operation": "DELETE" });
     let read = decode(&review(&bare)).unwrap().request;
@@ -63,7 +64,9 @@ fn what_a_review_does_not_say_is_empty() {
 
 #[test]
 fn what_is_no_review_says_why() {
-    let malformed: [&[u8]; 6] = [b"", b"{", b"[]", b"null", b"\xff\xfe", b"{\"kind\":1}"];
+    let no_text = decode(b"\xff\xfe").unwrap_err();
+    assert!(matches!(no_text, BadReview::NoText(_)), "{no_text}");
+    let malformed: [&[u8]; 5] = [b"", b"{", b"[]", b"null", b"{\"kind\":1}"];
     for body in malformed {
         assert!(matches!(decode(body), Err(BadReview::Malformed(_))), "{body:?}");
     }
@@ -97,6 +100,28 @@ fn an_answer_repeats_the_review_and_carries_its_patch_as_base64() {
     let mut patched = before;
     json_patch::patch(&mut patched, &patch).unwrap();
     assert_eq!(patched, after);
+}
+
+/// Whatever paths and strings hold, and however many operations there are, the text is a patch.
+#[test]
+fn a_patch_is_a_list_of_operations_at_any_time() {
+    let mut patch = Patch::default();
+    assert!(patch.is_empty());
+    assert_eq!(patch.text(), b"[]");
+    patch.add("/spec/containers/-", r#"{"name":"a"}"#);
+    assert_eq!(patch.text(), br#"[{"op":"add","path":"/spec/containers/-","value":{"name":"a"}}]"#);
+    patch.replace("/spec/containers/0", "[1.50]");
+    patch.add_string("/metadata/annotations/a~1\"b", "\"\n\u{2028}");
+    patch.remove("/x");
+    assert!(!patch.is_empty());
+    let operations: Vec<Value> = serde_json::from_slice(patch.text()).unwrap();
+    let expected = [
+        json!({ "op": "add", "path": "/spec/containers/-", "value": { "name": "a" } }),
+        json!({ "op": "replace", "path": "/spec/containers/0", "value": [1.5] }),
+        json!({ "op": "add", "path": "/metadata/annotations/a~1\"b", "value": "\"\n\u{2028}" }),
+        json!({ "op": "remove", "path": "/x" }),
+    ];
+    assert_eq!(operations, expected);
 }
 
 #[test]

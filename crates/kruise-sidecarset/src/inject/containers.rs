@@ -4,22 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kruise_api::keys;
 use kruise_api::sidecarset::container::ENABLED;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::{
-    Injection, Pod, add, env, hot_upgrade, is_injected, name_of, resources, text_of, volumes,
-};
+use super::{Injection, List, Pod, append, env, name_of, resources, text_of, volumes};
 use crate::choose::{Chosen, Refusal};
-use crate::containers::twins;
-use crate::prepared::Sidecar;
-
-/// Lists of a container that are made anew for each pod.
-const LISTS: [&str; 3] = ["env", "volumeMounts", "volumeDevices"];
+use crate::incoming::{Container, Item};
+use crate::prepared::{More, Sidecar};
 
 /// A container that is to be injected.
 pub(super) struct Built<'a> {
     set: &'a str,
-    container: Value,
+    name: &'a str,
+    /// Its JSON.
+    text: String,
     /// Before the pod's own containers.
     first: bool,
     /// The pod was just injected with this revision of the set: the webhook is asked again.
@@ -32,148 +29,118 @@ pub(super) struct Lists<'a> {
     plain: Vec<Built<'a>>,
 }
 
+impl<'a> Lists<'a> {
+    fn of(&self, list: List) -> &[Built<'a>] {
+        match list {
+            List::Init => &self.init,
+            List::Plain => &self.plain,
+        }
+    }
+}
+
 /// Builds the containers of all sets, in their order. Those that a first look has put there are as the set says, and no more:
 /// what webhooks behind us have added to the pod since is not theirs, and what follows from it must not refuse the pod.
-pub(super) fn build<'a>(
-    pod: &Pod<'_>,
-    chosen: &'a [Chosen],
-    sorted: bool,
-) -> Result<Lists<'a>, Refusal> {
+pub(super) fn build<'a>(pod: &Pod<'a>, sorted: bool) -> Result<Lists<'a>, Refusal> {
     let mut lists = Lists { init: Vec::new(), plain: Vec::new() };
-    for set in chosen {
+    for set in pod.chosen {
         let again = pod.seen.contains(&*set.set);
-        let built = |container: Value, first| Built { set: &set.set, container, first, again };
-        for (list, sidecars, init) in [
-            (&mut lists.init, &set.prepared.init_containers, true),
-            (&mut lists.plain, &set.prepared.containers, false),
+        for (built, sidecars, list) in [
+            (&mut lists.init, &set.prepared.init_containers, List::Init),
+            (&mut lists.plain, &set.prepared.containers, List::Plain),
         ] {
             for sidecar in sidecars {
                 let first = sidecar.typed.goes_first();
-                let containers = if again && is_there(pod, sidecar, init) {
-                    plain(sidecar, init)
+                let more = if again && is_there(pod, sidecar, list) {
+                    More::default()
                 } else {
-                    complete(pod, set, sidecar, init)?
+                    more(pod, set, sidecar)?
                 };
-                list.extend(containers.into_iter().map(|container| built(container, first)));
+                let texts = sidecar.form.texts(&more);
+                built.extend(texts.map(|(name, text)| Built {
+                    set: &set.set,
+                    name,
+                    text,
+                    first,
+                    again,
+                }));
             }
         }
     }
-    let by_name = |a: &Built<'_>, b: &Built<'_>| name_of(&a.container).cmp(name_of(&b.container));
-    lists.init.sort_by(by_name);
+    lists.init.sort_by_key(|built| built.name);
     if sorted {
-        lists.plain.sort_by(by_name);
+        lists.plain.sort_by_key(|built| built.name);
     }
     Ok(lists)
 }
 
 /// Whether the pod has all containers of a sidecar.
-fn is_there(pod: &Pod<'_>, sidecar: &Sidecar, init: bool) -> bool {
-    let list = pod.list(if init { "initContainers" } else { "containers" });
-    let there = |name: &str| list.iter().any(|known| name_of(known) == name && is_injected(known));
-    if hot_upgrade::is_pair(sidecar, init) {
-        twins(&sidecar.typed.name).iter().all(|name| there(name))
-    } else {
-        there(&sidecar.typed.name)
-    }
+fn is_there(pod: &Pod<'_>, sidecar: &Sidecar, list: List) -> bool {
+    let containers = pod.list(list);
+    let there =
+        |name: &str| containers.iter().any(|known| known.name() == name && known.is_injected());
+    sidecar.form.names().all(there)
 }
 
-/// What the set itself says of a sidecar.
-fn plain(sidecar: &Sidecar, init: bool) -> Vec<Value> {
-    let mut container = sidecar.core.as_object().cloned().unwrap_or_default();
-    container.insert("env".to_owned(), Value::Array(env_of(&sidecar.core, Vec::new())));
-    if sidecar.typed.extensions.resources_policy.is_some() {
-        container.remove("resources");
-    }
-    twinned(sidecar, init, container)
-}
-
-/// What a sidecar is in this pod.
-fn complete(
-    pod: &Pod<'_>,
-    set: &Chosen,
-    sidecar: &Sidecar,
-    init: bool,
-) -> Result<Vec<Value>, Refusal> {
+/// What a sidecar gets from this pod.
+fn more<'a>(pod: &Pod<'a>, set: &Chosen, sidecar: &'a Sidecar) -> Result<More<'a>, Refusal> {
     let extensions = &sidecar.typed.extensions;
-    let core = &sidecar.core;
-    let others = core.as_object().into_iter().flatten();
-    let others = others.filter(|(member, _)| !LISTS.contains(&member.as_str()));
-    let mut container: Map<String, Value> =
-        others.map(|(member, value)| (member.clone(), value.clone())).collect();
-    if let (Some(policy), Some(targets)) = (&extensions.resources_policy, &sidecar.targets) {
-        let resources = resources::resources(pod, policy, targets).map_err(|why| {
-            let (set, name) = (&set.set, &sidecar.typed.name);
-            Refusal::Other(format!("sidecarset {set}: container {name}: {why}"))
-        })?;
-        container.insert("resources".to_owned(), resources);
-    }
+    let resources = match (&extensions.resources_policy, &sidecar.targets) {
+        (Some(policy), Some(targets)) => Some(resources::resources(pod, policy, targets)),
+        _ => None,
+    };
+    let resources = resources.transpose().map_err(|why| {
+        let (set, name) = (&set.set, &sidecar.typed.name);
+        Refusal::Other(format!("sidecarset {set}: container {name}: {why}"))
+    })?;
     let shares = extensions.share_volume_policy.type_ == ENABLED;
     let devices = extensions.share_volume_device_policy.as_ref();
     let shares_devices = devices.is_some_and(|policy| policy.type_ == ENABLED);
     let from_init = set.asks.from_init;
     let given = |on| volumes::Shared { on, from_init };
-    let (mounts, path_variables) = volumes::mounts(pod, core, given(shares));
-    let devices = volumes::devices(pod, core, &mounts, given(shares_devices));
-    let mut variables = env::transferred(pod, &extensions.transfer_env, from_init);
-    variables.extend(path_variables);
-    for (list, items) in LISTS.into_iter().zip([env_of(core, variables), mounts, devices]) {
-        if !items.is_empty() {
-            container.insert(list.to_owned(), Value::Array(items));
-        } else if let Some(empty) = core.get(list) {
-            container.insert(list.to_owned(), empty.clone());
-        }
+    let (mounts, path_variables) = volumes::mounts(pod, sidecar, given(shares));
+    let devices = volumes::devices(pod, sidecar, &mounts, given(shares_devices));
+    let mut env = env::transferred(pod, &extensions.transfer_env, from_init);
+    env.extend(path_variables);
+    keep_new(&mut env, sidecar);
+    let texts = |items: Vec<&'a Item<'a>>| items.into_iter().map(|item| item.text).collect();
+    Ok(More { env: texts(env), mounts: texts(mounts), devices: texts(devices), resources })
+}
+
+/// INJ-13: beside the container's own variables and the mark others stand where there is none of their name.
+fn keep_new(more: &mut Vec<&Item<'_>>, sidecar: &Sidecar) {
+    if more.is_empty() {
+        return;
     }
-    Ok(twinned(sidecar, init, container))
-}
-
-fn twinned(sidecar: &Sidecar, init: bool, container: Map<String, Value>) -> Vec<Value> {
-    let containers = if hot_upgrade::is_pair(sidecar, init) {
-        hot_upgrade::pair(sidecar, &container).to_vec()
-    } else {
-        vec![container]
-    };
-    containers.into_iter().map(Value::Object).collect()
-}
-
-/// INJ-13: the container's own variables, the mark, and the others where there is none of their name.
-fn env_of(core: &Value, more: Vec<Value>) -> Vec<Value> {
-    let mut env = super::items(core, "env").to_vec();
-    env.push(json!({ "name": keys::IS_INJECTED_ENV, "value": "true" }));
-    let mut names: BTreeSet<String> =
-        env.iter().map(|variable| name_of(variable).to_owned()).collect();
-    env.extend(more.into_iter().filter(|variable| names.insert(name_of(variable).to_owned())));
-    env
+    let own = sidecar.env().iter().map(name_of);
+    let mut names: BTreeSet<&str> = own.chain([keys::IS_INJECTED_ENV]).collect();
+    more.retain(|variable| names.insert(variable.name()));
 }
 
 /// Puts the containers into the pod.
 pub(super) fn place(
     pod: &Pod<'_>,
-    lists: Lists<'_>,
+    lists: &Lists<'_>,
     strict: bool,
     injection: &mut Injection,
 ) -> Result<(), Refusal> {
-    refuse_clashes(pod, &lists)?;
+    refuse_clashes(pod, lists)?;
     if strict {
-        refuse_replacements(pod, &lists)?;
+        refuse_replacements(pod, lists)?;
     }
-    place_list(pod, "initContainers", lists.init, injection);
-    place_list(pod, "containers", lists.plain, injection);
-    Ok(())
+    place_list(pod, List::Init, lists, injection)?;
+    place_list(pod, List::Plain, lists, injection)
 }
 
 /// Names that Kubernetes would refuse without saying where they come from (INJ-53, W-15).
 fn refuse_clashes(pod: &Pod<'_>, lists: &Lists<'_>) -> Result<(), Refusal> {
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
-    for (built, others) in
-        [(&lists.init, pod.list("containers")), (&lists.plain, pod.list("initContainers"))]
-    {
-        for Built { set, container, .. } in built {
-            let name = name_of(container);
+    for (list, others) in [(List::Init, List::Plain), (List::Plain, List::Init)] {
+        for Built { set, name, .. } in lists.of(list) {
             if let Some(other) = taken.insert(name, set) {
                 let text = format!("container {name} of sidecarset {set} already exist in {other}");
                 return Err(Refusal::Other(text));
             }
-            if others.iter().any(|other| name_of(other) == name) {
+            if pod.list(others).iter().any(|other| other.name() == *name) {
                 let text = format!(
                     "container {name} of sidecarset {set} has the name of another container of the pod"
                 );
@@ -186,10 +153,9 @@ fn refuse_clashes(pod: &Pod<'_>, lists: &Lists<'_>) -> Result<(), Refusal> {
 
 /// W-15: a container of the pod itself that would be replaced.
 fn refuse_replacements(pod: &Pod<'_>, lists: &Lists<'_>) -> Result<(), Refusal> {
-    for (list, built) in [("initContainers", &lists.init), ("containers", &lists.plain)] {
-        for Built { set, container, .. } in built {
-            let name = name_of(container);
-            let own = |other: &Value| name_of(other) == name && !is_injected(other);
+    for list in [List::Init, List::Plain] {
+        for Built { set, name, .. } in lists.of(list) {
+            let own = |other: &Container<'_>| other.name() == *name && !other.is_injected();
             if pod.list(list).iter().any(own) {
                 let text =
                     format!("container {name} of the pod has the name of a sidecar of {set}");
@@ -201,46 +167,62 @@ fn refuse_replacements(pod: &Pod<'_>, lists: &Lists<'_>) -> Result<(), Refusal> 
 }
 
 /// INJ-51: a container of the name is replaced where it stands, others go to the front or to the back.
-fn place_list(pod: &Pod<'_>, list: &str, built: Vec<Built<'_>>, injection: &mut Injection) {
+fn place_list(
+    pod: &Pod<'_>,
+    list: List,
+    lists: &Lists<'_>,
+    injection: &mut Injection,
+) -> Result<(), Refusal> {
     let existing = pod.list(list);
+    let member = list.member();
     let (mut front, mut back) = (Vec::new(), Vec::new());
-    for Built { set, container, first, again } in built {
-        let name = name_of(&container);
-        let there = existing.iter().enumerate().find(|(_, other)| name_of(other) == name);
+    for built in lists.of(list) {
+        let there = existing.iter().enumerate().find(|(_, other)| other.name() == built.name);
         match there {
-            Some((index, other)) if again && is_injected(other) => {
-                let value = completed(other, &container);
-                if value != *other {
-                    let path = format!("/spec/{list}/{index}");
-                    let operation = json!({ "op": "replace", "path": path, "value": value });
-                    injection.operations.push(operation);
+            Some((at, other)) => {
+                let injected = other.is_injected();
+                if let Some(value) = replacement(pod, (list, at), built, injected)? {
+                    injection.patch.replace(&format!("/spec/{member}/{at}"), &value);
+                    if !injected {
+                        let Built { set, name, .. } = built;
+                        let text = format!(
+                            "container {name} of the pod is replaced by that of SidecarSet {set}"
+                        );
+                        injection.warnings.push(text);
+                    }
                 }
             }
-            Some((_, other)) if *other == container => {}
-            Some((index, other)) => {
-                if !is_injected(other) {
-                    let text = format!(
-                        "container {name} of the pod is replaced by that of SidecarSet {set}"
-                    );
-                    injection.warnings.push(text);
-                }
-                let path = format!("/spec/{list}/{index}");
-                let operation = json!({ "op": "replace", "path": path, "value": container });
-                injection.operations.push(operation);
-            }
-            None if first => front.push(container),
-            None => back.push(container),
+            None if built.first => front.push(&*built.text),
+            None => back.push(&*built.text),
         }
     }
     if existing.is_empty() {
         front.append(&mut back);
-        append(pod, list, front, &mut injection.operations);
-        return;
     }
-    for (index, container) in front.into_iter().enumerate() {
-        injection.operations.push(add(&format!("/spec/{list}/{index}"), container));
+    let there = pod.stated(list).is_some();
+    if existing.is_empty() {
+        append(there, member, &front, &mut injection.patch);
+        return Ok(());
     }
-    append(pod, list, back, &mut injection.operations);
+    for (at, container) in front.into_iter().enumerate() {
+        injection.patch.add(&format!("/spec/{member}/{at}"), container);
+    }
+    append(there, member, &back, &mut injection.patch);
+    Ok(())
+}
+
+/// What stands in place of a container of the pod; `None` if it stays as it is.
+fn replacement(
+    pod: &Pod<'_>,
+    (list, at): (List, usize),
+    built: &Built<'_>,
+    injected: bool,
+) -> Result<Option<String>, Refusal> {
+    let unreadable = |error: serde_json::Error| Refusal::Other(format!("pod: {error}"));
+    let there = pod.incoming.container(list.member(), at).map_err(unreadable)?;
+    let ours: Value = serde_json::from_str(&built.text).map_err(unreadable)?;
+    let value = if built.again && injected { completed(&there, &ours) } else { ours };
+    Ok((value != there).then(|| value.to_string()))
 }
 
 /// A container that we put there at the first look, with what the set says and it has not: others may have changed it since, such
@@ -267,17 +249,4 @@ fn extend(known: &mut Vec<Value>, ours: &Value, key: &str) {
     let names: BTreeSet<String> = known.iter().map(|item| text_of(item, key).to_owned()).collect();
     let ours = ours.as_array().into_iter().flatten();
     known.extend(ours.filter(|item| !names.contains(text_of(item, key))).cloned());
-}
-
-/// Appends to a list of the pod's spec, which may not exist yet.
-pub(super) fn append(pod: &Pod<'_>, list: &str, items: Vec<Value>, operations: &mut Vec<Value>) {
-    if items.is_empty() {
-        return;
-    }
-    let there = pod.raw.get("spec").and_then(|spec| spec.get(list));
-    if there.is_some_and(Value::is_array) {
-        operations.extend(items.into_iter().map(|item| add(&format!("/spec/{list}/-"), item)));
-    } else {
-        operations.push(add(&format!("/spec/{list}"), Value::Array(items)));
-    }
 }

@@ -4,15 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kruise_api::sidecarset::container::{Source, TransferEnv};
-use serde_json::Value;
 
-use super::{Pod, items, name_of, text_of};
+use super::Pod;
+use crate::incoming::{Container, Item};
 
 /// What names all variables of a source (W-46); none has such a name.
 const ALL: &str = "*";
 
 /// The variables that a sidecar asks for, in the order in which they are added.
-pub(super) fn transferred(pod: &Pod<'_>, wanted: &[TransferEnv], from_init: bool) -> Vec<Value> {
+pub(super) fn transferred<'a>(
+    pod: &Pod<'a>,
+    wanted: &[TransferEnv],
+    from_init: bool,
+) -> Vec<&'a Item<'a>> {
     let mut found = Vec::new();
     for transfer in wanted {
         let Some(source) = source(pod, transfer) else { continue };
@@ -21,17 +25,21 @@ pub(super) fn transferred(pod: &Pod<'_>, wanted: &[TransferEnv], from_init: bool
             .chain(transfer.env_names.iter().map(String::as_str))
             .filter(|name| !name.is_empty())
             .collect();
-        let containers: Vec<&Value> =
-            pod.givers(from_init).filter(|container| name_of(container) == source).collect();
-        let variables = || containers.iter().flat_map(|container| items(container, "env"));
+        let containers: Vec<&'a Container<'a>> =
+            pod.givers(from_init).filter(|container| container.name() == source).collect();
+        let variables = || containers.iter().flat_map(|container| container.env());
         // Of variables with one name the last one counts, as it does in the container.
-        let last: BTreeMap<&str, &Value> = variables().map(|one| (name_of(one), one)).collect();
+        let last: BTreeMap<&str, &'a Item<'a>> = variables().map(|one| (one.name(), one)).collect();
         // All of them as they stand there: one may be made of those before it.
-        let all = variables().map(name_of).filter(|_| names.contains(ALL));
-        let wanted = names.iter().copied().filter(|name| *name != ALL).chain(all);
+        let all: Vec<&'a str> =
+            if names.contains(ALL) { variables().map(Item::name).collect() } else { Vec::new() };
+        let wanted = names.iter().copied().filter(|name| *name != ALL);
         let mut taken = BTreeSet::new();
-        let wanted = wanted.filter(|name| taken.insert(*name));
-        found.extend(wanted.filter_map(|name| last.get(name).copied().cloned()));
+        for name in wanted.chain(all.iter().copied()) {
+            if taken.insert(name) {
+                found.extend(last.get(name).copied());
+            }
+        }
     }
     found
 }
@@ -43,7 +51,7 @@ fn source<'p>(pod: &'p Pod<'_>, transfer: &'p TransferEnv) -> Option<&'p str> {
         return Some(&transfer.source_container_name);
     };
     let value = match reference.source()? {
-        Source::Label(key) => pod.labels.get(key),
+        Source::Label(key) => pod.incoming.metadata().labels.as_ref()?.get(key),
         Source::Annotation(key) => pod.annotations.get(key),
     };
     value.map(String::as_str)
@@ -51,23 +59,22 @@ fn source<'p>(pod: &'p Pod<'_>, transfer: &'p TransferEnv) -> Option<&'p str> {
 
 /// The variables of a container that the paths of its mounts name as `$(NAME)`, but for those whose name is `taken`; takes
 /// their names.
-pub(super) fn of_sub_paths(container: &Value, taken: &mut BTreeSet<String>) -> Vec<Value> {
-    let paths = items(container, "volumeMounts").iter().map(|mount| text_of(mount, "subPathExpr"));
+pub(super) fn of_sub_paths<'a>(
+    container: &'a Container<'a>,
+    taken: &mut BTreeSet<&'a str>,
+) -> Vec<&'a Item<'a>> {
+    let paths = container.mounts().iter().map(Item::sub_path_expr);
     let mut wanted = paths.flat_map(references).peekable();
     if wanted.peek().is_none() {
         return Vec::new();
     }
     // Of variables with one name the first one counts.
-    let variables = items(container, "env").iter().rev();
-    let first: BTreeMap<&str, &Value> = variables.map(|one| (name_of(one), one)).collect();
-    let mut found = Vec::new();
-    for name in wanted {
-        if let Some(variable) = first.get(name).filter(|_| !taken.contains(name)) {
-            taken.insert(name.to_owned());
-            found.push((*variable).clone());
-        }
-    }
-    found
+    let variables = container.env().iter().rev();
+    let first: BTreeMap<&str, &Item<'_>> = variables.map(|one| (one.name(), one)).collect();
+    wanted
+        .filter_map(|name| first.get(name).copied())
+        .filter(|variable| taken.insert(variable.name()))
+        .collect()
 }
 
 /// Every `$(NAME)` of a text.

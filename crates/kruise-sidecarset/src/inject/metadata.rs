@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use kruise_api::keys;
 use kruise_api::sidecarset::v1beta1::{MERGE_PATCH_JSON, OVERWRITE, PatchPodMetadata, RETAIN};
-use serde_json::Value;
 
+use super::Pod;
 use super::merge::merge;
-use super::{Pod, name_of, text_of};
 use crate::choose::{Chosen, Refusal};
-use crate::containers::{Entries, Entry, injected_sets, listed};
+use crate::containers::{Entries, Entry, injected_sets};
 
 type Annotations = BTreeMap<String, String>;
 
@@ -72,15 +71,17 @@ fn patch_each<'a>(
 }
 
 /// Records what was injected.
-pub(super) fn record(pod: &mut Pod<'_>, chosen: &[Chosen], now: Timestamp) -> Result<(), Refusal> {
-    let place = format!("{}/{}", namespace(pod.raw), name_of(meta(pod.raw)));
+pub(super) fn record(pod: &mut Pod<'_>, now: Timestamp) -> Result<(), Refusal> {
     for key in [keys::SIDECARSET_HASH, keys::SIDECARSET_HASH_WITHOUT_IMAGE] {
         let before = pod.annotations.get(key).map(String::as_str);
         let wrong = |why: String| {
+            let metadata = pod.incoming.metadata();
+            let of = |text: &Option<String>| text.clone().unwrap_or_default();
+            let (namespace, name) = (of(&metadata.namespace), of(&metadata.name));
             // Whoever creates a pod must not be able to fill the log.
             let value: String = before.unwrap_or_default().chars().take(SHOWN).collect();
             let text = format!(
-                "pod({place}) invalid annotations[{key}] value {value}, unmarshal failed: {why}"
+                "pod({namespace}/{name}) invalid annotations[{key}] value {value}, unmarshal failed: {why}"
             );
             Refusal::Other(text)
         };
@@ -88,14 +89,15 @@ pub(super) fn record(pod: &mut Pod<'_>, chosen: &[Chosen], now: Timestamp) -> Re
         let since = |entries: &Entries, set: &Chosen, hash: &str| {
             entries.since(&set.set, hash).filter(|_| pod.seen.contains(&*set.set))
         };
-        for set in chosen.iter().filter(|set| set.prepared.sidecars().next().is_some()) {
+        let sets = pod.chosen.iter();
+        for set in sets.filter(|set| set.prepared.sidecars().next().is_some()) {
             let full = key == keys::SIDECARSET_HASH;
             let hash = if full { &set.hashes.full } else { &set.hashes.without_image };
-            entries.set(&Entry {
+            entries.set(Entry {
                 updated: since(&entries, set, hash).unwrap_or(now),
                 hash: hash.clone(),
                 set: set.set.to_string(),
-                sidecars: listed(&set.prepared.spec),
+                sidecars: set.prepared.listed.clone(),
                 revision: if full { set.revision.clone() } else { String::new() },
             });
         }
@@ -105,16 +107,8 @@ pub(super) fn record(pod: &mut Pod<'_>, chosen: &[Chosen], now: Timestamp) -> Re
         }
     }
     let mut sets = injected_sets(&pod.annotations);
-    sets.extend(chosen.iter().map(|set| &*set.set));
+    sets.extend(pod.chosen.iter().map(|set| &*set.set));
     let list = sets.into_iter().collect::<Vec<_>>().join(",");
     pod.annotations.insert(keys::SIDECARSET_INJECTED_LIST.to_owned(), list);
     Ok(())
-}
-
-fn meta(pod: &Value) -> &Value {
-    pod.get("metadata").unwrap_or(&Value::Null)
-}
-
-fn namespace(pod: &Value) -> &str {
-    text_of(meta(pod), "namespace")
 }

@@ -7,25 +7,28 @@ use kruise_api::sidecarset::expression::{
 use regex::bytes::Regex;
 use serde_json::{Map, Value, json};
 
-use super::{Pod, name_of, text_of};
+use super::{List, Pod};
 
-/// The resources of a sidecar with a policy; it has no others.
+/// The JSON of the resources of a sidecar with a policy; it has no others.
 pub(super) fn resources(
     pod: &Pod<'_>,
     policy: &ResourcesPolicy,
     targets: &Result<Regex, String>,
-) -> Result<Value, String> {
+) -> Result<String, String> {
     let pattern = &policy.target_containers_name_regex;
     let regex = targets.as_ref().map_err(|why| {
         format!("failed to get target containers: invalid regex pattern {pattern:?}: {why}")
     })?;
-    let native = |container: &&Value| text_of(container, "restartPolicy") == "Always";
-    let natives = pod.list("initContainers").iter().filter(native);
-    let own: Vec<&Value> = natives
-        .chain(pod.list("containers"))
-        .filter(|container| !pod.injected.contains(name_of(container)))
-        .filter(|container| regex.is_match(name_of(container).as_bytes()))
-        .collect();
+    let natives = pod.list(List::Init).iter().filter(|container| container.is_native());
+    let own = natives
+        .chain(pod.list(List::Plain))
+        .filter(|container| !pod.is_sidecar(container.name()))
+        .filter(|container| regex.is_match(container.name().as_bytes()));
+    let own = own.map(|container| match container.resources {
+        Some(resources) => serde_json::from_str(resources.get()).map_err(|why| why.to_string()),
+        None => Ok(Value::Null),
+    });
+    let own: Vec<Value> = own.collect::<Result<_, String>>()?;
     if own.is_empty() {
         return Err(format!("no containers match the regex pattern {pattern:?}"));
     }
@@ -39,11 +42,11 @@ pub(super) fn resources(
             resources.insert(list.to_owned(), Value::Object(amounts));
         }
     }
-    Ok(Value::Object(resources))
+    Ok(Value::Object(resources).to_string())
 }
 
 fn amounts(
-    own: &[&Value],
+    own: &[Value],
     list: &str,
     expressions: &ResourceExprs,
     mode: &str,
@@ -80,14 +83,14 @@ fn value(text: &str, total: Measure) -> Result<Measure, ExpressionError> {
 
 /// RES-4: `None` for a limit that not every container has.
 fn aggregate(
-    own: &[&Value],
+    own: &[Value],
     list: &str,
     resource: &str,
     mode: &str,
 ) -> Result<Option<Measure>, ExpressionError> {
     let mut total = Measure::ZERO;
-    for container in own {
-        let amount = container.pointer(&format!("/resources/{list}/{resource}"));
+    for resources in own {
+        let amount = resources.pointer(&format!("/{list}/{resource}"));
         let amount = match amount {
             None | Some(Value::Null) if list == "limits" => return Ok(None),
             None | Some(Value::Null) => Measure::ZERO,

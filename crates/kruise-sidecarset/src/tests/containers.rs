@@ -44,11 +44,11 @@ fn a_record_is_replaced_and_others_stay() {
         (entries.hash("a"), entries.hash("z"), entries.hash("q")),
         (Some("old"), Some("h"), None)
     );
-    entries.set(&Entry {
+    entries.set(Entry {
         updated: "2024-05-01T10:00:00.7Z".parse().unwrap(),
         hash: "new".to_owned(),
         set: "m".to_owned(),
-        sidecars: vec!["agent".to_owned(), "proxy".to_owned()],
+        sidecars: ["agent".to_owned(), "proxy".to_owned()].into(),
         revision: "m-1".to_owned(),
     });
     let expected = concat!(
@@ -84,7 +84,7 @@ fn names_of_twins_and_lists() {
         "containers": [{ "name": "z", "upgradeStrategy": { "upgradeType": "HotUpgrade" } }, { "name": "b" }],
     });
     let spec = serde_json::from_str(&spec.to_string()).unwrap();
-    assert_eq!(listed(&spec), ["b", "native", "z"]);
+    assert_eq!(*listed(&spec), ["b", "native", "z"]);
     let list: Pairs = [("kruise.io/sidecarset-injected-list".to_owned(), "b,,a".to_owned())].into();
     assert_eq!(injected_sets(&list).into_iter().collect::<Vec<_>>(), ["a", "b"]);
     let broken: Pairs =

@@ -12,11 +12,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kruise_common::admission::patch::Patch;
 use serde_json::{Value, json};
 
 use super::captured;
 use crate::choose::{Chosen, Newcomer, Offer, Refusal, choose};
-use crate::inject::{Settings, inject, pairs};
+use crate::incoming::Incoming;
+use crate::inject::{Injection, Settings};
 use crate::object::SidecarSet;
 use crate::recorded::Library;
 
@@ -45,6 +47,21 @@ pub fn asking(set: &Arc<SidecarSet>, key: &str) -> Arc<SidecarSet> {
     Arc::new(set)
 }
 
+/// Injects sets into a pod.
+pub fn inject(pod: &Value, chosen: &[Chosen], settings: Settings) -> Result<Injection, Refusal> {
+    let text = pod.to_string();
+    let incoming =
+        Incoming::read(&text).map_err(|error| Refusal::Other(format!("pod: {error}")))?;
+    crate::inject::inject(&incoming, chosen, settings)
+}
+
+/// Labels or annotations of a pod.
+fn pairs(pod: &Value, member: &str) -> BTreeMap<String, String> {
+    let pairs = pod["metadata"][member].as_object().into_iter().flatten();
+    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    pairs.filter_map(text).collect()
+}
+
 /// The sets that a pod in namespace `cap` gets.
 pub fn chosen(pod: &Value, sets: &[Arc<SidecarSet>]) -> Vec<Chosen> {
     let (labels, annotations) = (pairs(pod, "labels"), pairs(pod, "annotations"));
@@ -71,15 +88,15 @@ pub fn chosen(pod: &Value, sets: &[Arc<SidecarSet>]) -> Vec<Chosen> {
 /// The pod after its injection and what is said about it; injecting again, within the same request, changes nothing.
 pub fn outcome(pod: &Value, sets: &[Arc<SidecarSet>]) -> Result<(Value, Vec<String>), Refusal> {
     let injection = inject(pod, &chosen(pod, sets), settings(false))?;
-    let after = patched(pod, &injection.operations);
+    let after = patched(pod, &injection.patch);
     let later = Settings { now: "2026-11-23T00:05:32Z".parse().unwrap(), ..settings(false) };
     let again = inject(&after, &chosen(&after, sets), later)?;
-    assert_eq!(again.operations, [] as [Value; 0], "injected twice: {after}");
+    assert_eq!(again.patch, Patch::default(), "injected twice: {after}");
     Ok((after, injection.warnings))
 }
 
-pub fn patched(pod: &Value, operations: &[Value]) -> Value {
-    let patch: json_patch::Patch = serde_json::from_value(json!(operations)).unwrap();
+pub fn patched(pod: &Value, patch: &Patch) -> Value {
+    let patch: json_patch::Patch = serde_json::from_slice(patch.text()).unwrap();
     let mut after = pod.clone();
     json_patch::patch(&mut after, &patch).unwrap();
     after
@@ -92,7 +109,7 @@ pub fn injected(pod: &Value, sets: &[Arc<SidecarSet>]) -> Value {
 /// The pod after another look at it an hour later: it was copied from one that was injected then.
 pub fn copied(pod: &Value, sets: &[Arc<SidecarSet>]) -> Value {
     let later = Settings { now: "2026-11-23T01:04:32Z".parse().unwrap(), ..settings(false) };
-    patched(pod, &inject(pod, &chosen(pod, sets), later).unwrap().operations)
+    patched(pod, &inject(pod, &chosen(pod, sets), later).unwrap().patch)
 }
 
 pub fn refused(pod: &Value, sets: &[Arc<SidecarSet>]) -> String {
@@ -208,15 +225,11 @@ fn captured_pods_are_injected_as_openkruise_did() {
             let injection = inject(&origin, &chosen(&origin, &sets), settings).unwrap();
             assert_eq!(injection.warnings, [] as [&str; 0]);
             expected.as_object_mut().unwrap().remove("status");
-            assert_eq!(
-                admitted(patched(&origin, &injection.operations)),
-                expected,
-                "{gates} {name}"
-            );
+            assert_eq!(admitted(patched(&origin, &injection.patch)), expected, "{gates} {name}");
             // Two injectors at once: ours is asked behind OpenKruise's, and has nothing to add (platform §18.3).
             let again = inject(&expected, &chosen(&expected, &sets), settings).unwrap();
-            assert_eq!(again.operations.len(), 0, "{gates} {name}");
-            seen += usize::from(!injection.operations.is_empty());
+            assert_eq!(again.patch, Patch::default(), "{gates} {name}");
+            seen += usize::from(!injection.patch.is_empty());
         }
     }
     assert_eq!(seen, 7, "target has no set under default gates");
@@ -233,7 +246,7 @@ fn sets_are_injected_in_the_order_of_their_names() {
     // INJ-49: by name over all sets with the gate.
     let pod = pod(&json!({}));
     let injection = inject(&pod, &chosen(&pod, &sets), settings(true)).unwrap();
-    assert_eq!(names(&patched(&pod, &injection.operations), "containers"), ["y", "z", "app"]);
+    assert_eq!(names(&patched(&pod, &injection.patch), "containers"), ["y", "z", "app"]);
 }
 
 /// SEL-8.

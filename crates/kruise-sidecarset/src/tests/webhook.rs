@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use kruise_api::raw::RawJson;
 use kruise_common::admission::registration::{Hook, Phase};
-use kruise_common::admission::{Admission, Answer, GroupVersionKind, Operation, Request, Verdict};
+use kruise_common::admission::{Admission, Answer, Operation, Request, Verdict};
 use kruise_common::gates::FeatureGates;
 use kruise_common::intern::Interner;
 use kruise_common::table::{Table, Wire};
@@ -63,14 +63,12 @@ fn request(operation: Operation, object: Option<&Value>, old: Option<&Value>) ->
     let raw = |value: &Value| RawJson::from_string(value.to_string()).unwrap();
     Request {
         uid: "1".to_owned(),
-        kind: GroupVersionKind::default(),
         subresource: String::new(),
         namespace: "cap".to_owned(),
         name: String::new(),
         operation,
         object: object.map(raw),
         old: old.map(raw),
-        user: String::new(),
         dry_run: false,
     }
 }
@@ -105,8 +103,8 @@ fn pods_are_injected_when_they_are_created() {
     assert_eq!(answer.outcome(), "injected");
     // W-50: the name of the revision follows from the spec, for nobody has registered it yet.
     assert!(answer.audit["sidecarsets"].starts_with("log@log-"), "{:?}", answer.audit);
-    let Verdict::Patched(operations) = answer.verdict else { panic!() };
-    let after = patched(&plain, &operations);
+    let Verdict::Patched(patch) = answer.verdict else { panic!() };
+    let after = patched(&plain, &patch);
     assert_eq!(after["spec"]["containers"][0]["name"], "log");
     let again = create(&after);
     assert_eq!((again.verdict, again.outcome), (Verdict::Allowed, Some("unchanged")));
@@ -185,8 +183,8 @@ fn a_replaced_container_is_a_warning() {
         refused,
         (403, "container app of the pod has the name of a sidecar of app".to_owned())
     );
-    let Verdict::Patched(operations) = answer.verdict else { panic!() };
-    let after = patched(&pod(&json!({})), &operations);
+    let Verdict::Patched(patch) = answer.verdict else { panic!() };
+    let after = patched(&pod(&json!({})), &patch);
     assert_eq!(create(&after).outcome(), "unchanged");
 }
 
@@ -219,8 +217,8 @@ fn named_pods_keep_their_revision() {
     let old = |name: Option<String>| {
         let pod = pod(&json!({ "metadata": { "name": name } }));
         let answer = asked(&webhook, PODS, &request(Operation::Create, Some(&pod), None));
-        let Verdict::Patched(operations) = answer.verdict else { panic!() };
-        super::inject::item(&patched(&pod, &operations), "containers", "log")["image"] == "old"
+        let Verdict::Patched(patch) = answer.verdict else { panic!() };
+        super::inject::item(&patched(&pod, &patch), "containers", "log")["image"] == "old"
     };
     let first: Vec<bool> = (0..200).map(|n| old(Some(format!("web-{n}")))).collect();
     let again: Vec<bool> = (0..200).map(|n| old(Some(format!("web-{n}")))).collect();
@@ -345,12 +343,12 @@ fn hashes_of_an_earlier_spec_do_not_go_on() {
     let mut next = stale.clone();
     next["spec"]["revisionHistoryLimit"] = json!(3);
     let answer = asked(&webhook, MUTATE, &request(Operation::Update, Some(&next), Some(&stale)));
-    let Verdict::Patched(operations) = answer.verdict else { panic!() };
-    assert_eq!(hash(&patched(&next, &operations)), hash(&second));
+    let Verdict::Patched(patch) = answer.verdict else { panic!() };
+    assert_eq!(hash(&patched(&next, &patch)), hash(&second));
     let plain = pod(&json!({}));
     let answer = asked(&webhook, PODS, &request(Operation::Create, Some(&plain), None));
-    let Verdict::Patched(operations) = answer.verdict else { panic!() };
-    let records = hash(&patched(&plain, &operations));
+    let Verdict::Patched(patch) = answer.verdict else { panic!() };
+    let records = hash(&patched(&plain, &patch));
     let records: Value = serde_json::from_str(records.as_str().unwrap()).unwrap();
     assert_eq!(records["log"]["hash"], hash(&second));
 }

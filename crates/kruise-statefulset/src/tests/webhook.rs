@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kruise_api::raw::RawJson;
 use kruise_common::admission::registration::Phase;
 use kruise_common::admission::review::decode;
-use kruise_common::admission::{Admission, Answer, GroupVersionKind, Operation, Request, Verdict};
+use kruise_common::admission::{Admission, Answer, Operation, Request, Verdict};
 use kruise_common::gates::FeatureGates;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -25,14 +25,12 @@ fn raw(value: &Value) -> RawJson {
 fn request(operation: Operation, object: Option<&Value>, old: Option<&Value>) -> Request {
     Request {
         uid: "u".to_owned(),
-        kind: GroupVersionKind::default(),
         subresource: String::new(),
         namespace: "shop".to_owned(),
         name: "web".to_owned(),
         operation,
         object: object.map(raw),
         old: old.map(raw),
-        user: "alice".to_owned(),
         dry_run: false,
     }
 }
@@ -53,8 +51,8 @@ fn set() -> Value {
 }
 
 fn patched(before: &Value, answer: &Answer) -> Value {
-    let Verdict::Patched(operations) = &answer.verdict else { return before.clone() };
-    let patch: json_patch::Patch = serde_json::from_value(json!(operations)).unwrap();
+    let Verdict::Patched(patch) = &answer.verdict else { return before.clone() };
+    let patch: json_patch::Patch = serde_json::from_slice(patch.text()).unwrap();
     let mut after = before.clone();
     json_patch::patch(&mut after, &patch).unwrap();
     after

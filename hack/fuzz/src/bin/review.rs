@@ -61,11 +61,11 @@ fn webhook(set: &str) -> Option<Webhook> {
 fn patched(webhook: &Webhook, request: &Request) -> Option<Value> {
     let answer = webhook.answer(PATH, request)?;
     let _ = answer.outcome();
-    let Verdict::Patched(operations) = answer.verdict else { return None };
+    let Verdict::Patched(patch) = answer.verdict else { return None };
     let mut pod: Value = request.object.as_ref()?.parse().ok()?;
     // What is no pod would never get here; it must be answered, but its patch need not mean anything.
     serde_json::from_value::<Pod>(pod.clone()).ok().filter(|pod| pod.spec.is_some())?;
-    let patch: json_patch::Patch = serde_json::from_value(json!(operations)).expect("operations");
+    let patch: json_patch::Patch = serde_json::from_slice(patch.text()).expect("operations");
     json_patch::patch(&mut pod, &patch).expect("the patch applies");
     Some(pod)
 }

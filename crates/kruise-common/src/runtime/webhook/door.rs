@@ -6,15 +6,18 @@
 //! them just when they ask is a failed admission: nothing is closed earlier than that if it can be helped.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -114,6 +117,16 @@ impl Guests {
     }
 }
 
+/// Who answers.
+pub(super) trait Answers: Clone + Send + Sync + 'static {
+    /// The answer to a request, on a connection on which so much is asked.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        activity: Arc<Activity>,
+    ) -> impl Future<Output = Response> + Send;
+}
+
 /// Lets connections in.
 pub(super) struct Door {
     pub tls: TlsAcceptor,
@@ -122,12 +135,8 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Serves until the end, each connection with the router that `serves` makes for what is asked on it.
-    pub async fn open(
-        self,
-        listener: TcpListener,
-        serves: impl Fn(Arc<Activity>) -> Router + Send + 'static,
-    ) {
+    /// Serves until the end: each request is answered with what is asked on its connection.
+    pub async fn open<A: Answers>(self, listener: TcpListener, answers: A) {
         let all = self.limits.connections;
         let guests = Arc::new(Guests { open: Mutex::default(), slots: Semaphore::new(all) });
         let closing = CancellationToken::new();
@@ -156,9 +165,8 @@ impl Door {
             }
             let activity: Arc<Activity> = Arc::default();
             activity.last.store(millis(now() - began), Ordering::Relaxed);
-            let router = serves(activity.clone());
             let (idle, closing) = (self.limits.idle, closing.clone());
-            let visit = Visit { router, activity, idle, closing };
+            let visit = Visit { answers: answers.clone(), activity, idle, closing };
             tokio::spawn(let_in(guests.clone(), id, (stream, self.tls.clone()), visit));
         }
         drop(listener);
@@ -171,11 +179,11 @@ impl Door {
 }
 
 /// Serves a connection once there is room for it.
-async fn let_in(
+async fn let_in<A: Answers>(
     guests: Arc<Guests>,
     id: u64,
     (stream, tls): (TcpStream, TlsAcceptor),
-    visit: Visit,
+    visit: Visit<A>,
 ) {
     let Ok(Ok(_slot)) = timeout(ROOM, guests.slots.acquire()).await else {
         tracing::warn!("too many webhook connections");
@@ -194,14 +202,14 @@ async fn let_in(
 type Stream = tokio_rustls::server::TlsStream<BufReader<TcpStream>>;
 
 /// One connection.
-struct Visit {
-    router: Router,
+struct Visit<A> {
+    answers: A,
     activity: Arc<Activity>,
     idle: Duration,
     closing: CancellationToken,
 }
 
-impl Visit {
+impl<A: Answers> Visit<A> {
     async fn accept(&self, stream: TcpStream, tls: TlsAcceptor) -> Option<Stream> {
         // The requests are small and waited for.
         let _ = stream.set_nodelay(true);
@@ -219,7 +227,10 @@ impl Visit {
     async fn serve(self, stream: Stream) {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
-        let service = TowerToHyperService::new(self.router);
+        let service = service_fn(|request| {
+            let (answers, activity) = (self.answers.clone(), self.activity.clone());
+            async move { Ok::<_, Infallible>(answers.answer(request, activity).await) }
+        });
         let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let (mut seen, mut ends) = (0, false);
         loop {

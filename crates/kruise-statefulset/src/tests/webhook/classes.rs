@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kruise_api::raw::RawJson;
-use kruise_common::admission::{Admission, GroupVersionKind, Operation, Request};
+use kruise_common::admission::{Admission, Operation, Request};
 use kruise_common::storage_class::{StorageClass, WireStorageClass};
 use kruise_common::table::Table;
 use serde_json::{Value, json};
@@ -45,14 +45,12 @@ fn asked_of(before: &str, class: Option<&str>, classes: &[(&str, Value, bool, &s
     };
     let request = Request {
         uid: "1".to_owned(),
-        kind: GroupVersionKind::default(),
         subresource: String::new(),
         namespace: "default".to_owned(),
         name: "web".to_owned(),
         operation: Operation::Update,
         object: Some(object("OnPodRollingUpdate", "2Gi")),
         old: Some(object(before, "1Gi")),
-        user: String::new(),
         dry_run: false,
     };
     format!("{:?}", webhook.answer(VALIDATE, &request).unwrap())
@@ -108,14 +106,12 @@ fn judged(old: Option<&Value>, new: &Value, name: &str) -> String {
     };
     let request = Request {
         uid: "1".to_owned(),
-        kind: GroupVersionKind::default(),
         subresource: String::new(),
         namespace: "default".to_owned(),
         name: name.to_owned(),
         operation: if old.is_some() { Operation::Update } else { Operation::Create },
         object: Some(object(new)),
         old: old.map(object),
-        user: String::new(),
         dry_run: false,
     };
     format!("{:?}", webhook.answer(VALIDATE, &request).unwrap())
