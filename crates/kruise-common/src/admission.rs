@@ -1,8 +1,8 @@
 //! Admission as values: what is asked, what is answered, and where the API server has to ask. Pure.
 //!
 //! A controller implements [`Admission`]; how reviews are spelled is in `admission/review.rs`, changes in
-//! `admission/patch.rs`, how hooks are registered in `admission/registration.rs`, when certificates change in `admission/rotation.rs`. The server is
-//! `runtime/webhook.rs`.
+//! `admission/patch.rs`, how hooks are registered in `admission/registration.rs`, when certificates change in
+//! `admission/rotation.rs`. The server is `runtime/webhook.rs`.
 
 pub mod patch;
 pub mod registration;

@@ -129,6 +129,11 @@ impl Refusal {
         }
     }
 
+    /// The pod cannot be read as one.
+    pub fn unreadable(error: &serde_json::Error) -> Self {
+        Self::Other(format!("pod: {error}"))
+    }
+
     fn revision(set: &str, why: &dyn fmt::Display) -> Self {
         Self::Revision { set: set.to_owned(), why: why.to_string() }
     }

@@ -1,5 +1,6 @@
-//! A pod as the API server asks about it (WHK-10…WHK-12), read once: what injection never looks at (`managedFields`, often
-//! half of a review, most of the spec, and the status) is passed over.
+//! A pod as the API server asks about it (WHK-10…WHK-12). It is read in one pass, and what injection never looks at
+//! (`managedFields`, often half of a review, most of the spec, and the status) is passed over. Containers that stand where a
+//! sidecar is to be are looked up again.
 
 use std::collections::BTreeMap;
 
@@ -91,12 +92,12 @@ impl<'a> Incoming<'a> {
         self.spec.as_ref()
     }
 
-    /// A container as a whole, by its place in a list of the spec.
-    pub fn container(&self, list: &str, at: usize) -> Result<Value, serde_json::Error> {
+    /// The containers of a list of the spec as they are written.
+    pub fn texts(&self, list: &str) -> Result<Vec<&'a str>, serde_json::Error> {
         let pod: Pod<BTreeMap<String, &RawValue>> = serde_json::from_str(self.text)?;
-        let items = pod.spec.and_then(|mut spec| spec.remove(list));
-        let items: Option<Vec<Value>> =
-            items.map(|items| serde_json::from_str(items.get())).transpose()?;
-        Ok(items.and_then(|items| items.into_iter().nth(at)).unwrap_or_default())
+        let list = pod.spec.and_then(|mut spec| spec.remove(list));
+        let items: Option<Vec<&RawValue>> =
+            list.map(|list| serde_json::from_str(list.get())).transpose()?.flatten();
+        Ok(items.into_iter().flatten().map(RawValue::get).collect())
     }
 }

@@ -50,6 +50,10 @@ pub struct Injection {
 pub(crate) struct Pod<'a> {
     incoming: &'a Incoming<'a>,
     spec: &'a Spec<'a>,
+    /// Its own containers: no SidecarSet has put them there, and none replaces them (INJ-30).
+    own: Vec<&'a Container<'a>>,
+    /// Its own init containers.
+    own_init: Vec<&'a Container<'a>>,
     /// As they are after the sets have patched them.
     annotations: BTreeMap<String, String>,
     /// The sets that are injected.
@@ -89,46 +93,36 @@ impl<'a> Pod<'a> {
         self.stated(list).unwrap_or_default()
     }
 
-    /// The pod's own containers: no SidecarSet has put them there, and none replaces them (INJ-30).
-    fn own_containers(&self) -> impl Iterator<Item = &'a Container<'a>> + use<'_, 'a> {
-        self.sources(false)
-    }
-
-    /// The same, with its own init containers behind them if a set asks for that (W-19).
+    /// The pod's own containers, with its own init containers behind them if a set asks for that (INJ-30, W-19).
     fn sources(&self, init: bool) -> impl Iterator<Item = &'a Container<'a>> + use<'_, 'a> {
-        let init = if init { self.list(List::Init) } else { &[] };
-        self.list(List::Plain).iter().chain(init).filter(|it| self.is_own(it))
+        let init = if init { &*self.own_init } else { &[] };
+        self.own.iter().chain(init).copied()
     }
 
     /// Where env is transferred from: all containers as they came along, a placeholder with the name of a sidecar included
     /// (INJ-40), and the pod's own init containers behind them if a set asks for that (W-19).
     fn givers(&self, init: bool) -> impl Iterator<Item = &'a Container<'a>> + use<'_, 'a> {
-        let init = if init { self.list(List::Init) } else { &[] };
-        self.list(List::Plain).iter().chain(init.iter().filter(|it| self.is_own(it)))
-    }
-
-    /// Neither injected nor about to be replaced.
-    fn is_own(&self, container: &Container<'_>) -> bool {
-        let places = |set: &Chosen| set.prepared.places(container.name());
-        !container.is_injected() && !self.chosen.iter().any(places)
-    }
-
-    /// Whether an injected container has the name, in a set or in a pod: resources do not follow those (RES-2).
-    fn is_sidecar(&self, name: &str) -> bool {
-        self.chosen.iter().any(|set| set.prepared.knows(name))
+        let init = if init { &*self.own_init } else { &[] };
+        self.list(List::Plain).iter().chain(init.iter().copied())
     }
 }
 
+/// Those that no SidecarSet has put there, and that none replaces.
+fn own<'a>(containers: &'a [Container<'a>], placed: &BTreeSet<&str>) -> Vec<&'a Container<'a>> {
+    let own = |it: &&Container<'_>| !placed.contains(it.name()) && !it.is_injected();
+    containers.iter().filter(own).collect()
+}
+
 /// Injects the chosen sets, which are in the order of their names, into a pod.
-pub fn inject(
-    incoming: &Incoming<'_>,
-    chosen: &[Chosen],
+pub fn inject<'a>(
+    incoming: &'a Incoming<'a>,
+    chosen: &'a [Chosen],
     settings: Settings,
 ) -> Result<Injection, Refusal> {
     if chosen.is_empty() {
         return Ok(Injection::default());
     }
-    let spec = incoming.spec().map_err(|error| Refusal::Other(format!("pod: {error}")))?;
+    let spec = incoming.spec().map_err(Refusal::unreadable)?;
     let none = BTreeMap::new();
     let before = incoming.metadata().annotations.as_ref().unwrap_or(&none);
     let mut annotations = before.clone();
@@ -136,7 +130,11 @@ pub fn inject(
     annotations.remove(keys::SIDECARSET_INPLACE_UPDATE_STATE);
     metadata::patch(&mut annotations, chosen)?;
     let seen = seen(before, chosen, settings.now);
-    let mut pod = Pod { incoming, spec, annotations, chosen, seen };
+    let placed: BTreeSet<&str> = chosen.iter().flat_map(|set| set.prepared.placed()).collect();
+    let of =
+        |list: &'a Option<Vec<Container<'a>>>| own(list.as_deref().unwrap_or_default(), &placed);
+    let (own, own_init) = (of(&spec.containers), of(&spec.init_containers));
+    let mut pod = Pod { incoming, spec, own, own_init, annotations, chosen, seen };
     let built = containers::build(&pod, settings.sorted)?;
     let told = |set: &Chosen| format!("{}@{}", set.set, set.revision);
     let mut injection = Injection {

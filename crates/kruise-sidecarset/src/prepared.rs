@@ -80,14 +80,15 @@ impl Prepared {
         self.init_containers.iter().chain(&self.containers)
     }
 
-    /// Whether one of its containers has the name in the set or in a pod.
-    pub fn knows(&self, name: &str) -> bool {
-        self.sidecars().any(|sidecar| sidecar.typed.name == name || sidecar.has_name(name))
+    /// Every name that one of its containers has in the set or in a pod.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let own = self.sidecars().map(|sidecar| &*sidecar.typed.name);
+        own.chain(self.placed())
     }
 
-    /// Whether one of its containers has the name in a pod.
-    pub fn places(&self, name: &str) -> bool {
-        self.sidecars().any(|sidecar| sidecar.has_name(name))
+    /// Every name that one of its containers has in a pod.
+    pub fn placed(&self) -> impl Iterator<Item = &str> {
+        self.sidecars().flat_map(|sidecar| &sidecar.names).map(String::as_str)
     }
 }
 
@@ -100,10 +101,6 @@ impl Sidecar {
         let form = Form::new(typed, &core, init);
         let names = names(typed);
         Ok(Self { typed: typed.clone(), core: Value::Object(core), targets, names, form })
-    }
-
-    fn has_name(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known == name)
     }
 
     /// Its own mounts.

@@ -9,6 +9,7 @@ mod controller;
 mod evicted;
 mod hash;
 mod in_force;
+mod incoming;
 mod inject;
 mod inplace;
 mod matching;

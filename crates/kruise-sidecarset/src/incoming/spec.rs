@@ -3,9 +3,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use kruise_api::keys;
-use serde::de::{Error, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -16,16 +18,16 @@ pub struct Spec<'a> {
     /// `false` if the pod wants no token.
     pub automount_service_account_token: Option<bool>,
     /// Containers.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "objects")]
     pub containers: Option<Vec<Container<'a>>>,
     /// Init containers.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "objects")]
     pub init_containers: Option<Vec<Container<'a>>>,
     /// Volumes, by name.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "objects")]
     pub volumes: Option<Vec<Named<'a>>>,
     /// Pull secrets, by name.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "objects")]
     pub image_pull_secrets: Option<Vec<Named<'a>>>,
 }
 
@@ -152,9 +154,36 @@ impl Item<'_> {
 impl<'de: 'a, 'a> Deserialize<'de> for Item<'a> {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let text = <&'a RawValue>::deserialize(source)?.get();
-        let known = serde_json::from_str(text).map_err(D::Error::custom)?;
+        let Object(known) = serde_json::from_str(text).map_err(D::Error::custom)?;
         Ok(Self { text, known })
     }
+}
+
+/// What is an object on the wire. Serde reads a list as a struct too, and `[]` is shorter than what is made of it: the room for
+/// bodies is reckoned by the objects in them.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        struct Reads<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reads<T> {
+            type Value = T;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+        source.deserialize_map(Reads(PhantomData)).map(Self)
+    }
+}
+
+fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    source: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let list = Option::<Vec<Object<T>>>::deserialize(source)?;
+    Ok(list.map(|list| list.into_iter().map(|Object(item)| item).collect()))
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {

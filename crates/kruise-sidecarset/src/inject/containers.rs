@@ -176,12 +176,18 @@ fn place_list(
     let existing = pod.list(list);
     let member = list.member();
     let (mut front, mut back) = (Vec::new(), Vec::new());
+    let mut texts: Option<Vec<&str>> = None;
     for built in lists.of(list) {
         let there = existing.iter().enumerate().find(|(_, other)| other.name() == built.name);
         match there {
             Some((at, other)) => {
                 let injected = other.is_injected();
-                if let Some(value) = replacement(pod, (list, at), built, injected)? {
+                let texts = match &mut texts {
+                    Some(texts) => texts,
+                    none => none.insert(written(pod, member)?),
+                };
+                let text = texts.get(at).copied().unwrap_or("null");
+                if let Some(value) = replacement(text, built, injected)? {
                     injection.patch.replace(&format!("/spec/{member}/{at}"), &value);
                     if !injected {
                         let Built { set, name, .. } = built;
@@ -211,16 +217,18 @@ fn place_list(
     Ok(())
 }
 
+/// The containers of a list, as they are written.
+fn written<'a>(pod: &Pod<'a>, list: &str) -> Result<Vec<&'a str>, Refusal> {
+    pod.incoming.texts(list).map_err(|error| Refusal::unreadable(&error))
+}
+
 /// What stands in place of a container of the pod; `None` if it stays as it is.
-fn replacement(
-    pod: &Pod<'_>,
-    (list, at): (List, usize),
-    built: &Built<'_>,
-    injected: bool,
-) -> Result<Option<String>, Refusal> {
-    let unreadable = |error: serde_json::Error| Refusal::Other(format!("pod: {error}"));
-    let there = pod.incoming.container(list.member(), at).map_err(unreadable)?;
-    let ours: Value = serde_json::from_str(&built.text).map_err(unreadable)?;
+fn replacement(there: &str, built: &Built<'_>, injected: bool) -> Result<Option<String>, Refusal> {
+    let there: Value = serde_json::from_str(there).map_err(|error| Refusal::unreadable(&error))?;
+    let ours: Value = serde_json::from_str(&built.text).map_err(|error| {
+        let Built { set, name, .. } = built;
+        Refusal::Other(format!("sidecarset {set}: container {name}: {error}"))
+    })?;
     let value = if built.again && injected { completed(&there, &ours) } else { ours };
     Ok((value != there).then(|| value.to_string()))
 }

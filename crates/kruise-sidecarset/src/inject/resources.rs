@@ -1,5 +1,7 @@
 //! Resources that follow from those of the pod's own containers (RES-1…RES-12).
 
+use std::collections::BTreeSet;
+
 use kruise_api::sidecarset::container::{ResourceExprs, ResourcesPolicy};
 use kruise_api::sidecarset::expression::{
     Amount, BadNumber, ExpressionError, Measure, evaluate, variable,
@@ -19,10 +21,11 @@ pub(super) fn resources(
     let regex = targets.as_ref().map_err(|why| {
         format!("failed to get target containers: invalid regex pattern {pattern:?}: {why}")
     })?;
+    let sidecars: BTreeSet<&str> = pod.chosen.iter().flat_map(|set| set.prepared.names()).collect();
     let natives = pod.list(List::Init).iter().filter(|container| container.is_native());
     let own = natives
         .chain(pod.list(List::Plain))
-        .filter(|container| !pod.is_sidecar(container.name()))
+        .filter(|container| !sidecars.contains(container.name()))
         .filter(|container| regex.is_match(container.name().as_bytes()));
     let own = own.map(|container| match container.resources {
         Some(resources) => serde_json::from_str(resources.get()).map_err(|why| why.to_string()),

@@ -54,7 +54,7 @@ fn token<'a>(pod: &Pod<'a>, sidecar: &Sidecar, mounts: &[&Item<'_>]) -> Option<&
     if pod.spec.automount_service_account_token == Some(false) || paths.any(|path| path == TOKEN) {
         return None;
     }
-    let mut own = pod.own_containers().flat_map(Container::mounts);
+    let mut own = pod.sources(false).flat_map(Container::mounts);
     own.find(|mount| mount.name().starts_with(TOKEN_VOLUME) && mount.mount_path() == TOKEN)
 }
 

@@ -47,9 +47,10 @@ pub fn asking(set: &Arc<SidecarSet>, key: &str) -> Arc<SidecarSet> {
     Arc::new(set)
 }
 
-/// Injects sets into a pod.
+/// Injects sets into a pod, as an API server writes it: Go escapes some characters of strings, and there are none elsewhere.
 pub fn inject(pod: &Value, chosen: &[Chosen], settings: Settings) -> Result<Injection, Refusal> {
     let text = pod.to_string();
+    let text = text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
     let incoming =
         Incoming::read(&text).map_err(|error| Refusal::Other(format!("pod: {error}")))?;
     crate::inject::inject(&incoming, chosen, settings)

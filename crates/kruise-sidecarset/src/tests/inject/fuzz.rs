@@ -8,8 +8,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{chosen, inject, pairs, patched, settings};
-use crate::containers::{Entries, injected_sets, working};
+use super::{chosen, inject, patched, settings};
+use crate::containers::{Entries, Entry, injected_sets, working};
 use crate::object::SidecarSet;
 use crate::prepared::Sidecar;
 
@@ -62,14 +62,26 @@ fn anything() -> impl Strategy<Value = Value> {
     })
 }
 
+const METADATA: [&str; 4] = ["name", "labels", "annotations", "namespace"];
+const LISTS: [&str; 4] = ["containers", "initContainers", "volumes", "imagePullSecrets"];
+
+/// An object that has some members, each of them nearly anything.
+fn shape(members: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    let object = btree_map("[a-z]{1,5}", "[a-z]{0,3}", 0..2).prop_map(|map| json!(map));
+    let named = vec(container("[a-f]"), 0..3).prop_map(Value::from);
+    let value = prop_oneof![anything(), object, named];
+    let member = prop::sample::select(members).prop_map(str::to_owned);
+    btree_map(member, value, 0..4).prop_map(|map| json!(map))
+}
+
 /// A container: mostly right, with anything beside or instead.
 fn container(names: &'static str) -> impl Strategy<Value = Value> {
-    let env = vec(("[A-C]", "[xy]{0,2}"), 0..3).prop_map(|env| {
+    let env = vec(("[A-C]", "[x<&\"\\\\é]{0,2}"), 0..3).prop_map(|env| {
         env.into_iter()
             .map(|(name, value)| json!({ "name": name, "value": value }))
             .collect::<Vec<_>>()
     });
-    let mounts = vec(("[vw]", "/[a-c]", "(\\$\\([A-C]\\))?"), 0..3).prop_map(|mounts| {
+    let mounts = vec(("[vw]", "/[a&<]", "(\\$\\([A-C]\\))?"), 0..3).prop_map(|mounts| {
         let mount = |(name, path, sub): (String, String, String)| json!({ "name": name, "mountPath": path, "subPathExpr": sub });
         mounts.into_iter().map(mount).collect::<Vec<_>>()
     });
@@ -225,23 +237,30 @@ proptest! {
         prop_assert_eq!(before, later);
     }
 
-    /// A pod of any shape at all.
+    /// A pod of any shape at all is injected or refused.
     #[test]
-    fn fuzz_shapes(pod in anything(), metadata in anything(), spec in spec()) {
+    fn fuzz_shapes(pod in anything(), metadata in shape(&METADATA), lists in shape(&LISTS), spec in spec()) {
         let mut pod = pod;
         if let Some(object) = pod.as_object_mut() {
             object.insert("metadata".to_owned(), metadata);
+            object.insert("spec".to_owned(), lists);
         }
         let Some(set) = stored("a", &spec) else { return Ok(()) };
         let labelled = super::pod(&json!({}));
         let chosen = chosen(&labelled, &[set]);
-        let _ = pairs(&pod, "labels");
         if let Ok(injection) = inject(&pod, &chosen, settings(true)) && pod["spec"].is_object() {
-            let lists = ["containers", "initContainers", "volumes", "imagePullSecrets"];
-            if lists.iter().all(|list| pod["spec"][*list].is_array() || pod["spec"].get(*list).is_none()) {
-                patched(&pod, &injection.patch);
-            }
+            patched(&pod, &injection.patch);
         }
+    }
+
+    /// A new record is written as one that was read.
+    #[test]
+    fn records_are_written_alike(hash in "\\PC{0,9}", set in "\\PC{0,9}", names in vec("\\PC{0,9}", 0..3), revision in "\\PC{0,9}", time in 0..4_000_000_000_i64) {
+        let updated = jiff::Timestamp::new(time, 700_000_000).unwrap();
+        let mut entries = Entries::default();
+        entries.set(Entry { updated, hash, set, sidecars: names.into(), revision });
+        let text = entries.encode().unwrap();
+        prop_assert_eq!(Entries::parse(Some(&text)).unwrap().encode().unwrap(), text);
     }
 
     /// Every decoder of annotations answers, and what it accepts it can write.
