@@ -114,6 +114,9 @@ pub enum Refusal {
         /// What is wrong.
         why: String,
     },
+    /// It is no pod (WHK-10).
+    #[error("pod: {0}")]
+    Unreadable(String),
     /// Anything else that makes injection impossible.
     #[error("{0}")]
     Other(String),
@@ -125,13 +128,14 @@ impl Refusal {
         match self {
             Self::UnknownNamespace { .. } => "refused-namespace",
             Self::Revision { .. } => "refused-revision",
+            Self::Unreadable(_) => "unreadable",
             Self::Other(_) => "refused",
         }
     }
 
     /// The pod cannot be read as one.
     pub fn unreadable(error: &serde_json::Error) -> Self {
-        Self::Other(format!("pod: {error}"))
+        Self::Unreadable(error.to_string())
     }
 
     fn revision(set: &str, why: &dyn fmt::Display) -> Self {
@@ -195,11 +199,12 @@ fn revision_for(
         &revisions,
     );
     let found = found.map_err(|why: Unusable| Refusal::revision(set.name(), &why))?;
-    if !gets_recorded(set, (content, wanted), pod, &found.meta.key.name, offer)? {
-        return Ok(latest());
-    }
+    // Read in any case: of the pods of a set none is to depend on its lot for being created (REV-2).
     let recorded = offer.library.recorded(found);
     let recorded = recorded.map_err(|why| Refusal::revision(set.name(), &why))?;
+    if !gets_recorded(set, (content, wanted), pod, &recorded.name, offer)? {
+        return Ok(latest());
+    }
     Ok(Chosen {
         set: name,
         prepared: recorded.prepared.clone(),

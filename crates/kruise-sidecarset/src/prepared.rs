@@ -11,7 +11,7 @@ use kruise_api::sidecarset::validate::bounded_regex;
 use regex::bytes::Regex;
 use serde_json::{Map, Value, json};
 
-use crate::containers::{listed, names};
+use crate::containers::listed;
 
 mod form;
 
@@ -45,8 +45,6 @@ pub struct Sidecar {
     pub targets: Option<Result<Regex, String>>,
     /// What it is in a pod: one container, or the twins of a hot upgrade.
     pub form: Form,
-    /// Its names in a pod.
-    names: Vec<String>,
 }
 
 impl Prepared {
@@ -88,7 +86,7 @@ impl Prepared {
 
     /// Every name that one of its containers has in a pod.
     pub fn placed(&self) -> impl Iterator<Item = &str> {
-        self.sidecars().flat_map(|sidecar| &sidecar.names).map(String::as_str)
+        self.sidecars().flat_map(|sidecar| sidecar.form.names())
     }
 }
 
@@ -99,8 +97,7 @@ impl Sidecar {
         let policy = typed.extensions.resources_policy.as_ref();
         let targets = policy.map(|policy| bounded_regex(&policy.target_containers_name_regex));
         let form = Form::new(typed, &core, init);
-        let names = names(typed);
-        Ok(Self { typed: typed.clone(), core: Value::Object(core), targets, names, form })
+        Ok(Self { typed: typed.clone(), core: Value::Object(core), targets, form })
     }
 
     /// Its own mounts.

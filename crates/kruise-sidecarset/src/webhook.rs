@@ -184,7 +184,10 @@ impl Webhook {
             Ok(injection) if awaits => told(injection).for_now(),
             Ok(injection) => told(injection),
             Err(refusal) => {
-                let answer = Answer::forbidden(refusal.to_string());
+                let answer = match &refusal {
+                    Refusal::Unreadable(_) => Answer::unreadable(refusal.to_string()),
+                    _ => Answer::forbidden(refusal.to_string()),
+                };
                 let answer = answer.with_outcome(refusal.outcome());
                 let transient = matches!(refusal, Refusal::UnknownNamespace { .. });
                 if transient { answer.for_now() } else { answer }

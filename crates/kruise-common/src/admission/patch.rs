@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 /// Bytes of a patch that are nothing unusual.
@@ -71,6 +72,7 @@ impl Patch {
     }
 
     fn change(&mut self, operation: &str, path: &str, value: &str) {
+        debug_assert!(serde_json::from_str::<IgnoredAny>(value).is_ok(), "{path}: {value}");
         self.next(|text| {
             head(text, operation, path);
             text.extend_from_slice(br#","value":"#);

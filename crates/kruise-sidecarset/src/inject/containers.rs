@@ -186,7 +186,7 @@ fn place_list(
                     Some(texts) => texts,
                     none => none.insert(written(pod, member)?),
                 };
-                let text = texts.get(at).copied().unwrap_or("null");
+                let text = texts.get(at).copied().unwrap_or_default();
                 if let Some(value) = replacement(text, built, injected)? {
                     injection.patch.replace(&format!("/spec/{member}/{at}"), &value);
                     if !injected {

@@ -18,13 +18,18 @@ const V1: &str = "log-v1";
 
 /// A revision of the set `log` with one container of the image `log:1`.
 fn recorded() -> Vec<Arc<Revision>> {
+    let containers = json!([{ "name": "log", "image": "log:1" }]);
+    recorded_as(&json!({ "spec": { "$patch": "replace", "containers": containers } }))
+}
+
+fn recorded_as(data: &Value) -> Vec<Arc<Revision>> {
     let object = json!({
         "metadata": {
             "name": V1, "labels": { "kruise.io/sidecarset-name": "log", "apps.kruise.io/sidecarset-custom-version": "v1" },
             "annotations": { "kruise.io/sidecarset-hash": "old", "kruise.io/sidecarset-hash-without-image": "old-blank" },
         },
         "revision": 1,
-        "data": { "spec": { "$patch": "replace", "containers": [{ "name": "log", "image": "log:1" }] } },
+        "data": data,
     });
     vec![Arc::new(captured::revision(&object.to_string()))]
 }
@@ -50,6 +55,16 @@ fn asked(
     namespace: Option<&Value>,
     chance: f64,
 ) -> Result<Vec<Chosen>, String> {
+    asked_of(sets, &recorded(), annotations, namespace, chance)
+}
+
+fn asked_of(
+    sets: &[Arc<SidecarSet>],
+    revisions: &[Arc<Revision>],
+    annotations: &Value,
+    namespace: Option<&Value>,
+    chance: f64,
+) -> Result<Vec<Chosen>, String> {
     let (labels, annotations) = (pairs(&json!({ "app": "web" })), pairs(annotations));
     let known = namespace.map(|labels| Pairs::interned(&pairs(labels), &Interner::default()));
     let pod = Newcomer {
@@ -60,7 +75,7 @@ fn asked(
     };
     let offer = Offer {
         sets,
-        revisions: &|_| recorded(),
+        revisions: &|_| revisions.to_vec(),
         library: &Library::default(),
         opt_out: true,
         chance: &|_, _| chance,
@@ -73,7 +88,7 @@ fn names(sets: &[Arc<SidecarSet>]) -> Vec<String> {
     asked(sets, &json!({}), None, 0.5).unwrap().iter().map(|set| set.set.to_string()).collect()
 }
 
-/// SEL-1…SEL-4, SEL-7, CNF-2, CNF-4, CNF-25.
+/// SEL-1…SEL-5, SEL-7, SEL-9, CNF-2, CNF-4, CNF-25.
 #[test]
 fn the_sets_of_a_pod() {
     let container = |more: &Value| {
@@ -114,6 +129,22 @@ fn the_sets_of_a_pod() {
     assert_eq!(names(&[base.clone(), paused]), ["base"], "a paused canary replaces nothing");
     let elsewhere = canary(json!({ "selector": { "matchLabels": { "app": "db" } } }));
     assert_eq!(names(&[base, elsewhere]), ["base"]);
+    let pinned = || {
+        let mut set = log(&json!({}), &json!({ "revisionName": V1 })).as_ref().clone();
+        let canary = [("canary", "true"), ("base", "base")];
+        let key = |(what, value): (&str, &str)| {
+            (format!("apps.kruise.io/sidecarset-{what}"), value.to_owned())
+        };
+        set.annotations.extend(canary.map(key));
+        Arc::new(set)
+    };
+    let base = plain("base", json!({}));
+    assert_eq!(names(&[base, pinned()]), ["log"], "SEL-5: what the set is now counts");
+    let leaving = json!({
+        "metadata": { "name": "leaving", "deletionTimestamp": "2026-11-23T00:04:32Z", "finalizers": ["a/b"] },
+        "spec": container(&json!({ "selector": { "matchLabels": { "app": "web" } } })),
+    });
+    assert_eq!(names(&[Arc::new(captured::set(&leaving))]), ["leaving"], "SEL-9");
     // A set that cannot be read stops no pod.
     let broken = Arc::new(captured::set(
         &json!({ "metadata": { "name": "x" }, "spec": { "containers": 7 } }),
@@ -169,6 +200,8 @@ fn the_revision_of_a_set() {
             recorded,
             "{partition} {chance}"
         );
+        let never = json!({ "type": "NotUpdate", "partition": partition });
+        assert_eq!(of(never, "Partial", chance), recorded, "REV-8: {partition} {chance}");
     }
 }
 
@@ -186,6 +219,13 @@ fn a_revision_that_cannot_be_used_refuses_the_pod() {
     let of = |strategy: Value, revision: Value| {
         asked(&[log(&strategy, &revision)], &json!({}), None, 0.0).unwrap_err()
     };
+    let unreadable = |chance: f64| {
+        let damaged = recorded_as(&json!({ "spec": { "containers": 7 } }));
+        let partial = json!({ "customVersion": "v1", "policy": "Partial" });
+        let set = log(&json!({ "partition": "50%" }), &partial);
+        asked_of(&[set], &damaged, &json!({}), None, chance).unwrap_err()
+    };
+    assert_eq!(unreadable(0.9), unreadable(0.1), "whatever lot the pod draws");
     let missing = of(json!({}), json!({ "customVersion": "v9" }));
     assert_eq!(missing, "sidecarset log: ControllerRevision.apps \"log\" not found");
     let partition =

@@ -113,7 +113,9 @@ fn what_is_no_pod_is_refused() {
         (json!({ "volumes": ["x"] }), "expected an object"),
     ] {
         let text = json!({ "spec": spec }).to_string();
-        let refusal = injection(&text, &sets).unwrap_err().to_string();
+        let refusal = injection(&text, &sets).unwrap_err();
+        assert!(matches!(refusal, Refusal::Unreadable(_)), "{refusal}");
+        let refusal = refusal.to_string();
         assert!(refusal.starts_with("pod: ") && refusal.contains(why), "{spec}: {refusal}");
         assert_eq!(injection(&text, &[]).unwrap(), Injection::default(), "no set is about it");
     }

@@ -6,42 +6,48 @@ use serde_json::{Value, json};
 
 use super::{asked, clean, listening, sets, start};
 
+/// A set with one sidecar for pods with these labels.
+fn set(name: &str, labels: &Value) -> Value {
+    json!({
+        "apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": { "name": name },
+        "spec": {
+            "selector": { "matchLabels": labels },
+            "containers": [{ "name": "agent", "image": "example.com/agent:1" }],
+        },
+    })
+}
+
+/// A pod with these labels, which must come out with the sidecar.
+async fn injected(space: &Space, name: &str, labels: &Value) {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": labels },
+        "spec": { "terminationGracePeriodSeconds": 0, "containers": [{ "name": "main", "image": "example.com/main:1" }] },
+    });
+    let pod = create(&space.api("", "v1", "Pod"), pod).await.unwrap();
+    let containers = pod.data["spec"]["containers"].as_array().unwrap().iter();
+    let names: Vec<&str> = containers.map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["agent", "main"], "pod {name}");
+}
+
 /// Creates sets and, the moment each is stored, a pod of it; then changes a set so that it is about other pods, and creates
 /// one of those. Each pod must come out with its sidecar.
 async fn play(space: &Space) {
     let all = sets(space, "v1beta1");
-    let set = |name: &str| {
-        json!({
-            "apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": { "name": name },
-            "spec": {
-                "namespace": space.name, "selector": { "matchLabels": { "app": name } },
-                "containers": [{ "name": "agent", "image": "example.com/agent:1" }],
-            },
-        })
-    };
-    let injected = |app: String| async move {
-        let pod = json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": { "name": app, "labels": { "app": app } },
-            "spec": { "terminationGracePeriodSeconds": 0, "containers": [{ "name": "main", "image": "example.com/main:1" }] },
-        });
-        let pod = create(&space.api("", "v1", "Pod"), pod).await.unwrap();
-        let names = |pod: &Value| {
-            let containers = pod["spec"]["containers"].as_array().unwrap().iter();
-            containers.map(|it| it["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
-        };
-        assert_eq!(names(&serde_json::to_value(&pod).unwrap()), ["agent", "main"], "pod of {app}");
-    };
     for number in 0..20 {
         let name = format!("at-once-{number}");
-        create(&all, set(&name)).await.unwrap();
-        injected(name).await;
+        let labels = json!({ "app": name });
+        let mut set = set(&name, &labels);
+        set["spec"]["namespace"] = json!(space.name);
+        create(&all, set).await.unwrap();
+        injected(space, &name, &labels).await;
     }
     for number in 0..10 {
         let app = format!("moved-{number}");
-        let to = json!({ "spec": { "selector": { "matchLabels": { "app": app } } } });
+        let labels = json!({ "app": app });
+        let to = json!({ "spec": { "selector": { "matchLabels": labels } } });
         let params = kube::api::PatchParams::default();
         all.patch("at-once-0", &params, &kube::api::Patch::Merge(to)).await.unwrap();
-        injected(app).await;
+        injected(space, &app, &labels).await;
     }
 }
 
@@ -83,37 +89,16 @@ async fn a_registration_that_says_less_leaves_no_pod_out() {
     clean(&space).await;
     let controller = start(&space, &free_address().to_string(), &[]).await;
     let all = sets(&space, "v1beta1");
-    let name = |labels: &[(&str, &str)]| {
-        labels.iter().map(|(key, value)| format!("{key}-{value}")).collect::<Vec<_>>().join("-")
-    };
-    let created = |labels: Vec<(&'static str, &'static str)>| {
-        let (all, space) = (&all, &space);
-        async move {
-            let name = name(&labels);
-            let labels: std::collections::BTreeMap<_, _> = labels.into_iter().collect();
-            let set = json!({
-                "apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": { "name": name },
-                "spec": {
-                    "selector": { "matchLabels": labels },
-                    "containers": [{ "name": name, "image": "example.com/agent:1" }],
-                },
-            });
-            create(all, set).await.unwrap();
-            let pod = json!({
-                "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": labels },
-                "spec": { "terminationGracePeriodSeconds": 0, "containers": [{ "name": "main", "image": "example.com/main:1" }] },
-            });
-            let pod = create(&space.api("", "v1", "Pod"), pod).await.unwrap();
-            let count = pod.data["spec"]["containers"].as_array().unwrap().len();
-            assert_eq!(count, 2, "pod of {name}");
-        }
-    };
     // The last one makes of them every pair of two values each, which selectors can say.
     for (app, zone) in [("a", "1"), ("b", "2"), ("a", "2"), ("b", "1")] {
-        created(vec![("app", app), ("zone", zone)]).await;
+        let (name, labels) = (format!("{app}-{zone}"), json!({ "app": app, "zone": zone }));
+        create(&all, set(&name, &labels)).await.unwrap();
+        injected(&space, &name, &labels).await;
     }
     // It is about pods without the labels that all others demand.
-    created(vec![("tier", "web")]).await;
+    let labels = json!({ "tier": "web" });
+    create(&all, set("web", &labels)).await.unwrap();
+    injected(&space, "web", &labels).await;
     controller.stop().await;
     clean(&space).await;
 }
@@ -126,26 +111,13 @@ async fn a_label_that_is_not_demanded_any_more_leaves_no_pod_out() {
     clean(&space).await;
     let controller = start(&space, &free_address().to_string(), &[]).await;
     let all = sets(&space, "v1beta1");
-    let set = |name: String, labels: Value| {
-        json!({
-            "apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": { "name": name },
-            "spec": {
-                "selector": { "matchLabels": labels },
-                "containers": [{ "name": name, "image": "example.com/agent:1" }],
-            },
-        })
-    };
     for number in 0..66 {
         let labels = json!({ "app": "a", format!("key-{number}"): "x" });
-        create(&all, set(format!("many-{number}"), labels)).await.unwrap();
+        create(&all, set(&format!("many-{number}"), &labels)).await.unwrap();
     }
-    create(&all, set("other".to_owned(), json!({ "tier": "web" }))).await.unwrap();
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "other", "labels": { "tier": "web" } },
-        "spec": { "terminationGracePeriodSeconds": 0, "containers": [{ "name": "main", "image": "example.com/main:1" }] },
-    });
-    let pod = create(&space.api("", "v1", "Pod"), pod).await.unwrap();
-    assert_eq!(pod.data["spec"]["containers"].as_array().unwrap().len(), 2);
+    let labels = json!({ "tier": "web" });
+    create(&all, set("other", &labels)).await.unwrap();
+    injected(&space, "other", &labels).await;
     controller.stop().await;
     clean(&space).await;
 }

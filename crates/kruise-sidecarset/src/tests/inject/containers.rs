@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
-use super::{copied, injected, item, names, outcome, pod, refused, set};
+use super::{chosen, copied, inject, injected, item, names, outcome, pod, refused, set, settings};
+use crate::inject::Settings;
 
 fn sidecar(name: &str, place: &str) -> Value {
     json!({ "name": name, "image": "i:1", "podInjectPolicy": place })
@@ -70,6 +71,44 @@ fn names_that_cannot_be_are_refused() {
     let one = |name: &str| set(name, &json!({ "containers": [sidecar("s", "")] }));
     let both = refused(&pod(&json!({})), &[one("a"), one("b")]);
     assert_eq!(both, "container s of sidecarset b already exist in a");
+}
+
+/// INJ-53 the other way round, and W-15 in both lists.
+#[test]
+fn names_of_init_containers_count_alike() {
+    let own =
+        pod(&json!({ "spec": { "initContainers": [{ "name": "prep", "image": "prep:1" }] } }));
+    let plain = set("a", &json!({ "containers": [sidecar("prep", "")] }));
+    let text = "container prep of sidecarset a has the name of another container of the pod";
+    assert_eq!(refused(&own, &[plain]), text);
+    let strict = Settings { strict: true, ..settings(false) };
+    for (list, name) in [("initContainers", "prep"), ("containers", "app")] {
+        let sets = [set("a", &json!({ list: [sidecar(name, "")] }))];
+        let refusal = inject(&own, &chosen(&own, &sets), strict).unwrap_err().to_string();
+        assert_eq!(refusal, format!("container {name} of the pod has the name of a sidecar of a"));
+        let once = injected(&own, &sets);
+        assert!(inject(&once, &chosen(&once, &sets), strict).is_ok(), "what is ours is no clash");
+    }
+}
+
+/// INJ-51: in both lists, and at a second look too.
+#[test]
+fn an_init_container_of_a_sidecar_s_name_is_replaced_where_it_stands() {
+    let inits = json!([
+        { "name": "first", "image": "own:1" }, { "name": "prep", "image": "own:2" }, { "name": "last", "image": "own:3" },
+    ]);
+    let own = pod(&json!({ "spec": { "initContainers": inits } }));
+    let set = set("a", &json!({ "initContainers": [sidecar("prep", "")] }));
+    let (mut once, warnings) = outcome(&own, std::slice::from_ref(&set)).unwrap();
+    assert_eq!(names(&once, "initContainers"), ["first", "prep", "last"]);
+    assert_eq!(item(&once, "initContainers", "prep")["image"], "i:1");
+    assert_eq!(warnings, ["container prep of the pod is replaced by that of SidecarSet a"]);
+    once["spec"]["initContainers"][1]["image"] = json!("mirror/i:1");
+    once["spec"]["initContainers"][1]["args"] = json!(["-v"]);
+    assert_eq!(injected(&once, std::slice::from_ref(&set)), once, "what others made of it stays");
+    let anew = copied(&once, &[set]);
+    let prep = item(&anew, "initContainers", "prep");
+    assert_eq!((&prep["image"], prep.get("args")), (&json!("i:1"), None), "a copy gets it anew");
 }
 
 /// INJ-57, CNF-29: only lists grow; everything else of the pod is left alone.

@@ -52,6 +52,50 @@ fn env_is_taken_from_named_containers() {
     );
 }
 
+/// INJ-44: an annotation that a set has just given to the pod names the container as well.
+#[test]
+fn the_source_may_be_named_by_what_a_set_says() {
+    let from = json!({ "fieldRef": { "fieldPath": "metadata.annotations['source']" } });
+    let transfer =
+        json!([{ "sourceContainerName": "", "sourceContainerNameFrom": from, "envName": "A" }]);
+    let sidecar = json!({ "name": "s", "image": "i:1", "transferEnv": transfer });
+    let patch = json!([{ "annotations": { "source": "two" }, "patchPolicy": "Overwrite" }]);
+    let sets = [set("a", &json!({ "containers": [sidecar], "patchPodMetadata": patch }))];
+    let change = json!({ "metadata": { "annotations": { "source": "one" } }, "spec": { "containers": two() } });
+    let after = injected(&pod(&change), &sets);
+    assert_eq!(
+        item(&after, "containers", "s")["env"][1],
+        json!({ "name": "A", "value": "3" }),
+        "of `two`"
+    );
+}
+
+/// INJ-13, INJ-30: the mark stands behind one of the set's own, and means something only if it is true.
+#[test]
+fn a_mark_of_another_value_marks_nothing() {
+    let sidecar = json!({
+        "env": [{ "name": "IS_INJECTED", "value": "false" }], "shareVolumePolicy": { "type": "enabled" },
+    });
+    let containers = json!([{
+        "name": "one", "env": [{ "name": "IS_INJECTED", "value": "false" }, { "name": "P", "value": "1" }],
+        "volumeMounts": [{ "name": "v", "mountPath": "/v", "subPathExpr": "$(P)$(IS_INJECTED)" }],
+    }]);
+    assert_eq!(env(&sidecar, &containers), ["IS_INJECTED=false", "IS_INJECTED=true", "P=1"]);
+}
+
+/// INJ-32: of variables with one name the first, also if the mount that names it is not taken.
+#[test]
+fn variables_of_paths_come_along_without_their_mount() {
+    let sidecar = json!({
+        "volumeMounts": [{ "name": "own", "mountPath": "/v" }], "shareVolumePolicy": { "type": "enabled" },
+    });
+    let containers = json!([{
+        "name": "one", "env": [{ "name": "P", "value": "1" }, { "name": "P", "value": "2" }],
+        "volumeMounts": [{ "name": "v", "mountPath": "/v", "subPathExpr": "$(P)" }],
+    }]);
+    assert_eq!(env(&sidecar, &containers), ["IS_INJECTED=true", "P=1"]);
+}
+
 /// INJ-40: a placeholder that the sidecar replaces says what it is to have in this workload.
 #[test]
 fn env_is_taken_from_a_placeholder() {

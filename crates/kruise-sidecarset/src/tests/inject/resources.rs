@@ -179,3 +179,21 @@ fn a_policy_that_has_its_result_refuses_nothing_at_a_second_look() {
     *containers.iter_mut().find(|container| container["name"] == "app").unwrap() = memory("2Gi");
     assert_eq!(injected(&once, &[set]), once);
 }
+
+/// RES-2, INJ-15: of plain init containers there are no twins, so a container with the name of one is the pod's own.
+#[test]
+fn a_plain_init_container_has_no_twins() {
+    let hot = json!({
+        "name": "mesh", "image": "i:1", "upgradeStrategy": { "upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "e" },
+    });
+    let policy = json!({
+        "targetContainersMode": "sum", "targetContainersNameRegex": ".*", "resourcesExpr": { "requests": { "cpu": "cpu" } },
+    });
+    let sidecar = json!({ "name": "s", "image": "i:1", "resourcesPolicy": policy });
+    let set = set("a", &json!({ "initContainers": [hot], "containers": [sidecar] }));
+    let own = pod(&json!({ "spec": { "containers": [
+        { "name": "mesh-1", "image": "app:1", "resources": { "requests": { "cpu": "200m" } } },
+    ] } }));
+    let after = injected(&own, &[set]);
+    assert_eq!(item(&after, "containers", "s")["resources"]["requests"]["cpu"], "200m");
+}
