@@ -155,7 +155,7 @@ impl Webhook {
         }
         let incoming = match Incoming::read(object.get()) {
             Ok(incoming) => incoming,
-            Err(error) => return Answer::unreadable(format!("pod: {error}")),
+            Err(error) => return refused(&Refusal::unreadable(&error)),
         };
         let (meta, none) = (incoming.metadata(), BTreeMap::new());
         let annotations = meta.annotations.as_ref().unwrap_or(&none);
@@ -184,11 +184,7 @@ impl Webhook {
             Ok(injection) if awaits => told(injection).for_now(),
             Ok(injection) => told(injection),
             Err(refusal) => {
-                let answer = match &refusal {
-                    Refusal::Unreadable(_) => Answer::unreadable(refusal.to_string()),
-                    _ => Answer::forbidden(refusal.to_string()),
-                };
-                let answer = answer.with_outcome(refusal.outcome());
+                let answer = refused(&refusal);
                 let transient = matches!(refusal, Refusal::UnknownNamespace { .. });
                 if transient { answer.for_now() } else { answer }
             }
@@ -370,6 +366,16 @@ fn told(injection: Injection) -> Answer {
     let audit = (!sets.is_empty()).then(|| ("sidecarsets", sets.join(",")));
     let audit = audit.into_iter().collect();
     Answer { verdict, warnings, outcome: Some(outcome), audit, ..Answer::default() }
+}
+
+/// The answer that a refusal is.
+fn refused(refusal: &Refusal) -> Answer {
+    let text = refusal.to_string();
+    let answer = match refusal {
+        Refusal::Unreadable(_) => Answer::unreadable(text),
+        _ => Answer::forbidden(text),
+    };
+    answer.with_outcome(refusal.outcome())
 }
 
 /// Whether a set that is being deleted is as it was, or nobody can read it before or after: it must be able to lose its

@@ -132,8 +132,13 @@ fn pods_are_injected_when_they_are_created() {
         ..request(Operation::Create, Some(&plain), None)
     };
     assert_eq!(asked(&webhook, PODS, &sub), Answer::allowed());
-    let (code, text) = denied(&create(&json!({ "metadata": { "labels": 7 } })));
-    assert!(code == 400 && text.starts_with("pod: invalid type"), "{text}");
+    let no_container = json!({ "metadata": plain["metadata"], "spec": { "containers": [7] } });
+    for wrong in [json!({ "metadata": { "labels": 7 } }), no_container] {
+        let answer = create(&wrong);
+        let (code, text) = denied(&answer);
+        assert!(code == 400 && text.starts_with("pod: invalid type"), "{text}");
+        assert_eq!(answer.outcome(), "unreadable");
+    }
     assert!(webhook.answer("/else", &request(Operation::Create, None, None)).is_none());
 }
 

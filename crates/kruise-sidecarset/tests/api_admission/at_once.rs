@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 
 use super::{asked, clean, listening, sets, start};
 
-/// A set with one sidecar for pods with these labels.
+/// A set with one sidecar, of its own name, for pods with these labels: sets that can meet in a pod must differ in that.
 fn set(name: &str, labels: &Value) -> Value {
     json!({
         "apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": { "name": name },
         "spec": {
             "selector": { "matchLabels": labels },
-            "containers": [{ "name": "agent", "image": "example.com/agent:1" }],
+            "containers": [{ "name": name, "image": "example.com/agent:1" }],
         },
     })
 }
 
-/// A pod with these labels, which must come out with the sidecar.
-async fn injected(space: &Space, name: &str, labels: &Value) {
+/// A pod with these labels, which must come out with the sidecar of the set.
+async fn injected(space: &Space, name: &str, labels: &Value, set: &str) {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": labels },
         "spec": { "terminationGracePeriodSeconds": 0, "containers": [{ "name": "main", "image": "example.com/main:1" }] },
@@ -26,7 +26,7 @@ async fn injected(space: &Space, name: &str, labels: &Value) {
     let pod = create(&space.api("", "v1", "Pod"), pod).await.unwrap();
     let containers = pod.data["spec"]["containers"].as_array().unwrap().iter();
     let names: Vec<&str> = containers.map(|it| it["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["agent", "main"], "pod {name}");
+    assert_eq!(names, [set, "main"], "pod {name}");
 }
 
 /// Creates sets and, the moment each is stored, a pod of it; then changes a set so that it is about other pods, and creates
@@ -39,7 +39,7 @@ async fn play(space: &Space) {
         let mut set = set(&name, &labels);
         set["spec"]["namespace"] = json!(space.name);
         create(&all, set).await.unwrap();
-        injected(space, &name, &labels).await;
+        injected(space, &name, &labels, &name).await;
     }
     for number in 0..10 {
         let app = format!("moved-{number}");
@@ -47,7 +47,7 @@ async fn play(space: &Space) {
         let to = json!({ "spec": { "selector": { "matchLabels": labels } } });
         let params = kube::api::PatchParams::default();
         all.patch("at-once-0", &params, &kube::api::Patch::Merge(to)).await.unwrap();
-        injected(space, &app, &labels).await;
+        injected(space, &app, &labels, "at-once-0").await;
     }
 }
 
@@ -93,12 +93,12 @@ async fn a_registration_that_says_less_leaves_no_pod_out() {
     for (app, zone) in [("a", "1"), ("b", "2"), ("a", "2"), ("b", "1")] {
         let (name, labels) = (format!("{app}-{zone}"), json!({ "app": app, "zone": zone }));
         create(&all, set(&name, &labels)).await.unwrap();
-        injected(&space, &name, &labels).await;
+        injected(&space, &name, &labels, &name).await;
     }
     // It is about pods without the labels that all others demand.
     let labels = json!({ "tier": "web" });
     create(&all, set("web", &labels)).await.unwrap();
-    injected(&space, "web", &labels).await;
+    injected(&space, "web", &labels, "web").await;
     controller.stop().await;
     clean(&space).await;
 }
@@ -117,7 +117,7 @@ async fn a_label_that_is_not_demanded_any_more_leaves_no_pod_out() {
     }
     let labels = json!({ "tier": "web" });
     create(&all, set("other", &labels)).await.unwrap();
-    injected(&space, "other", &labels).await;
+    injected(&space, "other", &labels, "other").await;
     controller.stop().await;
     clean(&space).await;
 }
